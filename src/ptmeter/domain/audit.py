@@ -1,0 +1,241 @@
+"""
+Re-derive a wallet from its journal, row by row, and name the first row that disagrees.
+
+This is written apart from the planner, on purpose: it knows what each kind of transfer *means*, not how
+one is decided, so a fault in the planner shows up here instead of being repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from . import chain
+from .ledger import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from .ledger import Allocation, OpenHold, Transfer, Wallet, WalletId
+
+
+class Finding(NamedTuple):
+    """Something that does not hold: in which wallet, at which row, and what."""
+
+    account: str
+    unit: str
+    row: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.account}/{self.unit} {self.row}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """
+    What a verification looked at and what it found.
+
+    ``uncovered`` lists what could not be checked: a report with gaps is never clean.
+    """
+
+    wallets: int
+    transfers: int
+    findings: tuple[Finding, ...]
+    uncovered: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Everything was checked and everything holds."""
+        return not self.findings and not self.uncovered
+
+
+class _Bad(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class _Lot:
+    granted: int
+    remaining: int
+    held: int
+    priority: int
+    expires_at: datetime | None
+
+
+class _Held(NamedTuple):
+    id: bytes
+    amount: int
+    allocations: tuple[Allocation, ...]
+    expires_at: datetime | None
+
+
+_BRINGS_IN: Final = frozenset({Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP})
+_TAKES_OUT: Final = frozenset({Kind.DEBIT, Kind.LAPSE, Kind.REPAY, Kind.ADJUST_DOWN})
+
+
+@dataclass(slots=True)
+class WalletAudit:
+    """The fold of one wallet's journal: `read` its rows in order, then `compare` with what is stored."""
+
+    wallet: WalletId
+    chain_key: bytes = b""
+    seq: int = 0
+    available: int = 0
+    held: int = 0
+    spent: int = 0
+    owed: int = 0
+    head: bytes = b""
+    booked_at: datetime | None = None
+    lots: dict[int, _Lot] = field(default_factory=dict[int, _Lot])
+    holds: dict[int, _Held] = field(default_factory=dict[int, _Held])
+    last_settle: int = 0
+    expiries: set[int] = field(default_factory=set[int])
+
+    def __post_init__(self) -> None:
+        self.head = chain.genesis(self.wallet, self.chain_key)
+
+    def read(self, rows: Iterable[Transfer]) -> Finding | None:
+        """Fold the next rows in; the first that does not follow from those before it is returned."""
+        for row in rows:
+            try:
+                self._check_place(row)
+                self._apply(row)
+                self._check_balance(row)
+            except _Bad as bad:
+                return Finding(*self.wallet, f"transfer {row.seq} ({row.kind.name.lower()})", str(bad))
+        return None
+
+    def compare(self, wallet: Wallet, holds: Iterable[OpenHold]) -> list[Finding]:
+        """What the stored wallet, lots and open holds say differently from the journal."""
+        stored = {name: getattr(wallet, name) for name in ("available", "held", "spent", "owed", "seq")}
+        found = [
+            self._finding("wallet", f"{name} is {value}, the journal gives {getattr(self, name)}")
+            for name, value in stored.items()
+            if value != getattr(self, name)
+        ]
+        if wallet.head != self.head:
+            found.append(self._finding("wallet", "its head hash is not that of the last transfer"))
+        if self.booked_at and wallet.booked_at != self.booked_at:
+            found.append(self._finding("wallet", "its booking time is not that of the last transfer"))
+        return found + self._compare_lots(wallet) + self._compare_holds(holds)
+
+    def _check_place(self, row: Transfer) -> None:
+        if row.seq != self.seq + 1:
+            raise _Bad(f"it follows transfer {self.seq}: {row.seq - self.seq - 1} rows are missing")
+        if row.hash != chain.link(row, self.head, self.chain_key):
+            raise _Bad("its hash does not match its content and the row before it")
+        if self.booked_at is not None and row.booked_at <= self.booked_at:
+            raise _Bad("it is booked no later than the row before it")
+        if row.amount <= 0:
+            raise _Bad(f"its amount is {row.amount}")
+
+    def _apply(self, row: Transfer) -> None:
+        if row.kind in _BRINGS_IN:
+            self._bring_in(row)
+        elif row.kind in _TAKES_OUT:
+            self._take_out(row)
+        elif row.kind is Kind.HOLD:
+            self._move(row.allocations, row.amount, remaining=-1, held=1)
+            self.holds[row.seq] = _Held(row.id, row.amount, row.allocations, row.expires_at)
+            self.available -= row.amount
+            self.held += row.amount
+        else:
+            self._resolve(row)
+        self.seq, self.head, self.booked_at = row.seq, row.hash, row.booked_at
+
+    def _bring_in(self, row: Transfer) -> None:
+        priority = row.priority
+        if priority is None:
+            raise _Bad("it brings in PT without a priority")
+        self.lots[row.seq] = _Lot(row.amount, row.amount, 0, priority, row.expires_at)
+        self.available += row.amount
+        if row.kind is Kind.ADVANCE:
+            self.owed += row.amount
+
+    def _take_out(self, row: Transfer) -> None:
+        self._move(row.allocations, row.amount, remaining=-1)
+        self.available -= row.amount
+        if row.kind is Kind.REPAY:
+            self.owed -= row.amount
+        if row.kind is Kind.DEBIT:
+            self.spent += row.amount
+            self._check_completed(row)
+
+    def _check_completed(self, row: Transfer) -> None:
+        if row.completes is None or row.completes == self.last_settle:
+            return
+        if row.completes not in self.expiries:
+            raise _Bad(f"it completes transfer {row.completes}, which is no open settle or expiry")
+        self.expiries.remove(row.completes)
+
+    def _resolve(self, row: Transfer) -> None:
+        hold = self.holds.pop(row.completes or 0, None)
+        if hold is None:
+            raise _Bad(f"it completes transfer {row.completes}, which is not an open hold")
+        spent = row.amount if row.kind is Kind.SETTLE else 0
+        if row.amount != hold.amount and (not spent or row.amount > hold.amount):
+            raise _Bad(f"it moves {row.amount} of a hold of {hold.amount}")
+        self._move(hold.allocations, hold.amount, remaining=1, held=-1)
+        if spent:
+            self._move(row.allocations, row.amount, remaining=-1)
+            self.last_settle = row.seq
+        elif row.allocations != hold.allocations:
+            raise _Bad("it returns PT to other lots than the hold took them from")
+        if row.kind is Kind.EXPIRE:
+            if hold.expires_at is not None and row.booked_at < hold.expires_at:
+                raise _Bad("the hold expired early")
+            self.expiries.add(row.seq)
+        self.available += hold.amount - spent
+        self.held -= hold.amount
+        self.spent += spent
+
+    def _move(
+        self, allocations: tuple[Allocation, ...], amount: int, *, remaining: int, held: int = 0
+    ) -> None:
+        if sum(part for _, part in allocations) != amount:
+            raise _Bad(f"its allocations do not sum to {amount}")
+        for number, part in allocations:
+            lot = self.lots.get(number)
+            if lot is None or part <= 0:
+                raise _Bad(f"it allocates {part} from lot {number}, which does not hold it")
+            lot.remaining += remaining * part
+            lot.held += held * part
+            if lot.remaining < 0 or lot.held < 0:
+                raise _Bad(f"it takes more than lot {number} has")
+
+    def _check_balance(self, row: Transfer) -> None:
+        if (row.available_after, row.held_after) != (self.available, self.held):
+            raise _Bad(
+                f"its balance after it is {row.available_after} available and {row.held_after} held, "
+                f"the rows give {self.available} and {self.held}"
+            )
+        if self.available < 0 or self.held < 0 or self.owed < 0:
+            raise _Bad("a balance is negative after it")
+
+    def _compare_lots(self, wallet: Wallet) -> list[Finding]:
+        stored: Mapping[int, tuple[object, ...]] = {
+            lot.number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at)
+            for lot in wallet.lots
+        }
+        derived: Mapping[int, tuple[object, ...]] = {
+            number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at)
+            for number, lot in self.lots.items()
+        }
+        return [
+            self._finding(f"lot {number}", "what is stored of it is not what the journal gives")
+            for number in sorted(stored.keys() | derived.keys())
+            if stored.get(number) != derived.get(number)
+        ]
+
+    def _compare_holds(self, holds: Iterable[OpenHold]) -> list[Finding]:
+        stored = {h.number: _Held(h.id, h.amount, h.allocations, h.expires_at) for h in holds}
+        return [
+            self._finding(f"open hold {number}", "what is stored of it is not what the journal gives")
+            for number in sorted(stored.keys() | self.holds.keys())
+            if stored.get(number) != self.holds.get(number)
+        ]
+
+    def _finding(self, row: str, problem: str) -> Finding:
+        return Finding(*self.wallet, row, problem)

@@ -1,0 +1,107 @@
+"""
+The hash chain of a wallet's journal: every column of a row bound to all the rows before it.
+
+A row's bytes are a version byte and then each field in a fixed order, integers as eight bytes, text
+length-prefixed, absent told apart from empty. The hash is BLAKE2b-256 over those bytes and the hash
+before; the first row's predecessor is the wallet's own name, so rows cannot move between wallets. With
+a key (kept outside the database) nobody who can write to the database can recompute it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from .usage import TOKEN_CLASSES
+
+if TYPE_CHECKING:
+    from .ledger import Transfer, UsageEvent, WalletId
+
+VERSION: Final = 1
+"""The encoding's version, the first byte of every row: a change of encoding is a new number."""
+
+SIZE: Final = 32
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 in UTC, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(microseconds: int) -> datetime:
+    """The aware UTC time that many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def genesis(wallet: WalletId, key: bytes = b"") -> bytes:
+    """What the first row of *wallet* follows."""
+    name = bytes([VERSION]) + _text(wallet.account) + _text(wallet.unit)
+    return blake2b(name, digest_size=SIZE, key=key).digest()
+
+
+def link(transfer: Transfer, previous: bytes, key: bytes = b"") -> bytes:
+    """The hash of *transfer* as the successor of the row whose hash is *previous*."""
+    return blake2b(canonical(transfer) + previous, digest_size=SIZE, key=key).digest()
+
+
+def canonical(transfer: Transfer) -> bytes:
+    """The row's bytes: the same on every database and for ever, for this version."""
+    row = transfer
+    return b"".join(
+        (
+            bytes([VERSION, row.kind]),
+            row.id,
+            _number(row.seq),
+            _number(row.amount),
+            _number(row.available_after),
+            _number(row.held_after),
+            row.fingerprint,
+            _time(row.effective_at),
+            _time(row.booked_at),
+            _number(row.completes),
+            _time(row.expires_at),
+            _number(row.priority),
+            _text(row.note),
+            _number(len(row.allocations)),
+            *(_number(part) for allocation in row.allocations for part in allocation),
+            _usage(row.usage),
+        )
+    )
+
+
+def _usage(event: UsageEvent | None) -> bytes:
+    if event is None:
+        return b"\0"
+    usage = event.usage
+    tools = sorted(usage.tool_calls.items())
+    return b"".join(
+        (
+            b"\1",
+            _text(event.price.version),
+            _text(event.card_version),
+            _number(event.cost.nano),
+            _text(event.cost.currency),
+            *(_number(getattr(usage, name)) for name in TOKEN_CLASSES),
+            _number(usage.requests),
+            _text(usage.quality),
+            _number(len(tools)),
+            *(_text(name) + _number(count) for name, count in tools),
+        )
+    )
+
+
+def _number(value: int | None) -> bytes:
+    return b"\0" if value is None else b"\1" + value.to_bytes(8, "big", signed=True)
+
+
+def _time(value: datetime | None) -> bytes:
+    return b"\0" if value is None else b"\1" + microseconds(value).to_bytes(8, "big", signed=True)
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return len(encoded).to_bytes(4, "big") + encoded

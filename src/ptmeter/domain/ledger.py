@@ -1,0 +1,397 @@
+"""
+The vocabulary of the one door through which PT move: commands in, transfers and outcomes out.
+
+Amounts are integer micro-PT throughout, times are aware UTC. A wallet is one account's balance in one
+unit; every PT in it belongs to a lot. A transfer is one immutable row: a positive amount from a debit
+side to a credit side, with the balance after it, so the journal is balanced by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from ..errors import InvalidArgumentError
+from .pt import LARGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime, timedelta
+
+    from .prices import Price
+    from .pt import Money
+    from .usage import Usage
+
+
+class Side(IntEnum):
+    """Where PT can be; a transfer moves them from one side to another."""
+
+    AVAILABLE = 1
+    HELD = 2
+    SPENT = 3
+    ISSUANCE = 4
+    BREAKAGE = 5
+    RECEIVABLE = 6
+    ADJUSTMENT = 7
+
+
+class Kind(IntEnum):
+    """What a transfer records."""
+
+    GRANT = 1
+    HOLD = 2
+    SETTLE = 3
+    VOID = 4
+    EXPIRE = 5
+    DEBIT = 6
+    LAPSE = 7
+    ADVANCE = 8
+    REPAY = 9
+    ADJUST_UP = 10
+    ADJUST_DOWN = 11
+
+
+SIDES: Final[Mapping[Kind, tuple[Side, Side]]] = {
+    Kind.GRANT: (Side.ISSUANCE, Side.AVAILABLE),
+    Kind.HOLD: (Side.AVAILABLE, Side.HELD),
+    Kind.SETTLE: (Side.HELD, Side.SPENT),
+    Kind.VOID: (Side.HELD, Side.AVAILABLE),
+    Kind.EXPIRE: (Side.HELD, Side.AVAILABLE),
+    Kind.DEBIT: (Side.AVAILABLE, Side.SPENT),
+    Kind.LAPSE: (Side.AVAILABLE, Side.BREAKAGE),
+    Kind.ADVANCE: (Side.RECEIVABLE, Side.AVAILABLE),
+    Kind.REPAY: (Side.AVAILABLE, Side.RECEIVABLE),
+    Kind.ADJUST_UP: (Side.ADJUSTMENT, Side.AVAILABLE),
+    Kind.ADJUST_DOWN: (Side.AVAILABLE, Side.ADJUSTMENT),
+}
+"""Each kind's debit side and credit side. A settle also returns what its hold had left over."""
+
+
+class WalletState(IntEnum):
+    """Whether a wallet takes new holds and debits; settling what is held always works."""
+
+    OPEN = 0
+    FROZEN = 1
+    CLOSED = 2
+
+
+class Overage(StrEnum):
+    """What to do when a call cost more than was held for it."""
+
+    ALLOW = "allow"
+    """Charge it: from what is available, then on credit, then as a receivable. Usage happened."""
+    WITHIN_CREDIT_LIMIT = "within_credit_limit"
+    """Charge it unless the account would owe more than its credit limit."""
+    REJECT = "reject"
+    """Refuse the settle; the hold stays open for a smaller one."""
+
+
+class WalletId(NamedTuple):
+    """An account's wallet in one unit."""
+
+    account: str
+    unit: str
+
+
+class Allocation(NamedTuple):
+    """So many micro-PT of one lot, named by its number."""
+
+    lot: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """
+    PT that came in together: what of it is free and what is held.
+
+    ``number`` is the sequence number of the transfer that brought it. Lots burn by priority (lower
+    first), then by expiry (sooner first, never last), then by age.
+    """
+
+    number: int
+    granted: int
+    remaining: int
+    held: int = 0
+    priority: int = 50
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wallet:
+    """
+    One account's balance in one unit, with the lots that still have something in them.
+
+    ``owed`` is what was spent without PT to cover it; while something is owed nothing is available.
+    ``number`` is the storage's short name for it; ``head`` the hash of the last transfer.
+    """
+
+    id: WalletId
+    number: int
+    available: int = 0
+    held: int = 0
+    spent: int = 0
+    owed: int = 0
+    credit_limit: int = 0
+    seq: int = 0
+    booked_at: datetime
+    head: bytes = b""
+    state: WalletState = WalletState.OPEN
+    lots: tuple[Lot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHold:
+    """A hold nobody has resolved yet, and the lots its PT came from."""
+
+    id: bytes
+    wallet: WalletId
+    number: int
+    amount: int
+    allocations: tuple[Allocation, ...]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageEvent:
+    """What a call consumed and what it cost, frozen with the price and the rate card it was rated by."""
+
+    usage: Usage
+    price: Price
+    card_version: str
+    cost: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """
+    One row of the journal.
+
+    ``seq`` counts the wallet's transfers from 1 without a gap. ``completes`` is the number of the
+    transfer this one completes, each at most once: a settle, void or expire completes its hold, an
+    overage its settle, a late settle the expiry, a lapse or repay nothing.
+    """
+
+    id: bytes
+    wallet: WalletId
+    seq: int
+    kind: Kind
+    amount: int
+    available_after: int
+    held_after: int
+    fingerprint: bytes
+    effective_at: datetime
+    booked_at: datetime
+    allocations: tuple[Allocation, ...] = ()
+    completes: int | None = None
+    expires_at: datetime | None = None
+    priority: int | None = None
+    note: str = ""
+    usage: UsageEvent | None = None
+    hash: bytes = b""
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Command:
+    """What every command carries: its wallet, its id, and the fingerprint of what was asked."""
+
+    wallet: WalletId
+    id: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant(_Command):
+    """Give PT: a new lot. The wallet is opened if need be; what is owed is repaid first."""
+
+    amount: int
+    note: str = ""
+    priority: int = 50
+    expires_at: datetime | None = None
+    effective_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(_Command):
+    """Set PT aside for *ttl*; refused if less is available."""
+
+    amount: int
+    ttl: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle(_Command):
+    """Charge a hold's real cost; the rest becomes available again. Zero voids it."""
+
+    hold_id: bytes
+    amount: int
+    usage: UsageEvent | None = None
+    overage: Overage = Overage.ALLOW
+    effective_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void(_Command):
+    """Give a whole hold back: the call failed."""
+
+    hold_id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire(_Command):
+    """Give a hold back because its time is over; refused before that."""
+
+    hold_id: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debit(_Command):
+    """Charge at once, without a hold; refused if less is available."""
+
+    amount: int
+    usage: UsageEvent | None = None
+    note: str = ""
+    effective_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjust(_Command):
+    """Correct a wallet by a signed amount, with the reason; a negative one needs PT available."""
+
+    amount: int
+    note: str
+    priority: int = 50
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lapse(_Command):
+    """Move what the wallet's expired lots have left to breakage; refused while there is nothing."""
+
+
+Command: TypeAlias = Grant | Hold | Settle | Void | Expire | Debit | Adjust | Lapse
+
+Linked: TypeAlias = tuple[Command, ...]
+"""Commands that succeed or fail together. A single command is a group of one."""
+
+
+# --- outcomes ---------------------------------------------------------------------------------
+
+
+class Refusal(IntEnum):
+    """Why a command was refused. A refusal changes nothing."""
+
+    INSUFFICIENT_FUNDS = 1
+    NOT_OPEN = 2
+    OVER_HOLD = 3
+    LINKED = 4
+    """Another command of its group was refused."""
+    NO_WALLET = 5
+    HOLD_NOT_FOUND = 6
+    HOLD_NOT_PENDING = 7
+    NOT_DUE = 8
+    KEY_REUSED = 9
+    """The same key came before with other arguments."""
+
+
+REMEMBERED: Final = frozenset(
+    {Refusal.INSUFFICIENT_FUNDS, Refusal.NOT_OPEN, Refusal.OVER_HOLD, Refusal.LINKED}
+)
+"""Refusals that are decisions: replayed for a day. The others are facts, looked up anew each time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """The command was carried out: its transfer, what it charged in all, and the balance after it."""
+
+    transfer: Transfer
+    charged: int
+    available: int
+    held: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The command was refused: why, and for want of funds how much there was and was needed."""
+
+    reason: Refusal
+    available: int = 0
+    required: int = 0
+    replayed: bool = False
+
+
+Outcome: TypeAlias = Posted | Refused
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+def transfer_id(account: str, verb: str, key: str, *more: str) -> bytes:
+    """
+    The id under which *verb* with *key* is recorded for *account*: 16 bytes, the same for ever.
+
+    A key is the caller's own name for a request. It is scoped by account and verb, so two accounts can
+    use the same key, and one key can name a hold and its settle; but not by unit, so a request sent again
+    for another model is recognised as the contradiction it is.
+    """
+    return digest((account, verb, key, *more))
+
+
+def transfer_ids(account: str, verb: str, key: str, units: Iterable[str]) -> dict[str, bytes]:
+    """The ids of one request's transfers in several units: the first has the key's own id."""
+    first, *others = sorted(units)
+    own = {first: transfer_id(account, verb, key)}
+    return own | {unit: transfer_id(account, verb, key, unit) for unit in others}
+
+
+def digest(parts: tuple[object, ...], *, size: int = 16) -> bytes:
+    """Hash *parts* so that no two different tuples of scalars share their bytes."""
+    framed = bytearray()
+    for part in parts:
+        text = part if isinstance(part, bytes) else repr(part).encode()
+        framed += len(text).to_bytes(4, "big") + (b"b" if isinstance(part, bytes) else b"t") + text
+    return blake2b(framed, digest_size=size).digest()
+
+
+LONGEST_NAME: Final = 200
+
+
+def wallet_id(account: str, unit: str) -> WalletId:
+    """
+    The wallet of *account* in *unit*.
+
+    Raises:
+        InvalidArgumentError: The account's name is empty, over 200 characters, padded with white
+            space (some databases would take it for the unpadded one) or has control characters.
+    """
+    if (
+        not account
+        or len(account) > LONGEST_NAME
+        or account != account.strip()
+        or not account.isprintable()
+    ):
+        msg = (
+            f"{account!r} cannot name an account: use 1 to {LONGEST_NAME} printable characters "
+            f"without white space around them"
+        )
+        raise InvalidArgumentError(msg)
+    return WalletId(account, unit)
+
+
+def positive(amount: int, what: str) -> int:
+    """
+    Return *amount* (micro-PT) if the ledger can move it.
+
+    Raises:
+        InvalidArgumentError: It is zero, negative or beyond what the ledger can count.
+    """
+    if not 0 < amount < LARGEST:
+        msg = f"{what} must be a positive amount of PT"
+        raise InvalidArgumentError(msg)
+    return amount

@@ -1,0 +1,285 @@
+"""
+The moves a ledger command is made of: bring PT in, take them out, open and close holds.
+
+`Moves` is a batch's working state. Every move writes one row and the balance after it, and everything
+since the last `commit` can be taken back to the letter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
+
+from . import chain
+from .ledger import Kind, Lot, OpenHold, Transfer, transfer_id
+from .lots import has_lapsed, pick, shift, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from typing_extensions import Unpack
+
+    from .ledger import Allocation, UsageEvent, Wallet, WalletId
+
+NO_REQUEST: Final = bytes(16)
+"""The fingerprint of a transfer that nobody asked for: it follows from another, or from the time."""
+
+ADVANCE_PRIORITY: Final = 1_000
+"""Credit burns after everything an account was given."""
+
+_TICK: Final = timedelta(microseconds=1)
+_ABSENT: Final = object()
+
+
+class Request(NamedTuple):
+    """The id a transfer is recorded under, and the fingerprint of what was asked."""
+
+    id: bytes
+    fingerprint: bytes
+
+
+class Details(TypedDict, total=False):
+    """What a command may say about its transfer."""
+
+    effective_at: datetime | None
+    expires_at: datetime | None
+    note: str
+    usage: UsageEvent | None
+
+
+class Resolved(NamedTuple):
+    """A hold no longer open: how it was resolved, by which transfer, and whether that was completed."""
+
+    kind: Kind
+    seq: int
+    completed: bool
+
+
+class Moves:
+    """The wallets, holds and new rows of a batch, as its commands leave them one after the other."""
+
+    def __init__(
+        self,
+        wallets: Mapping[WalletId, Wallet],
+        holds: Mapping[bytes, OpenHold],
+        resolved: Mapping[bytes, Resolved],
+        *,
+        at: datetime,
+        chain_key: bytes,
+    ) -> None:
+        self.at = at
+        self.wallets = dict(wallets)
+        self.holds: dict[bytes, OpenHold | None] = dict(holds)
+        self.resolved = dict(resolved)
+        self.transfers: list[Transfer] = []
+        self._chain_key = chain_key
+        self._committed = 0
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def commit(self) -> None:
+        """Keep what was done so far."""
+        self._undo.clear()
+        self._committed = len(self.transfers)
+
+    def roll_back(self) -> None:
+        """Take back everything since the last commit."""
+        for table, name, before in reversed(self._undo):
+            if before is _ABSENT:
+                del table[name]
+            else:
+                table[name] = before
+        self._undo.clear()
+        del self.transfers[self._committed :]
+
+    # --- holds ---
+
+    def open_hold(self, wallet: Wallet, amount: int, request: Request, ttl: timedelta) -> Transfer:
+        """Set *amount* of what is available aside until *ttl* has passed."""
+        allocations = pick(wallet.lots, amount)
+        expires_at = self._booking_time(wallet) + ttl
+        transfer = self._append(
+            replace(
+                wallet,
+                available=wallet.available - amount,
+                held=wallet.held + amount,
+                lots=shift(wallet.lots, allocations, remaining=-1, held=1),
+            ),
+            Kind.HOLD,
+            amount,
+            request,
+            allocations=allocations,
+            expires_at=expires_at,
+        )
+        hold = OpenHold(
+            id=request.id,
+            wallet=wallet.id,
+            number=transfer.seq,
+            amount=amount,
+            allocations=allocations,
+            expires_at=expires_at,
+        )
+        self._put(self.holds, request.id, hold)
+        return transfer
+
+    def close_hold(
+        self, hold: OpenHold, kind: Kind, spent: int, request: Request, **details: Unpack[Details]
+    ) -> Transfer:
+        """Resolve *hold*: *spent* of it is used up, the rest goes back to the lots it came from."""
+        wallet = self.wallets[hold.wallet]
+        used, rest = split(hold.allocations, spent)
+        transfer = self._append(
+            replace(
+                wallet,
+                available=wallet.available + hold.amount - spent,
+                held=wallet.held - hold.amount,
+                spent=wallet.spent + spent,
+                lots=shift(shift(wallet.lots, used, held=-1), rest, remaining=1, held=-1),
+            ),
+            kind,
+            spent or hold.amount,
+            request,
+            allocations=used or rest,
+            completes=hold.number,
+            **details,
+        )
+        self._put(self.holds, hold.id, None)
+        self._put(self.resolved, hold.id, Resolved(kind, transfer.seq, completed=False))
+        self.lapse_due(hold.wallet)
+        self.repay(hold.wallet)
+        return transfer
+
+    def complete(self, hold_id: bytes, resolved: Resolved) -> None:
+        """Note that the resolution of a hold has been completed; it can be so once."""
+        self._put(self.resolved, hold_id, resolved._replace(completed=True))
+
+    def expire_due(self, name: WalletId) -> None:
+        """Give back the holds of a wallet whose time is over."""
+        due = [h for h in self.holds.values() if h and h.wallet == name and h.expires_at <= self.at]
+        for hold in sorted(due, key=lambda hold: hold.number):
+            self.close_hold(hold, Kind.EXPIRE, 0, expiry(hold))
+
+    # --- lots ---
+
+    def bring_in(
+        self,
+        wallet: Wallet,
+        kind: Kind,
+        amount: int,
+        request: Request,
+        *,
+        priority: int,
+        **details: Unpack[Details],
+    ) -> Transfer:
+        """Add a lot."""
+        expires_at = details.get("expires_at")
+        lot = Lot(wallet.seq + 1, amount, amount, priority=priority, expires_at=expires_at)
+        grown = replace(wallet, available=wallet.available + amount, lots=(*wallet.lots, lot))
+        return self._append(grown, kind, amount, request, priority=priority, **details)
+
+    def take_out(
+        self,
+        wallet: Wallet,
+        kind: Kind,
+        amount: int,
+        request: Request,
+        *,
+        lots: Iterable[Lot] | None = None,
+        completes: int | None = None,
+        **details: Unpack[Details],
+    ) -> Transfer:
+        """Use up *amount* of what is free in *lots* (all of the wallet's, unless said), in burn order."""
+        allocations = pick(wallet.lots if lots is None else lots, amount)
+        left = replace(
+            wallet,
+            available=wallet.available - amount,
+            spent=wallet.spent + (amount if kind is Kind.DEBIT else 0),
+            lots=shift(wallet.lots, allocations, remaining=-1),
+        )
+        return self._append(
+            left, kind, amount, request, allocations=allocations, completes=completes, **details
+        )
+
+    def advance(self, wallet: Wallet, amount: int) -> Wallet:
+        """Lend *amount*: a lot like any other, and as much owed."""
+        owing = replace(wallet, owed=wallet.owed + amount)
+        request = _follows(wallet, "#advance")
+        self.bring_in(owing, Kind.ADVANCE, amount, request, priority=ADVANCE_PRIORITY)
+        return self.wallets[wallet.id]
+
+    def repay(self, name: WalletId) -> None:
+        """Pay what is owed from what has become available."""
+        wallet = self.wallets[name]
+        if amount := min(wallet.owed, wallet.available):
+            owing = replace(wallet, owed=wallet.owed - amount)
+            self.take_out(owing, Kind.REPAY, amount, _follows(wallet, "#repay"))
+
+    def lapse_due(self, name: WalletId) -> Transfer | None:
+        """Move what expired lots have left to breakage; what is held of them follows once released."""
+        transfer = None
+        for lot in self.wallets[name].lots:
+            if lot.remaining and has_lapsed(lot, self.at):
+                wallet = self.wallets[name]
+                request = _follows(wallet, "#lapse")
+                transfer = self.take_out(wallet, Kind.LAPSE, lot.remaining, request, lots=(lot,))
+        return transfer
+
+    # --- rows ---
+
+    def _append(
+        self,
+        wallet: Wallet,
+        kind: Kind,
+        amount: int,
+        request: Request,
+        *,
+        allocations: tuple[Allocation, ...] = (),
+        completes: int | None = None,
+        priority: int | None = None,
+        **details: Unpack[Details],
+    ) -> Transfer:
+        """Write the next row of a wallet whose balance is already what it will be."""
+        booked_at = self._booking_time(wallet)
+        unsealed = Transfer(
+            id=request.id,
+            wallet=wallet.id,
+            seq=wallet.seq + 1,
+            kind=kind,
+            amount=amount,
+            available_after=wallet.available,
+            held_after=wallet.held,
+            fingerprint=request.fingerprint,
+            effective_at=details.get("effective_at") or booked_at,
+            booked_at=booked_at,
+            allocations=allocations,
+            completes=completes,
+            expires_at=details.get("expires_at"),
+            priority=priority,
+            note=details.get("note", ""),
+            usage=details.get("usage"),
+        )
+        transfer = replace(unsealed, hash=chain.link(unsealed, wallet.head, self._chain_key))
+        self.transfers.append(transfer)
+        booked = replace(wallet, seq=transfer.seq, booked_at=booked_at, head=transfer.hash)
+        self._put(self.wallets, wallet.id, booked)
+        return transfer
+
+    def _booking_time(self, wallet: Wallet) -> datetime:
+        """The time, but never before what the wallet has booked: clocks step, journals do not."""
+        return max(self.at, wallet.booked_at + _TICK)
+
+    def _put(self, table: dict[Any, Any], name: object, value: object) -> None:
+        self._undo.append((table, name, table.get(name, _ABSENT)))
+        table[name] = value
+
+
+def expiry(hold: OpenHold) -> Request:
+    """The request under which *hold* expires, whether a sweep or a shortage of funds brings it about."""
+    return Request(transfer_id(hold.wallet.account, "expire", hold.id.hex()), NO_REQUEST)
+
+
+def _follows(wallet: Wallet, what: str) -> Request:
+    """The request of a row that follows from another: its place in the journal."""
+    place = transfer_id(wallet.id.account, what, wallet.id.unit, str(wallet.seq + 1))
+    return Request(place, NO_REQUEST)

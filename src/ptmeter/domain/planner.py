@@ -1,0 +1,342 @@
+"""
+The ledger's decisions, as one pure function: what each command does to the wallets it names.
+
+`plan` takes the locked state and a batch of linked groups, and returns an outcome for every command
+and the rows to write. It has no clock, no randomness and no I/O, so one call, a webhook, a nightly job,
+a thousand concurrent requests and the tests are all decided the same way.
+
+What holds for every wallet, before and after each group:
+    available = Σ free in its lots           held = Σ its open holds = Σ held in its lots
+    owed = Σ advances - Σ repayments         owed > 0 only while available = 0
+    seq counts its transfers without a gap   booked_at grows with seq
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
+
+from .ledger import (
+    REMEMBERED,
+    Adjust,
+    Debit,
+    Expire,
+    Grant,
+    Hold,
+    Kind,
+    Lapse,
+    Overage,
+    Posted,
+    Refusal,
+    Refused,
+    Settle,
+    Void,
+    WalletState,
+    transfer_id,
+)
+from .moves import NO_REQUEST, Moves, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from .ledger import Command, Linked, OpenHold, Outcome, Transfer, Wallet, WalletId
+    from .moves import Resolved
+
+REMEMBER_REFUSALS_FOR: Final = timedelta(days=1)
+"""A refusal is replayed this long; afterwards the same key is decided anew."""
+
+
+class Decided(NamedTuple):
+    """What an earlier command under the same id was, and how it ended."""
+
+    fingerprint: bytes
+    outcome: Outcome
+    at: datetime
+
+
+class Rejection(NamedTuple):
+    """A refusal to remember."""
+
+    wallet: WalletId
+    id: bytes
+    decided: Decided
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """
+    All that a batch may look at, read under the wallets' locks.
+
+    ``holds`` are the open ones that the batch names and those of its wallets that are due;
+    ``resolved`` are those it names that are open no more. A wallet missing here does not exist.
+    """
+
+    at: datetime
+    wallets: Mapping[WalletId, Wallet]
+    decided: Mapping[bytes, Decided]
+    holds: Mapping[bytes, OpenHold]
+    resolved: Mapping[bytes, Resolved]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Outcomes in the order of the batch, and what to write."""
+
+    outcomes: list[tuple[Outcome, ...]]
+    wallets: Sequence[Wallet]
+    transfers: Sequence[Transfer]
+    opened: Sequence[OpenHold]
+    closed: Sequence[bytes]
+    rejections: Sequence[Rejection]
+
+
+def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes = b"") -> Plan:
+    """Decide every group of *batch* in order, each on what the ones before it left."""
+    moves = Moves(state.wallets, state.holds, state.resolved, at=state.at, chain_key=chain_key)
+    planner = _Planner(moves, state.decided)
+    outcomes = [planner.decide(group) for group in batch]
+    return Plan(
+        outcomes,
+        wallets=[new for name, new in moves.wallets.items() if new is not state.wallets[name]],
+        transfers=moves.transfers,
+        opened=[hold for name, hold in moves.holds.items() if hold and name not in state.holds],
+        closed=[name for name in state.holds if moves.holds[name] is None],
+        rejections=planner.rejections,
+    )
+
+
+class _Refusal(Exception):
+    def __init__(self, reason: Refusal, *, available: int = 0, required: int = 0) -> None:
+        self.refused = Refused(reason=reason, available=available, required=required)
+
+
+class _Planner:
+    """Decides group after group; what came before is recalled, what is refused is undone."""
+
+    def __init__(self, moves: Moves, decided: Mapping[bytes, Decided]) -> None:
+        self._moves = moves
+        self._decided = dict(decided)
+        self.rejections: list[Rejection] = []
+
+    def decide(self, group: Linked) -> tuple[Outcome, ...]:
+        """Carry out a linked group, or none of it."""
+        if earlier := self._earlier(group):
+            return earlier
+        outcomes: list[Outcome] = []
+        try:
+            for command in group:
+                outcomes.append(self._carry_out(command))
+        except _Refusal as refusal:
+            self._moves.roll_back()
+            linked = Refused(reason=Refusal.LINKED)
+            failed = len(outcomes)
+            outcomes = [refusal.refused if i == failed else linked for i in range(len(group))]
+        self._moves.commit()
+        for command, outcome in zip(group, outcomes, strict=True):
+            self._remember(command, outcome)
+        return tuple(outcomes)
+
+    def _earlier(self, group: Linked) -> tuple[Outcome, ...] | None:
+        found = [self._recall(command) for command in group]
+        if not any(found):
+            return None
+        for command, earlier in zip(group, found, strict=True):
+            if earlier is None or earlier.fingerprint != command.fingerprint:
+                return tuple(Refused(reason=Refusal.KEY_REUSED) for _ in group)
+        return tuple(replace(earlier.outcome, replayed=True) for earlier in found if earlier)
+
+    def _recall(self, command: Command) -> Decided | None:
+        earlier = self._decided.get(command.id)
+        if earlier is None or isinstance(earlier.outcome, Posted):
+            return earlier
+        return earlier if self._moves.at < earlier.at + REMEMBER_REFUSALS_FOR else None
+
+    def _remember(self, command: Command, outcome: Outcome) -> None:
+        decided = Decided(command.fingerprint, outcome, self._moves.at)
+        if isinstance(outcome, Posted):
+            self._decided[command.id] = decided
+        elif outcome.reason in REMEMBERED and command.wallet in self._moves.wallets:
+            self._decided[command.id] = decided
+            self.rejections.append(Rejection(command.wallet, command.id, decided))
+
+    def _carry_out(self, command: Command) -> Posted:
+        if command.wallet not in self._moves.wallets:
+            raise _Refusal(Refusal.NO_WALLET)
+        lapsed = self._moves.lapse_due(command.wallet)
+        match command:
+            case Grant():
+                return self._grant(command, Kind.GRANT, command.amount)
+            case Hold():
+                return self._hold(command)
+            case Settle():
+                return self._settle(command)
+            case Void():
+                return self._void(command)
+            case Expire():
+                return self._expire(command)
+            case Debit():
+                return self._debit(command)
+            case Adjust() if command.amount > 0:
+                return self._grant(command, Kind.ADJUST_UP, command.amount)
+            case Adjust():
+                return self._adjust_down(command)
+            case Lapse():
+                if lapsed is None:
+                    raise _Refusal(Refusal.NOT_DUE)
+                return self._posted(lapsed)
+            case _:
+                assert_never(command)
+
+    # --- PT in ---
+
+    def _grant(self, command: Grant | Adjust, kind: Kind, amount: int) -> Posted:
+        wallet = self._moves.wallets[command.wallet]
+        if wallet.state is WalletState.CLOSED:
+            raise _Refusal(Refusal.NOT_OPEN)
+        transfer = self._moves.bring_in(
+            wallet,
+            kind,
+            amount,
+            _request(command),
+            priority=command.priority,
+            expires_at=command.expires_at,
+            effective_at=command.effective_at if isinstance(command, Grant) else None,
+            note=command.note,
+        )
+        self._moves.lapse_due(command.wallet)
+        self._moves.repay(command.wallet)
+        return self._posted(transfer)
+
+    # --- holds ---
+
+    def _hold(self, command: Hold) -> Posted:
+        limit = self._credit_limit(command.wallet)
+        wallet = self._cover(command.wallet, command.amount, limit)
+        return self._posted(self._moves.open_hold(wallet, command.amount, _request(command), command.ttl))
+
+    def _settle(self, command: Settle) -> Posted:
+        hold = self._moves.holds.get(command.hold_id)
+        if hold is None:
+            return self._settle_late(command)
+        within = min(command.amount, hold.amount)
+        beyond = command.amount - within
+        if beyond and command.overage is Overage.REJECT:
+            raise _Refusal(Refusal.OVER_HOLD, available=hold.amount, required=command.amount)
+        transfer = self._moves.close_hold(
+            hold,
+            Kind.SETTLE if within else Kind.VOID,
+            within,
+            _request(command),
+            usage=command.usage,
+            effective_at=command.effective_at,
+        )
+        if beyond:
+            self._charge_overage(command, beyond, settle=transfer)
+        return self._posted(transfer, charged=command.amount)
+
+    def _charge_overage(self, command: Settle, amount: int, *, settle: Transfer) -> None:
+        wallet = self._cover(command.wallet, amount, self._overage_limit(command))
+        beyond = transfer_id(command.wallet.account, "#overage", command.id.hex())
+        self._moves.take_out(
+            wallet,
+            Kind.DEBIT,
+            amount,
+            Request(beyond, NO_REQUEST),
+            completes=settle.seq,
+            effective_at=command.effective_at,
+        )
+
+    def _settle_late(self, command: Settle) -> Posted:
+        """Charge a call whose hold expired meanwhile: it was answered, so it is paid for."""
+        resolved = self._moves.resolved.get(command.hold_id)
+        if resolved is None:
+            raise _Refusal(Refusal.HOLD_NOT_FOUND)
+        if resolved.kind is not Kind.EXPIRE or resolved.completed or command.amount == 0:
+            raise _Refusal(Refusal.HOLD_NOT_PENDING)
+        self._moves.complete(command.hold_id, resolved)
+        transfer = self._moves.take_out(
+            self._cover(command.wallet, command.amount, self._overage_limit(command)),
+            Kind.DEBIT,
+            command.amount,
+            _request(command),
+            completes=resolved.seq,
+            usage=command.usage,
+            effective_at=command.effective_at,
+        )
+        return self._posted(transfer, charged=command.amount)
+
+    def _void(self, command: Void) -> Posted:
+        hold = self._open_hold(command.hold_id)
+        return self._posted(self._moves.close_hold(hold, Kind.VOID, 0, _request(command)))
+
+    def _expire(self, command: Expire) -> Posted:
+        hold = self._open_hold(command.hold_id)
+        if self._moves.at < hold.expires_at:
+            raise _Refusal(Refusal.NOT_DUE)
+        return self._posted(self._moves.close_hold(hold, Kind.EXPIRE, 0, _request(command)))
+
+    def _open_hold(self, hold_id: bytes) -> OpenHold:
+        hold = self._moves.holds.get(hold_id)
+        if hold is None:
+            known = hold_id in self._moves.resolved
+            raise _Refusal(Refusal.HOLD_NOT_PENDING if known else Refusal.HOLD_NOT_FOUND)
+        return hold
+
+    # --- PT out ---
+
+    def _debit(self, command: Debit) -> Posted:
+        limit = self._credit_limit(command.wallet)
+        transfer = self._moves.take_out(
+            self._cover(command.wallet, command.amount, limit),
+            Kind.DEBIT,
+            command.amount,
+            _request(command),
+            usage=command.usage,
+            note=command.note,
+            effective_at=command.effective_at,
+        )
+        return self._posted(transfer, charged=command.amount)
+
+    def _adjust_down(self, command: Adjust) -> Posted:
+        amount = -command.amount
+        wallet = self._cover(command.wallet, amount, limit=0)
+        return self._posted(
+            self._moves.take_out(wallet, Kind.ADJUST_DOWN, amount, _request(command), note=command.note)
+        )
+
+    # --- funds ---
+
+    def _cover(self, name: WalletId, amount: int, limit: int | None) -> Wallet:
+        """Make *amount* available: release holds that are due, then lend up to *limit* (``None``: any)."""
+        if self._moves.wallets[name].available < amount:
+            self._moves.expire_due(name)
+        wallet = self._moves.wallets[name]
+        short = amount - wallet.available
+        if short <= 0:
+            return wallet
+        if limit is not None and wallet.owed + short > limit:
+            funds = wallet.available + max(0, limit - wallet.owed)
+            raise _Refusal(Refusal.INSUFFICIENT_FUNDS, available=funds, required=amount)
+        return self._moves.advance(wallet, short)
+
+    def _credit_limit(self, name: WalletId) -> int:
+        """How much the wallet may owe for something new; refuses if it is not open."""
+        wallet = self._moves.wallets[name]
+        if wallet.state is not WalletState.OPEN:
+            raise _Refusal(Refusal.NOT_OPEN)
+        return wallet.credit_limit
+
+    def _overage_limit(self, command: Settle) -> int | None:
+        if command.overage is Overage.ALLOW:
+            return None
+        return self._moves.wallets[command.wallet].credit_limit
+
+    def _posted(self, transfer: Transfer, charged: int = 0) -> Posted:
+        wallet = self._moves.wallets[transfer.wallet]
+        return Posted(transfer=transfer, charged=charged, available=wallet.available, held=wallet.held)
+
+
+def _request(command: Command) -> Request:
+    return Request(command.id, command.fingerprint)

@@ -1,0 +1,71 @@
+"""Plans and what they allow; a locked model says which plan opens it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError, ModelLockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .pt import PT, Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    A tier: its price, what it gives each cycle, and which models it opens.
+
+    ``units`` are the units of PT whose models the plan opens; ``models`` may open single models besides,
+    by pattern.
+    """
+
+    name: str
+    price_per_month: Money
+    price_per_year: Money | None
+    allowance: Mapping[str, PT]
+    units: frozenset[str]
+    models: tuple[str, ...] = ()
+
+    def opens(self, model: str, unit: str) -> bool:
+        """Whether the plan includes *model*, which is charged in *unit*."""
+        return unit in self.units or any(fnmatchcase(model, pattern) for pattern in self.models)
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """All plans of a platform, by name."""
+
+    by_name: Mapping[str, Plan]
+
+    def find(self, name: str) -> Plan:
+        """
+        The plan called *name*.
+
+        Raises:
+            ConfigurationError: There is none.
+        """
+        plan = self.by_name.get(name)
+        if plan is None:
+            msg = f"there is no plan {name!r}: the plans are {', '.join(self.by_name)}"
+            raise ConfigurationError(msg)
+        return plan
+
+    def check(self, plan: str, model: str, unit: str) -> None:
+        """
+        Let a model that the plan includes pass.
+
+        Raises:
+            ModelLockedError: The plan does not include it; the error names the cheapest that does.
+        """
+        if not self.find(plan).opens(model, unit):
+            raise ModelLockedError(model, plan, self.cheapest(model, unit))
+
+    def cheapest(self, model: str, unit: str) -> str | None:
+        """The cheapest plan that opens *model*, if any."""
+        opening = [plan for plan in self.by_name.values() if plan.opens(model, unit)]
+        best = min(opening, key=lambda plan: plan.price_per_month.nano, default=None)
+        return best.name if best else None

@@ -1,0 +1,125 @@
+"""
+What the provider charges, at a moment: integer rates per token class, with context-window tiers.
+
+Rates are pico-units of the currency per token, so a list price in dollars per million tokens is exact
+to six decimals: US$0.15 per million is 150,000 pico-dollars a token. A cost is summed exactly and
+rounded once, half up, to the nano-unit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import InvalidArgumentError, UnknownModelError
+from .pt import Money
+from .usage import TOKEN_CLASSES, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PICO_PER_NANO: Final = 1_000
+
+ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The effective date of a price that has no known beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Other rates for the *whole* request once its input exceeds *above* tokens (cache included)."""
+
+    above: int
+    rates: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """
+    One model's price list from *effective_from* on.
+
+    ``rates`` and the tiers' rates hold pico-units per token by class; ``tools`` and ``request`` hold
+    nano-units per call. ``source`` says where the figures come from, with its version.
+    """
+
+    provider: str
+    model: str
+    source: str
+    rates: Mapping[str, int]
+    tiers: tuple[Tier, ...] = ()
+    tools: Mapping[str, int] = field(default_factory=dict[str, int])
+    request: int = 0
+    currency: str = "USD"
+    effective_from: datetime = ALWAYS
+    version: str = field(init=False, repr=False, compare=False)
+    """A name for exactly these figures: the digest of the canonical JSON, 16 hex digits."""
+
+    def __post_init__(self) -> None:
+        for rates in (self.rates, *(tier.rates for tier in self.tiers)):
+            if unknown := set(rates) - set(TOKEN_CLASSES):
+                msg = f"{self.model}: {sorted(unknown)} are not token classes"
+                raise InvalidArgumentError(msg)
+        amounts = [*self.rates.values(), *self.tools.values(), self.request]
+        if min(amounts, default=0) < 0 or any(min(t.rates.values(), default=0) < 0 for t in self.tiers):
+            msg = f"{self.model}: a price cannot be negative"
+            raise InvalidArgumentError(msg)
+        if any(low.above >= high.above for low, high in pairwise(self.tiers)):
+            msg = f"{self.model}: tiers must be in ascending order"
+            raise InvalidArgumentError(msg)
+        version = blake2b(self.as_json().encode(), digest_size=8).hexdigest()
+        object.__setattr__(self, "version", version)
+
+    def cost(self, usage: Usage) -> Money:
+        """
+        What the provider charges for *usage*.
+
+        Raises:
+            UnknownModelError: The usage has a token class or tool for which there is no price.
+        """
+        rates = self._rates_for(usage.input_total)
+        try:
+            pico = sum(rates[name] * count for name, count in usage.tokens().items())
+            nano = sum(self.tools[name] * count for name, count in usage.tool_calls.items() if count)
+        except KeyError as missing:
+            raise UnknownModelError(self.model, f"price for {missing.args[0]}") from None
+        rounded = (pico + PICO_PER_NANO // 2) // PICO_PER_NANO
+        return Money(rounded + nano + self.request * usage.requests, self.currency)
+
+    def as_json(self) -> str:
+        """The price as canonical JSON: equal prices give equal text."""
+        facts: dict[str, Any] = {
+            "provider": self.provider,
+            "model": self.model,
+            "source": self.source,
+            "currency": self.currency,
+            "effective_from": self.effective_from.isoformat(),
+            "rates": dict(self.rates),
+            "tiers": [{"above": tier.above, "rates": dict(tier.rates)} for tier in self.tiers],
+            "tools": dict(self.tools),
+            "request": self.request,
+        }
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Price:
+        """Read back what `as_json` wrote."""
+        facts = json.loads(text)
+        facts["effective_from"] = datetime.fromisoformat(facts["effective_from"])
+        facts["tiers"] = tuple(Tier(tier["above"], tier["rates"]) for tier in facts["tiers"])
+        return cls(**facts)
+
+    def _rates_for(self, input_total: int) -> Mapping[str, int]:
+        rates = self.rates
+        for tier in self.tiers:
+            if input_total > tier.above:
+                rates = tier.rates
+        return rates
+
+
+def price_at(history: Sequence[Price], at: datetime) -> Price | None:
+    """The price in force at *at*: the latest that had begun, or ``None`` before the first."""
+    begun = [price for price in history if price.effective_from <= at]
+    return max(begun, key=lambda price: price.effective_from, default=None)

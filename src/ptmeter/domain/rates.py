@@ -1,0 +1,259 @@
+"""
+The rate card: how usage becomes PT, versioned, with an effective date.
+
+A *banded* rate goes by the call's total tokens; a *cost-plus* rate by what the provider charges, plus a
+buffer for what a price list does not show. Both are exact integers and round up once, to the card's step.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ConfigurationError, UnknownModelError, UnknownUnitError
+from .pt import MICRO, PT, Money, ceil_div, round_up
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .prices import Price
+    from .usage import Usage
+
+WHOLE: Final = 10_000
+"""Shares are counted in ten-thousandths: 1,500 is 15 %."""
+
+
+class Complexity(StrEnum):
+    """How much an agent adds to the prompt by itself."""
+
+    SIMPLE = "simple"
+    MODERATE = "moderate"
+    COMPLEX = "complex"
+
+
+class Content(StrEnum):
+    """What is being moderated."""
+
+    TEXT = "text"
+    CODE = "code"
+    MIXED = "mixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What the adaptive buffer goes by. ``retry_rate`` is the measured share of retries, in ten-thousandths."""
+
+    complexity: Complexity = Complexity.SIMPLE
+    content: Content = Content.TEXT
+    retry_rate: int = 0
+    tool_calls: int = 0
+
+
+PLAIN: Final = Workload()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buffer:
+    """
+    The share a cost-plus rate adds, in ten-thousandths: the sum of its parts, within *least* and *most*.
+
+    Prompt bloat by complexity, retries by measured history, moderation by content, so much for each tool
+    call up to a limit, and a constant for variance.
+    """
+
+    bloat: Mapping[Complexity, int]
+    retries: tuple[int, int]
+    moderation: Mapping[Content, int]
+    tool_call: int
+    tool_calls_at_most: int
+    variance: int
+    least: int
+    most: int
+
+    def share(self, workload: Workload) -> int:
+        """The buffer for *workload*, in ten-thousandths."""
+        low, high = self.retries
+        parts = (
+            self.bloat[workload.complexity],
+            min(max(workload.retry_rate, low), high),
+            self.moderation[workload.content],
+            min(workload.tool_calls * self.tool_call, self.tool_calls_at_most),
+            self.variance,
+        )
+        return min(max(sum(parts), self.least), self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Up to so many total tokens, a call costs so many micro-PT."""
+
+    tokens: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Banded:
+    """By total tokens; above the last band in proportion to it, rounded up to *step* micro-PT."""
+
+    bands: tuple[Band, ...]
+    step: int = MICRO
+
+    def __post_init__(self) -> None:
+        if not self.bands or any(low.tokens >= high.tokens for low, high in pairwise(self.bands)):
+            msg = "bands must be in ascending order of tokens, and there must be one"
+            raise ConfigurationError(msg)
+
+    def amount(self, total_tokens: int) -> int:
+        """What a call of *total_tokens* costs, in micro-PT."""
+        for band in self.bands:
+            if total_tokens <= band.tokens:
+                return band.amount
+        last = self.bands[-1]
+        return round_up(ceil_div(last.amount * total_tokens, last.tokens), self.step)
+
+
+@dataclass(frozen=True, slots=True)
+class CostPlus:
+    """Provider cost × (1 + buffer) ÷ what one PT pays for, rounded up to *step* micro-PT."""
+
+    buffer: Buffer
+    step: int = MICRO
+
+    def amount(self, cost: Money, pays_for: Money, workload: Workload) -> int:
+        """What a call that costs us *cost* costs the account, in micro-PT."""
+        marked_up = cost.nano * (WHOLE + self.buffer.share(workload)) * MICRO
+        return round_up(ceil_div(marked_up, pays_for.nano * WHOLE), self.step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRate:
+    """One unit's rate: what one PT pays for, what it sells at, and the method unless a model has its own."""
+
+    pays_for: Money
+    sells_at: Money
+    method: Banded | CostPlus
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRule:
+    """Models whose name matches *pattern* (``*`` and ``?`` as in file names) are charged in *unit*."""
+
+    pattern: str
+    unit: str
+    method: Banded | CostPlus | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a call costs the account and us, and by which price and card that was found."""
+
+    model: str
+    unit: str
+    amount: PT
+    cost: Money
+    price: Price
+    card_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateCard:
+    """
+    The units of a platform, and which models are charged in which.
+
+    The first rule that matches a model counts. A model no rule matches is refused, never free.
+    """
+
+    name: str
+    effective_from: datetime
+    units: Mapping[str, UnitRate]
+    models: tuple[ModelRule, ...]
+    source: Mapping[str, Any] = field(repr=False, compare=False)
+    version: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for rule in self.models:
+            if rule.unit not in self.units:
+                msg = f"rule {rule.pattern!r} charges in {rule.unit!r}, which is not a unit of the card"
+                raise ConfigurationError(msg)
+        digest = blake2b(self.as_json().encode(), digest_size=8).hexdigest()
+        object.__setattr__(self, "version", digest)
+
+    def as_json(self) -> str:
+        """The card as it was configured, canonically: equal cards give equal text."""
+        return json.dumps(self.source, sort_keys=True, separators=(",", ":"))
+
+    def rule(self, model: str) -> ModelRule:
+        """
+        The rule for *model*.
+
+        Raises:
+            UnknownModelError: No rule matches it.
+        """
+        bare = model.rpartition("/")[2].lower()
+        for rule in self.models:
+            if fnmatchcase(bare, rule.pattern):
+                return rule
+        raise UnknownModelError(model, "rate")
+
+    def unit(self, name: str) -> UnitRate:
+        """
+        The rate of a unit.
+
+        Raises:
+            UnknownUnitError: The platform has no such unit.
+        """
+        rate = self.units.get(name)
+        if rate is None:
+            msg = f"there is no unit {name!r}: the units are {', '.join(sorted(self.units))}"
+            raise UnknownUnitError(msg)
+        return rate
+
+    def rate(self, model: str, usage: Usage, price: Price, workload: Workload = PLAIN) -> Charge:
+        """
+        What *usage* of *model* costs in PT.
+
+        Raises:
+            UnknownModelError: No rule matches the model, or the price lacks a class that was used.
+        """
+        rule = self.rule(model)
+        unit = self.units[rule.unit]
+        method = rule.method or unit.method
+        cost = price.cost(usage)
+        match method:
+            case Banded():
+                amount = method.amount(usage.total)
+            case CostPlus():
+                amount = method.amount(cost, unit.pays_for, workload)
+        return Charge(
+            model=model,
+            unit=rule.unit,
+            amount=PT(amount),
+            cost=cost,
+            price=price,
+            card_version=self.version,
+        )
+
+    def definition(self, unit: str) -> str:
+        """What one PT of *unit* is, in a sentence: shown wherever PT are."""
+        rate = self.unit(unit)
+        return f"1 {unit} PT pays for about {rate.pays_for} of provider cost and sells at {rate.sells_at}"
+
+
+def card_at(cards: tuple[RateCard, ...], at: datetime) -> RateCard:
+    """
+    The card in force at *at*.
+
+    Raises:
+        ConfigurationError: No card had begun.
+    """
+    begun = [card for card in cards if card.effective_from <= at]
+    if not begun:
+        msg = f"no rate card is in force at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        raise ConfigurationError(msg)
+    return max(begun, key=lambda card: card.effective_from)

@@ -1,0 +1,192 @@
+"""What the meter's verbs return: frozen values, amounts as `PT` by unit, times in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .ledger import Kind
+from .lots import has_lapsed
+from .pt import PT
+from .usage import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from .estimates import Estimate
+    from .ledger import Transfer, Wallet
+    from .rates import Charge
+    from .usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitBalance:
+    """
+    One account's balance in one unit.
+
+    ``owed`` is what was spent beyond the PT there were; while it is not zero, nothing is available.
+    ``expiring`` are lots that lapse, soonest first.
+    """
+
+    available: PT = PT(0)
+    held: PT = PT(0)
+    spent: PT = PT(0)
+    owed: PT = PT(0)
+    expiring: tuple[tuple[datetime, PT], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account's balances by unit: ``balance["core"].available`` or ``balance.core.available``."""
+
+    account: str
+    units: Mapping[str, UnitBalance]
+
+    def __getitem__(self, unit: str) -> UnitBalance:
+        return self.units.get(unit, _NOTHING)
+
+    def __getattr__(self, unit: str) -> UnitBalance:
+        if unit.startswith("_"):
+            raise AttributeError(unit)
+        return self[unit]
+
+    def __str__(self) -> str:
+        parts = [f"{b.available} {u} available, {b.held} held" for u, b in sorted(self.units.items())]
+        return f"{self.account}: {'; '.join(parts) or 'nothing yet'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """
+    PT set aside under a key. The account and the key are all that is needed to find it again.
+
+    ``available`` is what the wallets have left after it.
+    """
+
+    account: str
+    key: str
+    amounts: Mapping[str, PT]
+    expires_at: datetime
+    available: Mapping[str, PT] = field(default_factory=dict[str, PT])
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """
+    What a settled call took: held, charged, and what is available after it, by unit.
+
+    ``charge`` says by which price and rate card, ``usage`` what was consumed; both are absent when a hold
+    was settled by an amount of one's own. ``warnings`` are for people to read.
+    """
+
+    account: str
+    key: str
+    charged: Mapping[str, PT]
+    held: Mapping[str, PT]
+    available: Mapping[str, PT]
+    booked_at: datetime
+    charge: Charge | None = None
+    usage: Usage | None = None
+    estimate: Estimate | None = None
+    warnings: tuple[str, ...] = ()
+    replayed: bool = False
+
+    def __str__(self) -> str:
+        charged = ", ".join(f"{amount} {unit}" for unit, amount in self.charged.items())
+        left = ", ".join(f"{amount} {unit}" for unit, amount in self.available.items())
+        notes = "".join(f"; {warning}" for warning in self.warnings)
+        return f"charged {charged}; {left} available{notes}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """PT given: how much by unit, and what is available after it."""
+
+    account: str
+    key: str
+    amounts: Mapping[str, PT]
+    available: Mapping[str, PT]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of an account's statement: a transfer, in PT, with the balance after it."""
+
+    unit: str
+    number: int
+    kind: str
+    amount: PT
+    available_after: PT
+    held_after: PT
+    booked_at: datetime
+    effective_at: datetime
+    completes: int | None
+    lots: Mapping[int, PT]
+    note: str
+    model: str | None
+    usage: Usage | None
+    cost: str | None
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some lines of a statement, and where to go on: ``after`` is ``None`` on the last page."""
+
+    entries: tuple[Entry, ...]
+    after: str | None
+
+
+_NOTHING = UnitBalance()
+
+
+def unit_balance(wallet: Wallet, at: datetime) -> UnitBalance:
+    """The wallet's balance at *at*: what expired since its last transfer is not available."""
+    lapsed = sum(lot.remaining for lot in wallet.lots if has_lapsed(lot, at))
+    expiring = sorted(
+        (lot.expires_at, PT(lot.remaining))
+        for lot in wallet.lots
+        if lot.expires_at and lot.remaining and not has_lapsed(lot, at)
+    )
+    return UnitBalance(
+        available=PT(wallet.available - lapsed),
+        held=PT(wallet.held),
+        spent=PT(wallet.spent),
+        owed=PT(wallet.owed),
+        expiring=tuple(expiring),
+    )
+
+
+def entry(transfer: Transfer) -> Entry:
+    """A transfer as a line of a statement."""
+    event = transfer.usage
+    return Entry(
+        unit=transfer.wallet.unit,
+        number=transfer.seq,
+        kind=transfer.kind.name.lower(),
+        amount=PT(transfer.amount),
+        available_after=PT(transfer.available_after),
+        held_after=PT(transfer.held_after),
+        booked_at=transfer.booked_at,
+        effective_at=transfer.effective_at,
+        completes=transfer.completes,
+        lots={lot: PT(amount) for lot, amount in transfer.allocations},
+        note=transfer.note,
+        model=event.price.model if event else None,
+        usage=event.usage if event else None,
+        cost=str(event.cost) if event else None,
+        id=transfer.id.hex(),
+    )
+
+
+def warnings(transfers: tuple[Transfer, ...], usage: Usage | None) -> tuple[str, ...]:
+    """What a reader of the receipt should know about how the charge came about."""
+    found: list[str] = []
+    if any(t.kind is Kind.DEBIT and t.completes for t in transfers):
+        found.append("the hold had expired: the call was charged late, from what was available")
+    if usage is not None and usage.quality is Quality.PARTIAL_ESTIMATED:
+        found.append("the stream broke off: its tokens were counted here and may be corrected later")
+    return tuple(found)

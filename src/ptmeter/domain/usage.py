@@ -1,0 +1,113 @@
+"""
+What a call consumed, in disjoint token classes whose sum is the provider's total.
+
+Providers count differently: OpenAI's ``prompt_tokens`` include the cached ones, Anthropic's
+``input_tokens`` leave them out. Here no token is in two classes, so a price per class times the
+tokens in it can neither charge a cached token twice nor forget it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from ..errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Quality(StrEnum):
+    """How sure we are of a usage: who counted it."""
+
+    EXACT = "exact"
+    """The provider reported it and the classes add up."""
+    PARTIAL_ESTIMATED = "partial_estimated"
+    """The stream broke off: what arrived was counted here; reconciliation corrects it later."""
+
+
+INPUT_CLASSES: Final = (
+    "input_uncached",
+    "input_cache_read",
+    "input_cache_write_5m",
+    "input_cache_write_1h",
+    "input_audio",
+    "input_image",
+)
+OUTPUT_CLASSES: Final = ("output_text", "output_reasoning", "output_audio", "output_image")
+TOKEN_CLASSES: Final = INPUT_CLASSES + OUTPUT_CLASSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """
+    Tokens by class, requests, and calls of the provider's own tools.
+
+    ``input_cache_write_5m`` is the provider's default cache lifetime (five minutes at Anthropic, not
+    stated at OpenAI). ``tool_calls`` counts billed server tools by name, such as ``web_search``.
+    """
+
+    input_uncached: int = 0
+    input_cache_read: int = 0
+    input_cache_write_5m: int = 0
+    input_cache_write_1h: int = 0
+    input_audio: int = 0
+    input_image: int = 0
+    output_text: int = 0
+    output_reasoning: int = 0
+    output_audio: int = 0
+    output_image: int = 0
+    requests: int = 1
+    tool_calls: Mapping[str, int] = field(default_factory=dict[str, int])
+    quality: Quality = Quality.EXACT
+
+    def __post_init__(self) -> None:
+        for name in (*TOKEN_CLASSES, "requests"):
+            _check_count(name, getattr(self, name))
+        for name, count in self.tool_calls.items():
+            _check_count(f"tool_calls[{name!r}]", count)
+
+    @property
+    def input_total(self) -> int:
+        """All input tokens, cached or not."""
+        return (
+            self.input_uncached
+            + self.input_cache_read
+            + self.input_cache_write_5m
+            + self.input_cache_write_1h
+            + self.input_audio
+            + self.input_image
+        )
+
+    @property
+    def output_total(self) -> int:
+        """All output tokens, hidden reasoning included."""
+        return self.output_text + self.output_reasoning + self.output_audio + self.output_image
+
+    @property
+    def total(self) -> int:
+        """All tokens of the call; what a banded rate card goes by."""
+        return self.input_total + self.output_total
+
+    def tokens(self) -> dict[str, int]:
+        """The classes that are not zero, by name."""
+        return {name: count for name in TOKEN_CLASSES if (count := getattr(self, name))}
+
+    def __add__(self, other: Usage) -> Usage:
+        names = [f.name for f in fields(self) if f.name not in ("tool_calls", "quality")]
+        tools = {
+            name: self.tool_calls.get(name, 0) + other.tool_calls.get(name, 0)
+            for name in {**self.tool_calls, **other.tool_calls}
+        }
+        worst = (
+            Quality.EXACT if self.quality == other.quality == Quality.EXACT else Quality.PARTIAL_ESTIMATED
+        )
+        counts = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return Usage(**counts, tool_calls=tools, quality=worst)
+
+
+def _check_count(name: str, count: object) -> None:
+    if type(count) is not int or count < 0:
+        msg = f"{name} must be a whole number of tokens or calls, not {count!r}"
+        raise InvalidArgumentError(msg)

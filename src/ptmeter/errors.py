@@ -1,0 +1,267 @@
+"""
+Every error ptmeter raises on purpose, and what to do about each.
+
+    PtmeterError
+    ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownUnitError · ConfigurationError
+    ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
+    ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
+    ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
+    ├── UsageError                          UsageMissingError · UsageInconsistentError
+    ├── StorageError                        ContentionError · IndeterminateError · SchemaOutdatedError
+    │                                       · UnsafeDurabilityError
+    └── InvariantError                      our bug, never yours
+
+Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
+may succeed later unchanged, and carries its facts as attributes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+
+class PtmeterError(Exception):
+    """Anything ptmeter raises on purpose; catch this to catch them all."""
+
+    code: ClassVar[str] = "ptmeter"
+    retryable: ClassVar[bool] = False
+
+
+# --- what was asked for cannot be ------------------------------------------------------------
+
+
+class InvalidArgumentError(PtmeterError, ValueError):
+    """An argument is outside what the call accepts; the message says what it takes."""
+
+    code = "invalid_argument"
+
+
+class UnknownModelError(InvalidArgumentError):
+    """No price or no rate is known for the model: add one, or allow it at a ceiling rate."""
+
+    code = "unknown_model"
+
+    def __init__(self, model: str, missing: str) -> None:
+        self.model = model
+        self.missing = missing
+        super().__init__(
+            f"no {missing} is known for model {model!r}, so a call to it would be free: "
+            f"add it to the price overrides and the rate card, or set Policy.unpriced"
+        )
+
+
+class UnknownUnitError(InvalidArgumentError):
+    """The platform has no such unit of PT; units are named by the rate card."""
+
+    code = "unknown_unit"
+
+
+class ConfigurationError(InvalidArgumentError):
+    """A rate card, plan file or policy does not hold together; the message names the place."""
+
+    code = "configuration"
+
+
+class NotFoundError(PtmeterError, LookupError):
+    """The thing named does not exist."""
+
+    code = "not_found"
+
+
+class AccountNotFoundError(NotFoundError):
+    """No such account: an account comes into being with its first grant."""
+
+    code = "account_not_found"
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        super().__init__(f"there is no account {account!r}: grant it PT first (meter.funds.grant)")
+
+
+class HoldNotFoundError(NotFoundError):
+    """No hold was ever placed under this account and key."""
+
+    code = "hold_not_found"
+
+    def __init__(self, account: str, key: str) -> None:
+        self.account = account
+        self.key = key
+        super().__init__(f"account {account!r} has no hold under key {key!r}")
+
+
+# --- the ledger said no -----------------------------------------------------------------------
+
+
+class RefusedError(PtmeterError):
+    """The request was understood and refused; nothing was moved."""
+
+    code = "refused"
+
+
+class InsufficientFundsError(RefusedError):
+    """
+    The wallet has less available than the call may cost: top up, or ask for less.
+
+    ``available`` and ``required`` are in whole PT.
+    """
+
+    code = "insufficient_funds"
+
+    def __init__(self, account: str, unit: str, *, available: Decimal, required: Decimal) -> None:
+        self.account = account
+        self.unit = unit
+        self.available = available
+        self.required = required
+        super().__init__(
+            f"account {account!r} has {available:f} {unit} PT available and {required:f} are required: "
+            f"top up, or ask for less"
+        )
+
+
+class ModelLockedError(RefusedError):
+    """The account's plan does not include the model; ``opens_with`` names the cheapest that does."""
+
+    code = "model_locked"
+
+    def __init__(self, model: str, plan: str, opens_with: str | None) -> None:
+        self.model = model
+        self.plan = plan
+        self.opens_with = opens_with
+        remedy = f"plan {opens_with!r} opens it" if opens_with else "no plan opens it"
+        super().__init__(f"model {model!r} is not part of plan {plan!r}: {remedy}")
+
+
+class AccountFrozenError(RefusedError):
+    """The wallet is frozen or closed: it takes no new holds or debits until it is reopened."""
+
+    code = "account_frozen"
+
+    def __init__(self, account: str, unit: str) -> None:
+        self.account = account
+        self.unit = unit
+        super().__init__(f"the {unit} wallet of account {account!r} is not open for spending")
+
+
+class ConflictError(PtmeterError):
+    """The request contradicts something already recorded."""
+
+    code = "conflict"
+
+
+class IdempotencyConflictError(ConflictError):
+    """The key was used before with other arguments: use a new key for a new request."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, account: str, key: str) -> None:
+        self.account = account
+        self.key = key
+        super().__init__(
+            f"key {key!r} of account {account!r} was used before with other arguments: "
+            f"a new request needs a new key"
+        )
+
+
+class HoldNotPendingError(ConflictError):
+    """The hold was already settled, voided or (for a void) expired; nothing is left of it to move."""
+
+    code = "hold_not_pending"
+
+    def __init__(self, account: str, key: str) -> None:
+        self.account = account
+        self.key = key
+        super().__init__(f"the hold of account {account!r} under key {key!r} is already resolved")
+
+
+# --- what the provider sent -------------------------------------------------------------------
+
+
+class UsageError(PtmeterError):
+    """What the provider reported cannot be charged as it stands; the hold stays open."""
+
+    code = "usage"
+
+
+class UsageMissingError(UsageError):
+    """No usage was reported (which is not the same as zero): record it, or settle by hand."""
+
+    code = "usage_missing"
+
+
+class UsageInconsistentError(UsageError):
+    """The token classes do not add up to the provider's total; the payload is kept for review."""
+
+    code = "usage_inconsistent"
+
+    def __init__(self, problem: str, payload: object) -> None:
+        self.problem = problem
+        self.payload = payload
+        super().__init__(f"the provider's usage does not add up: {problem}")
+
+
+# --- the database -----------------------------------------------------------------------------
+
+
+class StorageError(PtmeterError):
+    """The database could not do what was asked; nothing was written unless the class says so."""
+
+    code = "storage"
+
+
+class ContentionError(StorageError):
+    """The database kept aborting the transaction (deadlock, lock timeout): try again."""
+
+    code = "contention"
+    retryable = True
+
+
+class IndeterminateError(StorageError):
+    """The connection was lost around COMMIT: retry with the same key to learn what happened."""
+
+    code = "indeterminate"
+    retryable = True
+
+    def __init__(self, transfer_id: str | None = None) -> None:
+        self.transfer_id = transfer_id
+        super().__init__(
+            "the connection was lost around COMMIT, so the transaction may or may not have been "
+            "written: retry with the same key, which charges nothing twice"
+        )
+
+
+class SchemaOutdatedError(StorageError):
+    """The database lacks ptmeter's tables or has older ones: run ``ptmeter migrate``."""
+
+    code = "schema_outdated"
+
+    def __init__(self, found: str | None, expected: str) -> None:
+        self.found = found
+        self.expected = expected
+        state = f"at revision {found}, this version needs {expected}" if found else "not set up"
+        super().__init__(
+            f"the ptmeter schema is {state}: run `ptmeter migrate --db URL` "
+            f"or open the meter with migrate=True"
+        )
+
+
+class UnsafeDurabilityError(StorageError):
+    """The server would acknowledge commits it can lose: turn that off, or accept it in Policy."""
+
+    code = "unsafe_durability"
+
+    def __init__(self, setting: str, value: str, wanted: str) -> None:
+        self.setting = setting
+        self.value = value
+        super().__init__(
+            f"the server has {setting}={value}, so acknowledged charges can be lost in a crash: "
+            f"set it to {wanted}, or accept the loss with Policy(durability='relaxed')"
+        )
+
+
+class InvariantError(PtmeterError):
+    """A law of the ledger does not hold: a bug in ptmeter or a tampered database. Please report it."""
+
+    code = "invariant"

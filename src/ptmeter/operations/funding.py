@@ -1,0 +1,88 @@
+"""PT in: grants, and corrections with a reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..domain.ledger import Adjust, Grant, digest, positive, transfer_ids, wallet_id
+from ..domain.pt import PT
+from ..domain.receipts import Granted
+from ..errors import InvalidArgumentError, PtmeterError
+from .posting import post_one
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from ..domain.ledger import Linked
+    from ..ports import Books
+
+
+def grant(
+    books: Books,
+    account: str,
+    amounts: Mapping[str, int],
+    *,
+    source: str,
+    key: str,
+    priority: int = 50,
+    expires_at: datetime | None = None,
+) -> Granted | PtmeterError:
+    """Give PT to an account, opening it if need be; each unit becomes a lot."""
+    asked = digest(("grant", source, priority, str(expires_at), *sorted(amounts.items())))
+    ids = transfer_ids(account, "grant", key, amounts)
+    group = tuple(
+        Grant(
+            wallet=wallet_id(account, unit),
+            id=ids[unit],
+            fingerprint=asked,
+            amount=positive(amounts[unit], "a grant"),
+            note=source,
+            priority=priority,
+            expires_at=expires_at,
+        )
+        for unit in ids
+    )
+    return _granted(books, account, amounts, group, key)
+
+
+def adjust(
+    books: Books, account: str, amounts: Mapping[str, int], *, reason: str, key: str
+) -> Granted | PtmeterError:
+    """Correct an account by signed amounts; a negative one needs PT that are available."""
+    if not reason:
+        msg = "an adjustment needs a reason"
+        raise InvalidArgumentError(msg)
+    asked = digest(("adjust", reason, *sorted(amounts.items())))
+    ids = transfer_ids(account, "adjust", key, amounts)
+    group = tuple(
+        Adjust(
+            wallet=wallet_id(account, unit),
+            id=ids[unit],
+            fingerprint=asked,
+            amount=_signed(amounts[unit]),
+            note=reason,
+        )
+        for unit in ids
+    )
+    return _granted(books, account, amounts, group, key)
+
+
+def _granted(
+    books: Books, account: str, amounts: Mapping[str, int], group: Linked, key: str
+) -> Granted | PtmeterError:
+    posted = post_one(books, group, key)
+    if isinstance(posted, PtmeterError):
+        return posted
+    return Granted(
+        account=account,
+        key=key,
+        amounts={unit: PT(amount) for unit, amount in amounts.items()},
+        available={p.transfer.wallet.unit: PT(p.available) for p in posted},
+        replayed=posted[0].replayed,
+    )
+
+
+def _signed(amount: int) -> int:
+    positive(abs(amount), "an adjustment")
+    return amount

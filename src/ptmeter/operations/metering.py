@@ -1,0 +1,231 @@
+"""The life of a call: hold, then settle or void; or a debit at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..domain.ledger import (
+    Debit,
+    Overage,
+    Settle,
+    UsageEvent,
+    Void,
+    digest,
+    positive,
+    transfer_id,
+    transfer_ids,
+    wallet_id,
+)
+from ..domain.ledger import Hold as PlaceHold
+from ..domain.pt import PT
+from ..domain.receipts import Hold, Receipt, warnings
+from ..errors import HoldNotFoundError, HoldNotPendingError, InvalidArgumentError, PtmeterError
+from .posting import post_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from ..domain.ledger import Linked, Posted
+    from ..domain.rates import Charge, RateCard
+    from ..domain.usage import Usage
+    from ..ports import Books
+
+
+def hold(
+    books: Books,
+    account: str,
+    amounts: Mapping[str, int],
+    *,
+    key: str,
+    ttl: timedelta,
+    request: bytes = b"",
+) -> Hold | PtmeterError:
+    """
+    Set PT aside, in all units or none.
+
+    *request* is the digest of what the amounts were estimated from, if they were: sent again, the same
+    request gets the same hold, even if it would be estimated differently today.
+    """
+    asked = request or digest((ttl.total_seconds(), *sorted(amounts.items())))
+    ids = transfer_ids(account, "hold", key, amounts)
+    group = tuple(
+        PlaceHold(
+            wallet=wallet_id(account, unit),
+            id=ids[unit],
+            fingerprint=asked,
+            amount=positive(amounts[unit], "a hold"),
+            ttl=ttl,
+        )
+        for unit in ids
+    )
+    posted = post_one(books, group, key)
+    return posted if isinstance(posted, PtmeterError) else _held(account, key, posted)
+
+
+def begin_call(
+    books: Books, account: str, amounts: Mapping[str, int], *, key: str, ttl: timedelta, request: bytes
+) -> Hold | PtmeterError:
+    """
+    Set PT aside for a call that is about to be sent.
+
+    Sent again under its key a call finds its hold; unless that is resolved, for then the call was
+    answered and charged, or given up, and sending it once more would be a new one.
+    """
+    placed = hold(books, account, amounts, key=key, ttl=ttl, request=request)
+    if isinstance(placed, Hold) and placed.replayed and not _is_open(books, placed):
+        return HoldNotPendingError(account, key)
+    return placed
+
+
+def find_hold(books: Books, account: str, units: Iterable[str], *, key: str) -> Hold:
+    """
+    The hold placed under *key*, open or not; *units* are those of the platform.
+
+    Raises:
+        HoldNotFoundError: There never was one.
+    """
+    first = transfer_id(account, "hold", key)
+    posted = books.ledger.posted([first, *(transfer_id(account, "hold", key, u) for u in units)])
+    if not posted:
+        raise HoldNotFoundError(account, key)
+    return _held(account, key, posted)
+
+
+def settle(
+    books: Books,
+    held: Hold,
+    amounts: Mapping[str, int],
+    *,
+    key: str,
+    overage: Overage,
+    charge: Charge | None = None,
+    usage: Usage | None = None,
+    card: RateCard | None = None,
+    effective_at: datetime | None = None,
+) -> Receipt | PtmeterError:
+    """Charge what the call really cost, up to or beyond its hold; units not named are given back."""
+    if foreign := set(amounts) - set(held.amounts):
+        msg = f"the hold under key {held.key!r} is not in {', '.join(sorted(foreign))}"
+        raise InvalidArgumentError(msg)
+    if card:
+        books.cards.keep(card)
+    event = _event(charge, usage)
+    asked = digest((held.key, *sorted(amounts.items()), repr(usage)))
+    ids = transfer_ids(held.account, "settle", key, held.amounts)
+    holds = transfer_ids(held.account, "hold", held.key, held.amounts)
+    group = tuple(
+        Settle(
+            wallet=wallet_id(held.account, unit),
+            id=ids[unit],
+            fingerprint=asked,
+            hold_id=holds[unit],
+            amount=_not_negative(amounts.get(unit, 0)),
+            usage=event if charge is None or charge.unit == unit else None,
+            overage=overage,
+            effective_at=effective_at,
+        )
+        for unit in ids
+    )
+    return _receipt(books, held, group, key, charge, usage)
+
+
+def void(books: Books, held: Hold, *, key: str) -> Receipt | PtmeterError:
+    """Give a hold back whole: the call failed and costs nothing."""
+    ids = transfer_ids(held.account, "void", key, held.amounts)
+    holds = transfer_ids(held.account, "hold", held.key, held.amounts)
+    group = tuple(
+        Void(
+            wallet=wallet_id(held.account, unit),
+            id=ids[unit],
+            fingerprint=digest((held.key,)),
+            hold_id=holds[unit],
+        )
+        for unit in ids
+    )
+    return _receipt(books, held, group, key)
+
+
+def debit(
+    books: Books,
+    account: str,
+    amounts: Mapping[str, int],
+    *,
+    key: str,
+    note: str = "",
+    charge: Charge | None = None,
+    usage: Usage | None = None,
+    card: RateCard | None = None,
+) -> Receipt | PtmeterError:
+    """Charge at once, without a hold; refused if less is available."""
+    if card:
+        books.cards.keep(card)
+    ids = transfer_ids(account, "debit", key, amounts)
+    group = tuple(
+        Debit(
+            wallet=wallet_id(account, unit),
+            id=ids[unit],
+            fingerprint=digest((note, *sorted(amounts.items()), repr(usage))),
+            amount=positive(amounts[unit], "a debit"),
+            note=note,
+            usage=_event(charge, usage),
+        )
+        for unit in ids
+    )
+    nothing_held = Hold(account=account, key=key, amounts={}, expires_at=books.ledger.now())
+    return _receipt(books, nothing_held, group, key, charge, usage)
+
+
+def _receipt(
+    books: Books,
+    held: Hold,
+    group: Linked,
+    key: str,
+    charge: Charge | None = None,
+    usage: Usage | None = None,
+) -> Receipt | PtmeterError:
+    posted = post_one(books, group, key)
+    if isinstance(posted, PtmeterError):
+        return posted
+    return Receipt(
+        account=held.account,
+        key=key,
+        charged={p.transfer.wallet.unit: PT(p.charged) for p in posted},
+        held=held.amounts,
+        available={p.transfer.wallet.unit: PT(p.available) for p in posted},
+        booked_at=max(p.transfer.booked_at for p in posted),
+        charge=charge,
+        usage=usage,
+        warnings=warnings(tuple(p.transfer for p in posted), usage),
+        replayed=posted[0].replayed,
+    )
+
+
+def _held(account: str, key: str, posted: Sequence[Posted]) -> Hold:
+    booked = [p.transfer.expires_at for p in posted if p.transfer.expires_at]
+    return Hold(
+        account=account,
+        key=key,
+        amounts={p.transfer.wallet.unit: PT(p.transfer.amount) for p in posted},
+        expires_at=min(booked),
+        available={p.transfer.wallet.unit: PT(p.available) for p in posted},
+        replayed=posted[0].replayed,
+    )
+
+
+def _is_open(books: Books, held: Hold) -> bool:
+    holds = transfer_ids(held.account, "hold", held.key, held.amounts)
+    return books.ledger.are_open(list(holds.values()))
+
+
+def _event(charge: Charge | None, usage: Usage | None) -> UsageEvent | None:
+    if charge is None or usage is None:
+        return None
+    return UsageEvent(usage=usage, price=charge.price, card_version=charge.card_version, cost=charge.cost)
+
+
+def _not_negative(amount: int) -> int:
+    if amount < 0:
+        msg = "a settle cannot be negative: to give PT back, adjust or grant"
+        raise InvalidArgumentError(msg)
+    return amount

@@ -1,0 +1,73 @@
+"""The one door to the ledger, and what its refusals mean to the caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..domain.ledger import Posted, Refusal, Refused
+from ..domain.planner import plan
+from ..domain.pt import PT
+from ..errors import (
+    AccountFrozenError,
+    AccountNotFoundError,
+    HoldNotFoundError,
+    HoldNotPendingError,
+    IdempotencyConflictError,
+    InsufficientFundsError,
+    InvariantError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..domain.ledger import Command, Linked, Outcome
+    from ..errors import PtmeterError
+    from ..ports import Books
+
+
+def post(books: Books, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
+    """Carry out a batch of linked groups, in order; each succeeds or is refused as a whole."""
+    state = books.ledger.lock(batch)
+
+    decided = plan(state, batch, chain_key=books.chain_key)
+
+    books.ledger.write(decided)
+    return decided.outcomes
+
+
+def post_one(books: Books, group: Linked, key: str) -> list[Posted] | PtmeterError:
+    """Carry out one linked group: what was posted, or the error that says why nothing was."""
+    (outcomes,) = post(books, [group])
+    posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+    if len(posted) == len(group):
+        return posted
+    return next(
+        refusal(books, command, outcome, key)
+        for command, outcome in zip(group, outcomes, strict=True)
+        if isinstance(outcome, Refused) and outcome.reason is not Refusal.LINKED
+    )
+
+
+def refusal(books: Books, command: Command, refused: Refused, key: str) -> PtmeterError:
+    """The error that tells the caller why *command* was refused."""
+    account, unit = command.wallet
+    match refused.reason:
+        case Refusal.INSUFFICIENT_FUNDS | Refusal.OVER_HOLD:
+            available, required = PT(refused.available).whole, PT(refused.required).whole
+            return InsufficientFundsError(account, unit, available=available, required=required)
+        case Refusal.NO_WALLET if books.accounts.exists(account):
+            required = PT(getattr(command, "amount", 0)).whole
+            return InsufficientFundsError(account, unit, available=PT(0).whole, required=required)
+        case Refusal.NO_WALLET:
+            return AccountNotFoundError(account)
+        case Refusal.NOT_OPEN:
+            return AccountFrozenError(account, unit)
+        case Refusal.HOLD_NOT_FOUND:
+            return HoldNotFoundError(account, key)
+        case Refusal.HOLD_NOT_PENDING | Refusal.NOT_DUE:
+            return HoldNotPendingError(account, key)
+        case Refusal.KEY_REUSED:
+            return IdempotencyConflictError(account, key)
+        case Refusal.LINKED:
+            msg = "a group was refused without any of its commands being so"
+            return InvariantError(msg)

@@ -1,0 +1,180 @@
+"""
+What the operations need from the outside: books to read and write in one transaction, stores to open them.
+
+A transaction is a plain function of `Books`. `Store.run` carries it out in one database transaction and
+`AsyncStore.run` does the same with the same function, so no use case is written twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    from .domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
+    from .domain.planner import Plan, State
+    from .domain.rates import RateCard
+
+T = TypeVar("T")
+
+
+class Ledger(Protocol):
+    """The journal and what is derived from it."""
+
+    def lock(self, batch: Sequence[Linked]) -> State:
+        """
+        Lock the batch's wallets, in one order for everybody, and read what `plan` may look at.
+
+        Wallets that a grant or an adjustment names are opened if they do not exist.
+        """
+        ...
+
+    def write(self, plan: Plan) -> None:
+        """Write what `plan` decided on the state just locked."""
+        ...
+
+    def now(self) -> datetime:
+        """The database's time: the only clock the ledger goes by."""
+        ...
+
+    def wallets(
+        self, account: str | None = None, *, after: int = 0, limit: int = 1_000, live: bool = False
+    ) -> list[Wallet]:
+        """
+        Wallets with their lots, of one account or all, by number, beginning after *after*.
+
+        *live* leaves out the lots that are used up.
+        """
+        ...
+
+    def journal(
+        self,
+        wallet: Wallet,
+        *,
+        after: int = 0,
+        limit: int = 1_000,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Transfer]:
+        """A wallet's transfers in order, beginning after number *after*; booked in [since, until)."""
+        ...
+
+    def posted(self, ids: Sequence[bytes]) -> list[Posted]:
+        """What earlier commands with these ids posted, as far as there are any, in that order."""
+        ...
+
+    def are_open(self, ids: Sequence[bytes]) -> bool:
+        """Whether all holds with these ids are still open."""
+        ...
+
+    def open_holds(self, wallet: Wallet) -> list[OpenHold]:
+        """The wallet's holds that nobody has resolved."""
+        ...
+
+    def due_holds(self, limit: int) -> list[OpenHold]:
+        """Holds whose time is over, the oldest first."""
+        ...
+
+    def lapsing(self, limit: int) -> list[WalletId]:
+        """Wallets with something left in an expired lot."""
+        ...
+
+    def forget_rejections(self, before: datetime) -> int:
+        """Drop refusals older than *before*; returns how many."""
+        ...
+
+    def strays(self) -> list[str]:
+        """Rows that belong to no wallet, one sentence for each kind found."""
+        ...
+
+
+class Accounts(Protocol):
+    """Who is billed, and on which plan."""
+
+    def exists(self, name: str) -> bool:
+        """Whether the account has ever been given anything."""
+        ...
+
+    def plan_of(self, name: str) -> str | None:
+        """The name of the account's plan, if it has one."""
+        ...
+
+    def set_plan(self, name: str, plan: str) -> None:
+        """Put the account on a plan, opening it if need be."""
+        ...
+
+    def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
+        """Account names in order, beginning after *after*."""
+        ...
+
+
+class Cards(Protocol):
+    """The rate cards that debits were rated by, kept word for word."""
+
+    def keep(self, card: RateCard) -> None:
+        """Remember *card* under its version."""
+        ...
+
+    def find(self, version: str) -> str | None:
+        """The card of that version, as JSON."""
+        ...
+
+
+class Books(Protocol):
+    """The repositories inside one transaction."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def accounts(self) -> Accounts: ...
+
+    @property
+    def cards(self) -> Cards: ...
+
+    @property
+    def chain_key(self) -> bytes:
+        """The key of the hash chain, kept outside the database; empty for none."""
+        ...
+
+
+class Store(Protocol):
+    """Opens books, synchronously."""
+
+    def run(self, work: Callable[[Books], T], /) -> T:
+        """
+        Carry out *work* in one transaction and commit it.
+
+        *work* may run more than once (deadlock, lock timeout), so it has no effect but its writes.
+
+        Raises:
+            ContentionError: The database aborted it time and again.
+            IndeterminateError: The connection was lost around COMMIT.
+        """
+        ...
+
+    def read(self, work: Callable[[Books], T], /) -> T:
+        """Carry out *work* on one unchanging view of the database; it writes nothing."""
+        ...
+
+    def close(self) -> None:
+        """Give the connections back."""
+        ...
+
+
+class AsyncStore(Protocol):
+    """Opens books, asynchronously; *work* is the same plain function."""
+
+    def run(self, work: Callable[[Books], T], /) -> Awaitable[T]:
+        """See `Store.run`."""
+        ...
+
+    def read(self, work: Callable[[Books], T], /) -> Awaitable[T]:
+        """See `Store.read`."""
+        ...
+
+    def close(self) -> Awaitable[None]:
+        """Give the connections back."""
+        ...

@@ -1,0 +1,251 @@
+"""
+OpenAI's usage: totals that include everything, and details that say what is inside them.
+
+Prompt tokens come divided twice over: by modality (text, audio, image) and by cache (read, written,
+neither). The two divisions are independent, and how they overlap is not reported. Cached and written
+tokens are therefore taken out first, and what is left counts as audio, then image, then text: exact
+wherever at most one division is in use or the modalities cost the same, and on the dear side where
+fresh audio costs more than text.
+
+Sources: the Chat Completions and Responses objects of the OpenAI API reference and its prompt caching
+guide; ``cache_write_tokens`` and ``tool_usage`` as in openai-python 3.54.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..domain.usage import Usage
+from ..errors import UsageMissingError
+from .payloads import DONE, object_at, objects_at, text_at
+from .readings import Counts, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .payloads import Payload
+
+PROVIDER: Final = "openai"
+
+TERMINAL: Final = frozenset(
+    {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
+)
+"""What ends a response; each of them carries the usage (new-api #7241 billed 0 for want of two)."""
+
+NOT_GENERATED: Final = frozenset({"response.audio.delta", "response.shell_call_output_content.delta"})
+"""Deltas that are not the model's text: encoded sound, and what a tool printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an API calls the four things both APIs report."""
+
+    input: str
+    output: str
+    input_details: str
+    output_details: str
+
+
+CHAT: Final = Names(
+    "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"
+)
+RESPONSES: Final = Names("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
+
+
+def read_chat(body: Payload) -> Reading:
+    """
+    Read a chat completion, or the chunk of one that carries the usage.
+
+    Raises:
+        UsageMissingError: It carries no usage.
+        UsageInconsistentError: The usage does not add up.
+    """
+    return _reading(body, CHAT, {})
+
+
+def read_response(body: Payload) -> Reading:
+    """
+    Read an answer of the Responses API, with the searches it made.
+
+    Raises:
+        UsageMissingError: It carries no usage, as a cancelled or failed response may.
+        UsageInconsistentError: The usage does not add up, or an image model's tokens came with it.
+    """
+    return _reading(body, RESPONSES, _tool_calls(body))
+
+
+@dataclass(slots=True)
+class ChatStream:
+    """
+    Gathers the usage of a streamed chat completion.
+
+    It comes once, in a last chunk without choices, if ``stream_options.include_usage`` was set. Others
+    put it on the chunk with the ``finish_reason`` (LiteLLM #36168) or, running, on every chunk (vLLM's
+    ``continuous_usage_stats``): then it counts once every choice has finished and no text came after.
+    """
+
+    body: Payload = field(default_factory=dict[str, Any])
+    finished: dict[object, bool] = field(default_factory=dict[object, bool])
+    ended: bool = False
+    stale: bool = False
+    most: int = 0
+
+    def feed(self, event: Payload) -> str:
+        """Take a chunk and return the text generated in it."""
+        if event == DONE:
+            self.ended = True
+        usage = object_at(event, "usage")
+        if "choices" not in event and "prompt_tokens" not in usage:
+            return ""
+        choices = objects_at(event, "choices")
+        for choice in choices:
+            index = str(choice.get("index"))
+            self.finished[index] = self.finished.get(index, False) or bool(choice.get("finish_reason"))
+        text = "".join(map(_chat_text, choices))
+        self.body |= {name: found for name in ("model", "service_tier") if (found := event.get(name))}
+        if usage:
+            self._note(usage)
+            self.ended |= not choices
+        self.stale = not usage and (self.stale or bool(text))
+        return text
+
+    def reading(self) -> Reading | None:
+        """Return the usage of the whole call, or ``None`` while it may still grow."""
+        over = self.ended or (bool(self.finished) and all(self.finished.values()))
+        if self.stale or not over or "usage" not in self.body:
+            return None
+        reading = read_chat(self.body)
+        if reading.usage.total < self.most:
+            counts = Counts({}, reading.raw)
+            counts.refuse(f"the running total fell from {self.most} to {reading.usage.total} tokens")
+        return reading
+
+    def _note(self, usage: Payload) -> None:
+        self.body["usage"] = usage
+        total = usage.get("total_tokens")
+        self.most = max(self.most, total) if type(total) is int else self.most
+
+
+@dataclass(slots=True)
+class ResponsesStream:
+    """Gathers the usage of a streamed response: it comes with the event that ends the response."""
+
+    body: Payload = field(default_factory=dict[str, Any])
+
+    def feed(self, event: Payload) -> str:
+        """Take an event and return the text generated in it."""
+        kind = text_at(event, "type") or ""
+        if kind in TERMINAL:
+            self.body = object_at(event, "response")
+        generated = kind.startswith("response.") and kind.endswith(".delta") and kind not in NOT_GENERATED
+        return text_at(event, "delta") or "" if generated else ""
+
+    def reading(self) -> Reading | None:
+        """Return the usage of the whole call, or ``None`` if it has not ended or ended without one."""
+        return read_response(self.body) if object_at(self.body, "usage") else None
+
+
+def _reading(body: Payload, names: Names, tool_calls: Mapping[str, int]) -> Reading:
+    raw = object_at(body, "usage")
+    if not raw:
+        msg = "the answer carries no usage: a chat stream has to be asked for it with include_usage"
+        raise UsageMissingError(msg)
+    return Reading(
+        usage=_disjoint(Counts(raw, raw), names, tool_calls),
+        model=text_at(body, "model"),
+        provider=PROVIDER,
+        service_tier=text_at(body, "service_tier"),
+        raw=raw,
+    )
+
+
+def _disjoint(usage: Counts, names: Names, tool_calls: Mapping[str, int]) -> Usage:
+    into, out = usage.need(names.input), usage.need(names.output)
+    total = usage.count("total_tokens")
+    if usage.facts.get("total_tokens") is not None and total != into + out:
+        usage.refuse(f"total_tokens is {total}, not {names.input} + {names.output} = {into + out}")
+
+    details = usage.section(names.input_details)
+    cached, written = _cached(usage, details), _written(usage, details)
+    audio, image = details.count("audio_tokens"), details.count("image_tokens")
+    fresh = usage.fit(names.input, into, cached_tokens=cached, cache_write_tokens=written)
+    usage.fit(names.input, into, audio_tokens=audio, image_tokens=image)
+    fresh_audio = min(audio, fresh)
+    fresh_image = min(image, fresh - fresh_audio)
+
+    produced = usage.section(names.output_details)
+    for name in ("accepted_prediction_tokens", "rejected_prediction_tokens"):
+        usage.fit(names.output, out, **{name: produced.count(name)})  # inside, and billed as any other
+    parts = {name: produced.count(name) for name in ("reasoning_tokens", "audio_tokens", "image_tokens")}
+    return Usage(
+        input_uncached=fresh - fresh_audio - fresh_image,
+        input_cache_read=cached,
+        input_cache_write_5m=written,
+        input_audio=fresh_audio,
+        input_image=fresh_image,
+        output_text=usage.fit(names.output, out, **parts),
+        output_reasoning=parts["reasoning_tokens"],
+        output_audio=parts["audio_tokens"],
+        output_image=parts["image_tokens"],
+        tool_calls=tool_calls,
+    )
+
+
+def _cached(usage: Counts, details: Counts) -> int:
+    """Return the cached tokens: DeepSeek, Moonshot and LiteLLM have names of their own for them."""
+    elsewhere = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+    return usage.agreed(details.count("cached_tokens"), *map(usage.count, elsewhere))
+
+
+def _written(usage: Counts, details: Counts) -> int:
+    """Return the tokens written to the cache for its default lifetime, which must be all of them."""
+    written = usage.agreed(details.count("cache_write_tokens"), usage.count("cache_creation_input_tokens"))
+    lifetimes = details.section("cache_write_tokens_details")
+    default, long = lifetimes.count("ttl_30m_tokens"), lifetimes.count("ttl_12h_tokens")
+    if lifetimes.facts and default + long != written:
+        usage.refuse(f"{default} + {long} tokens by lifetime are not cache_write_tokens = {written}")
+    if long:
+        usage.refuse(f"{long} tokens were cached for 12 hours, for which there is no token class")
+    return written
+
+
+def _tool_calls(body: Payload) -> dict[str, int]:
+    """
+    Count the searches OpenAI bills by the call, which are not part of the usage object.
+
+    ``tool_usage`` says how many were billable. Where it is absent, the calls in the output are counted;
+    opening a page, or looking for a word in it, is not billed as a search.
+    """
+    used: Payload = {"tool_usage": body.get("tool_usage")}
+    reported = Counts(used, used).section("tool_usage")
+    if pictures := reported.section("image_gen").count("total_tokens"):
+        reported.refuse(f"{pictures} tokens were used by an image model, whose price is another")
+    made = [item for item in objects_at(body, "output") if item.get("status") != "failed"]
+    web = sum(1 for item in made if item.get("type") == "web_search_call" and _is_search(item))
+    if reported.facts.get("web_search") is not None:
+        web = reported.section("web_search").count("num_requests")
+    files = sum(1 for item in made if item.get("type") == "file_search_call")
+    return {name: count for name, count in (("web_search", web), ("file_search", files)) if count}
+
+
+def _is_search(item: Payload) -> bool:
+    return object_at(item, "action").get("type") in (None, "search")
+
+
+def _chat_text(choice: Payload) -> str:
+    delta = object_at(choice, "delta")
+    calls = [
+        *(
+            object_at(call, kind)
+            for call in objects_at(delta, "tool_calls")
+            for kind in ("function", "custom")
+        ),
+        object_at(delta, "function_call"),
+    ]
+    pieces = [
+        *(text_at(delta, name) for name in ("reasoning_content", "reasoning", "content", "refusal")),
+        *(text_at(call, name) for call in calls for name in ("arguments", "input")),
+        text_at(object_at(delta, "audio"), "transcript"),
+    ]
+    return "".join(filter(None, pieces))

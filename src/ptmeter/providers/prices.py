@@ -1,0 +1,280 @@
+"""
+What the providers charge, from the genai-prices package, as integers and with nothing assumed.
+
+The package is imported when a price is first asked for, and each model is looked up once. Its prices
+are exact decimals in dollars per million tokens; ours are whole pico-dollars per token, and a price
+that would have to be rounded to become one is refused. So is a model that is not listed, or listed
+without a price per token: calling it would be free (LiteLLM #12337, PR #36561), and what is free has
+to be said so, by an override with rates of zero.
+
+The standard price is given: not the one of a batch, of flexible or of priority processing.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from ..domain.prices import ALWAYS, Price, Tier, price_at
+from ..errors import ConfigurationError, InvalidArgumentError, UnknownModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider, TieredPrices
+
+FALLBACKS: Final[Mapping[str, tuple[str, ...]]] = {
+    "input_uncached": ("input_text_mtok", "input_mtok"),
+    "input_cache_read": ("cache_read_mtok", "input_mtok"),
+    "input_cache_write_5m": ("cache_write_5m_mtok", "cache_write_mtok", "input_mtok"),
+    "input_cache_write_1h": ("cache_write_1h_mtok", "cache_write_mtok", "input_mtok"),
+    "input_audio": ("input_audio_mtok", "input_mtok"),
+    "input_image": ("input_image_mtok", "input_mtok"),
+    "output_text": ("output_text_mtok", "output_mtok"),
+    "output_reasoning": ("output_reasoning_mtok", "output_mtok"),
+    "output_audio": ("output_audio_mtok", "output_mtok"),
+    "output_image": ("output_image_mtok", "output_mtok"),
+}
+"""Which listed price a token class has: the first that is listed, from the particular to the general."""
+
+TOOLS: Final[Mapping[str, str]] = {
+    "web_search": "web_searches_kcount",
+    "file_search": "storage_searches_kcount",
+    "x_search": "social_searches_kcount",
+    "code_execution": "code_executions_kcount",
+}
+"""What is listed per thousand calls of a provider's own tool."""
+
+FREE_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {"anthropic": ("web_fetch",)}
+"""Tools the provider says it does not charge for beyond their tokens (platform.claude.com, web fetch)."""
+
+SHIFT: Final = 6
+"""Dollars per million tokens to pico-dollars each, and per thousand calls to nano-dollars each: × 10⁶."""
+
+MOST_NAMES: Final = 4_096
+"""How many names are remembered: a name may come from a user, and any suffix may fit one model."""
+
+
+class GenaiPrices:
+    """
+    The price list of the genai-prices package, with overrides that come before it.
+
+    An override holds for the name it is given under and, if that is the catalogue's own name of a
+    model, for every other way to write it: one for ``gpt-4o-mini`` also holds for
+    ``openai/gpt-4o-mini`` and ``gpt-4o-mini-2024-07-18``. An instance may be used from many threads.
+
+    Args:
+        overrides: Prices by model; each history may have any number of effective dates.
+    """
+
+    def __init__(self, overrides: Mapping[str, Sequence[Price]] | None = None) -> None:
+        self._overrides = {model: _in_order(history) for model, history in (overrides or {}).items()}
+        self._found: dict[tuple[str, str | None], tuple[Price, ...]] = {}
+        self._lock = threading.Lock()
+        for model, history in self._overrides.items():
+            if not history:
+                msg = f"the override for {model!r} has no price: give it one, with rates of zero if it is free"
+                raise ConfigurationError(msg)
+
+    def prices(self, model: str, *, provider: str | None = None) -> tuple[Price, ...]:
+        """
+        Return the dated price history of a model, oldest first.
+
+        Args:
+            model: Its name as one writes it: ``gpt-4o-mini``, ``openai/gpt-4o-mini``, with a date.
+            provider: Who serves it, if the name alone does not say so or another than its maker does.
+
+        Raises:
+            UnknownModelError: No price per token is known for it.
+            ConfigurationError: A listed price is finer than a pico-dollar per token: override it.
+        """
+        if own := self._overrides.get(f"{provider}/{model}") or self._overrides.get(model):
+            return own
+        asked = (model, provider)
+        if found := self._found.get(asked):
+            return found
+        with self._lock:
+            if asked not in self._found:
+                if len(self._found) >= MOST_NAMES:
+                    self._found.clear()
+                self._found[asked] = self._look_up(model, provider)
+            return self._found[asked]
+
+    def price(self, model: str, at: datetime, *, provider: str | None = None) -> Price:
+        """
+        Return the price of a model in force at *at*.
+
+        Raises:
+            UnknownModelError: No price per token is known for it, or none yet at that time.
+            ConfigurationError: A listed price is finer than a pico-dollar per token: override it.
+            InvalidArgumentError: The time has no time zone.
+        """
+        if at.tzinfo is None:
+            msg = f"{at} has no time zone, and prices change at midnight UTC: use datetime.now(UTC)"
+            raise InvalidArgumentError(msg)
+        found = price_at(self.prices(model, provider=provider), at)
+        if found is None or not found.rates:
+            raise UnknownModelError(model, "price")
+        return found
+
+    def _look_up(self, model: str, provider: str | None) -> tuple[Price, ...]:
+        listed = _find(model, provider)
+        if listed is None:
+            raise UnknownModelError(model, "price")
+        host, info = listed
+        if own := self._overrides.get(f"{host.id}/{info.id}"):
+            return own
+        if info.id in self._overrides and _find(info.id, None) == listed:
+            return self._overrides[info.id]
+        history = tuple(_history(host, info))
+        if not any(price.rates for price in history):
+            raise UnknownModelError(model, "price")
+        return history
+
+
+def _find(model: str, provider: str | None) -> tuple[Provider, ModelInfo] | None:
+    """
+    Return the catalogue's entry for a name, matched by the catalogue's own rules.
+
+    Without a provider they are those for LiteLLM's names, which take a known ``provider/`` prefix off.
+    """
+    from genai_prices.data import providers
+    from genai_prices.data_snapshot import DataSnapshot
+
+    # One for each search, which costs nothing: a snapshot remembers every name it was ever asked for.
+    for name in dict.fromkeys((model, model.partition("/")[2] or model)):
+        try:
+            return DataSnapshot(providers, from_auto_update=False).find_provider_model(
+                name, None, provider or "litellm", None
+            )
+        except LookupError:
+            if provider is None:
+                return None
+    return None
+
+
+def _history(provider: Provider, model: ModelInfo) -> Iterator[Price]:
+    """
+    Return one price for each time at which the listed price changes.
+
+    Several may be in force at one date, by time of day. The provider's clock decides which, and not
+    ours at settlement, so each class is taken at its dearest, and ``source`` says so.
+    """
+    from genai_prices.types import ConditionalPrice, ModelPrice, StartDateConstraint
+
+    listed = model.prices
+    entries = [ConditionalPrice(prices=listed)] if isinstance(listed, ModelPrice) else listed
+    dates = {
+        datetime.combine(entry.constraint.start_date, time(tzinfo=UTC))
+        for entry in entries
+        if isinstance(entry.constraint, StartDateConstraint)
+    }
+    for since in sorted({ALWAYS, *dates}):
+        yield _dearest([_price(provider, model, one, since) for one in _in_force(entries, since)])
+
+
+def _in_force(entries: Sequence[ConditionalPrice], at: datetime) -> Iterator[ModelPrice]:
+    """Return the prices of the day of *at*: later entries come before earlier ones, the first is the last resort."""
+    from genai_prices.types import TimeOfDateConstraint
+
+    for entry in reversed(entries):
+        if isinstance(entry.constraint, TimeOfDateConstraint):
+            yield entry.prices
+        elif entry.constraint is None or entry.constraint.active(at):
+            yield entry.prices
+            return
+    yield entries[0].prices
+
+
+def _price(provider: Provider, model: ModelInfo, listed: ModelPrice, since: datetime) -> Price:
+    where = f"{provider.id}/{model.id}"
+    starts = sorted({tier.start for tiered in _tiered(listed) for tier in tiered.tiers})
+    tools = {name: _whole(where, key, getattr(listed, key)) for name, key in TOOLS.items()}
+    return Price(
+        provider=provider.id,
+        model=model.id,
+        source=f"genai-prices {version('genai-prices')}",
+        rates=_rates(where, listed, 0),
+        tiers=tuple(Tier(start, _rates(where, listed, start + 1)) for start in starts),
+        tools=dict.fromkeys(FREE_TOOLS.get(provider.id, ()), 0)
+        | {name: cost for name, cost in tools.items() if cost is not None},
+        request=_whole(where, "requests_kcount", listed.requests_kcount) or 0,
+        effective_from=since,
+    )
+
+
+def _rates(where: str, listed: ModelPrice, input_total: int) -> dict[str, int]:
+    """Return the pico-dollars per token of each class in a request with so much input."""
+    rates: dict[str, int] = {}
+    for name, keys in FALLBACKS.items():
+        key, found = next(((k, p) for k in keys if (p := getattr(listed, k)) is not None), (name, None))
+        rate = _whole(where, key, _at_size(found, input_total))
+        if rate is not None:
+            rates[name] = rate
+    return rates
+
+
+def _at_size(listed: Decimal | TieredPrices | None, input_total: int) -> Decimal | None:
+    """Return the price for a request of a size: the last tier it is *above*, as genai-prices decides."""
+    if listed is None or isinstance(listed, Decimal):
+        return listed
+    reached = [tier.price for tier in listed.tiers if input_total > tier.start]
+    return reached[-1] if reached else listed.base
+
+
+def _tiered(listed: ModelPrice) -> Iterable[TieredPrices]:
+    from genai_prices.types import TieredPrices
+
+    keys = {key for keys in FALLBACKS.values() for key in keys}
+    return [price for key in sorted(keys) if isinstance(price := getattr(listed, key), TieredPrices)]
+
+
+def _whole(where: str, key: str, amount: Decimal | TieredPrices | None) -> int | None:
+    if amount is None:
+        return None
+    if not isinstance(amount, Decimal):
+        msg = f"{where}: {key} depends on the size of the request, which only a price per token may: override it"
+        raise ConfigurationError(msg)
+    scaled = amount.scaleb(SHIFT)
+    if scaled != int(scaled):
+        unit = "pico-dollar per token" if key.endswith("_mtok") else "nano-dollar per call"
+        msg = f"{where}: {key} is listed as US${amount}, which is finer than a {unit}: override it"
+        raise ConfigurationError(msg)
+    return int(scaled)
+
+
+def _dearest(prices: Sequence[Price]) -> Price:
+    """Return the price that is, in each class and at each size, the dearest of those in force in turn."""
+    if len(prices) == 1:
+        return prices[0]
+    starts = sorted({tier.above for price in prices for tier in price.tiers})
+    return replace(
+        prices[0],
+        source=f"{prices[0].source}, dearest time of day",
+        rates=_maxima(price.rates for price in prices),
+        tiers=tuple(
+            Tier(start, _maxima(_rates_above(price, start) for price in prices)) for start in starts
+        ),
+        tools=_maxima(price.tools for price in prices),
+        request=max(price.request for price in prices),
+    )
+
+
+def _rates_above(price: Price, start: int) -> Mapping[str, int]:
+    reached = [tier.rates for tier in price.tiers if tier.above <= start]
+    return reached[-1] if reached else price.rates
+
+
+def _maxima(amounts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    most: dict[str, int] = {}
+    for one in amounts:
+        most |= {name: max(amount, most.get(name, 0)) for name, amount in one.items()}
+    return most
+
+
+def _in_order(history: Sequence[Price]) -> tuple[Price, ...]:
+    return tuple(sorted(history, key=lambda price: price.effective_from))

@@ -1,0 +1,104 @@
+"""
+What was read from a provider's answer, and how its counts are read: as whole numbers or not at all.
+
+A count that is a float, a bool, negative or NaN is refused together with everything around it: a
+guess about one number is a wrong charge, and nobody would see it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from ..errors import UsageInconsistentError
+from .payloads import object_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..domain.usage import Usage
+    from .payloads import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    One call's usage, and what else in the answer decides its price.
+
+    ``raw`` is the provider's usage object as it came, kept so that the call can be rated again:
+    ``read_usage({"usage": reading.raw, "model": reading.model})`` gives the same token classes.
+    """
+
+    usage: Usage
+    model: str | None
+    """As the provider reported it, which may be more exact than the name that was asked for."""
+    provider: str
+    """Whose wire shape it is, not who served it: many others speak OpenAI's."""
+    service_tier: str | None
+    raw: Payload
+
+
+class StreamReader(Protocol):
+    """Gathers the usage of one stream in one provider's event format."""
+
+    def feed(self, event: Payload) -> str:
+        """Take an event and return the text generated in it; an event of another format has none."""
+        ...
+
+    def reading(self) -> Reading | None:
+        """Return the usage of the whole call, or ``None`` while the provider may have more to say."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """One object of a usage payload, read name by name; complaints carry the whole payload."""
+
+    facts: Mapping[str, object]
+    payload: Payload
+    path: str = ""
+
+    def need(self, name: str) -> int:
+        """Return the count called *name*, which must be there: zero is a count, nothing is not."""
+        if self.facts.get(name) is None:
+            self.refuse(f"{self.path}{name} is missing")
+        return self.count(name)
+
+    def count(self, name: str) -> int:
+        """Return the count called *name*, or 0 if there is none."""
+        value = self.facts.get(name)
+        if value is None:
+            return 0
+        if type(value) is not int or value < 0:
+            self.refuse(f"{self.path}{name} is {value!r}, not a whole number")
+        return value
+
+    def agreed(self, *counts: int) -> int:
+        """Return the one count that is not zero, or 0: under how many names it came is no matter."""
+        found = {count for count in counts if count}
+        if len(found) > 1:
+            self.refuse(f"{' and '.join(map(str, sorted(found)))} are given for one and the same count")
+        return found.pop() if found else 0
+
+    def section(self, name: str) -> Counts:
+        """Return the object called *name*; one that is absent or null holds nothing."""
+        facts = object_at(self.facts, name)
+        if not facts and self.facts.get(name) not in (None, {}):
+            self.refuse(f"{self.path}{name} is {self.facts.get(name)!r}, not an object")
+        return Counts(facts, self.payload, f"{self.path}{name}.")
+
+    def fit(self, whole: str, total: int, **parts: int) -> int:
+        """Return what is left of *total*, the count called *whole*, when *parts* are taken out."""
+        taken = sum(parts.values())
+        if taken > total:
+            self.refuse(f"{' + '.join(parts)} = {taken} is more than {whole} = {total}")
+        return total - taken
+
+    def refuse(self, problem: str) -> NoReturn:
+        """
+        Raise the error that says *problem* and carries the payload.
+
+        Raises:
+            UsageInconsistentError: Always.
+        """
+        raise UsageInconsistentError(problem, self.payload)

@@ -1,0 +1,94 @@
+"""Prices and rate cards, kept word for word under the hash of their content, never changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from ..domain.prices import Price
+from ..errors import InvariantError
+from .tables import price, rate_card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Connection
+
+    from ..domain.rates import RateCard
+    from .statements import Statements
+
+
+class Versions:
+    """
+    Prices and card versions this store has *seen in the database*, so that it need not look again.
+
+    Only what a query returned is added: a row written by a transaction that later rolled back is not.
+    """
+
+    def __init__(self) -> None:
+        self.prices: dict[str, Price] = {}
+        self.cards: set[str] = set()
+
+
+class PriceShelf:
+    """The prices that debits were rated by."""
+
+    def __init__(self, connection: Connection, statements: Statements, seen: Versions) -> None:
+        self._connection = connection
+        self._sql = statements
+        self._seen = seen
+        self._written: set[str] = set()
+
+    def keep(self, prices: Iterable[Price]) -> None:
+        """Write down those that are not there yet."""
+        new = {p.version: p for p in prices if p.version not in self._seen.prices}
+        if not new:
+            return
+        there = self.find(new)
+        for version, kept in new.items():
+            if version not in there:
+                row = {"version": version, "provider": kept.provider, "model": kept.model}
+                self._connection.execute(self._sql.keep_price, {**row, "body": kept.as_json()})
+                self._written.add(version)
+
+    def find(self, versions: Iterable[str]) -> dict[str, Price]:
+        """The prices of these versions, as far as they are known."""
+        wanted = set(versions)
+        known = {v: self._seen.prices[v] for v in wanted if v in self._seen.prices}
+        if missing := wanted - known.keys():
+            query = select(price.c.version, price.c.body).where(price.c.version.in_(missing))
+            for version, body in self._connection.execute(query):
+                known[version] = _unchanged(version, Price.from_json(body))
+        self._seen.prices |= {v: p for v, p in known.items() if v not in self._written}
+        return known
+
+
+def _unchanged(version: str, kept: Price) -> Price:
+    if kept.version != version:
+        msg = f"price {version} of {kept.model} is not what it was: its content gives {kept.version}"
+        raise InvariantError(msg)
+    return kept
+
+
+class SqlCards:
+    """The rate cards that debits were rated by."""
+
+    def __init__(self, connection: Connection, statements: Statements, seen: Versions) -> None:
+        self._connection = connection
+        self._sql = statements
+        self._seen = seen
+
+    def keep(self, card: RateCard) -> None:
+        """See `ports.Cards.keep`."""
+        if card.version in self._seen.cards:
+            return
+        if self.find(card.version) is None:
+            self._connection.execute(self._sql.keep_card, {"version": card.version, "body": card.as_json()})
+        else:
+            self._seen.cards.add(card.version)
+
+    def find(self, version: str) -> str | None:
+        """See `ports.Cards.find`."""
+        query = select(rate_card.c.body).where(rate_card.c.version == version)
+        return self._connection.execute(query).scalar_one_or_none()

@@ -1,0 +1,113 @@
+"""From a URL to an engine: which driver, in which colour."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from ..errors import ConfigurationError
+from .dialects import prepare, set_up_sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sqlalchemy import URL, Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+SYNC: Final = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+ASYNC: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+asyncmy",
+    "mariadb": "mariadb+asyncmy",
+}
+_ASYNC_ONLY: Final = frozenset({"aiosqlite", "asyncpg", "asyncmy", "aiomysql"})
+_SYNC_ONLY: Final = frozenset({"pysqlite", "pymysql", "mysqldb"})
+_EXTRAS: Final = {"sqlite": "async", "postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+
+
+def resolve(url: str, *, asynchronous: bool) -> URL:
+    """
+    The URL with the driver that this colour uses; a driver of the other colour is exchanged.
+
+    Raises:
+        ConfigurationError: It is not a URL of a database that ptmeter knows.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        msg = f"{url!r} is not a database URL: write sqlite:///pt.db or postgresql://user@host/name"
+        raise ConfigurationError(msg) from None
+    backend, _, driver = parsed.drivername.partition("+")
+    if backend not in SYNC:
+        msg = f"{backend!r} is not a database ptmeter knows: use {', '.join(SYNC)} or memory://"
+        raise ConfigurationError(msg)
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+        msg = "an in-memory SQLite database is a new one for every connection: use memory:// or a file"
+        raise ConfigurationError(msg)
+    foreign = _SYNC_ONLY if asynchronous else _ASYNC_ONLY
+    if driver and driver not in foreign:
+        return parsed
+    return parsed.set(drivername=(ASYNC if asynchronous else SYNC)[backend])
+
+
+def open_sync(target: str | Engine) -> Engine:
+    """An engine for the synchronous store: from a URL, or on the connections of the caller's own."""
+    if not isinstance(target, str):
+        return _borrow(target)
+    url = resolve(target, asynchronous=False)
+    with _driver_of(url):
+        return _own(create_engine(url, **_options(url)))
+
+
+def open_async(target: str | AsyncEngine) -> AsyncEngine:
+    """An engine for the asynchronous store: from a URL, or on the connections of the caller's own."""
+    from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+    if not isinstance(target, str):
+        return AsyncEngine(_borrow(target.sync_engine))
+    url = resolve(target, asynchronous=True)
+    with _driver_of(url):
+        engine = create_async_engine(url, **_options(url))
+    _own(engine.sync_engine)
+    return engine
+
+
+def _options(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        return {"pool_size": 4, "max_overflow": 0, "pool_timeout": 60}
+    return {"pool_size": 10, "max_overflow": 10, "isolation_level": "READ COMMITTED"}
+
+
+def _own(engine: Engine) -> Engine:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", set_up_sqlite)
+    return prepare(engine)
+
+
+def _borrow(engine: Engine) -> Engine:
+    """The caller's pool with our own isolation; the caller's other transactions stay as they were."""
+    if engine.dialect.name not in SYNC:
+        msg = f"{engine.dialect.name!r} is not a database ptmeter knows: use {', '.join(SYNC)}"
+        raise ConfigurationError(msg)
+    if engine.dialect.name == "sqlite":
+        return prepare(engine.execution_options())
+    return engine.execution_options(isolation_level="READ COMMITTED")
+
+
+@contextmanager
+def _driver_of(url: URL) -> Generator[None]:
+    try:
+        yield
+    except (ModuleNotFoundError, NoSuchModuleError) as missing:
+        extra = _EXTRAS[url.get_backend_name()]
+        msg = f"the driver for {url.drivername} is not installed: pip install 'ptmeter[{extra}]'"
+        raise ConfigurationError(msg) from missing

@@ -1,0 +1,175 @@
+"""Reading the ledger back: wallets, transfers with their usage, open holds, and what is due."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, exists, select, update
+
+from ..domain import chain
+from ..domain.ledger import Posted
+from . import rows
+from .tables import lot, open_hold, rejection, transfer, usage, wallet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Executable, Row
+
+    from ..domain.ledger import Lot, OpenHold, Transfer, Wallet, WalletId
+    from ..domain.planner import Decided
+    from .cards import PriceShelf
+    from .statements import Statements
+
+
+class Journal:
+    """What can be read of the ledger inside one transaction."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        statements: Statements,
+        prices: PriceShelf,
+        *,
+        clock: Callable[[], datetime] | None,
+        chain_key: bytes,
+    ) -> None:
+        self._connection = connection
+        self._sql = statements
+        self._prices = prices
+        self._clock = clock
+        self._chain_key = chain_key
+
+    def now(self) -> datetime:
+        """See `ports.Ledger.now`."""
+        if self._clock:
+            return self._clock()
+        return chain.moment(self._connection.execute(self._sql.now).scalar_one())
+
+    def wallets(
+        self, account: str | None = None, *, after: int = 0, limit: int = 1_000, live: bool = False
+    ) -> list[Wallet]:
+        """See `ports.Ledger.wallets`."""
+        query = select(wallet).where(wallet.c.wallet_id > after).order_by(wallet.c.wallet_id).limit(limit)
+        if account is not None:
+            query = query.where(wallet.c.account == account)
+        found = self._all(query)
+        lots: defaultdict[int, list[Lot]] = defaultdict(list)
+        theirs = select(lot).where(lot.c.wallet_id.in_([row.wallet_id for row in found]))
+        if live:
+            theirs = theirs.where((lot.c.remaining > 0) | (lot.c.held > 0))
+        for row in self._all(theirs.order_by(lot.c.wallet_id, lot.c.number)):
+            lots[row.wallet_id].append(rows.lot_from(row))
+        return [rows.wallet_from(row, tuple(lots[row.wallet_id])) for row in found]
+
+    def journal(
+        self,
+        wallet: Wallet,
+        *,
+        after: int = 0,
+        limit: int = 1_000,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Transfer]:
+        """See `ports.Ledger.journal`."""
+        place = (transfer.c.wallet_id == wallet.number) & (transfer.c.seq > after)
+        query = select(transfer).where(place).order_by(transfer.c.seq).limit(limit)
+        if since is not None:
+            query = query.where(transfer.c.booked_at >= since)
+        if until is not None:
+            query = query.where(transfer.c.booked_at < until)
+        return self._transfers(self._all(query), {wallet.number: wallet.id})
+
+    def posted(self, ids: Sequence[bytes]) -> list[Posted]:
+        """See `ports.Ledger.posted`."""
+        decided = self._posted(ids)
+        outcomes = [decided[name].outcome for name in ids if name in decided]
+        return [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+
+    def are_open(self, ids: Sequence[bytes]) -> bool:
+        """See `ports.Ledger.are_open`."""
+        return len(self._all(self._sql.holds, ids=list(ids))) == len(ids)
+
+    def open_holds(self, wallet: Wallet) -> list[OpenHold]:
+        """See `ports.Ledger.open_holds`."""
+        query = select(open_hold).where(open_hold.c.wallet_id == wallet.number)
+        return [rows.hold_from(row, wallet.id) for row in self._all(query)]
+
+    def due_holds(self, limit: int) -> list[OpenHold]:
+        """See `ports.Ledger.due_holds`."""
+        due = open_hold.c.expires_at <= self.now()
+        found = self._all(select(open_hold).where(due).order_by(open_hold.c.expires_at).limit(limit))
+        names = self._names(found)
+        return [rows.hold_from(row, names[row.wallet_id]) for row in found if row.wallet_id in names]
+
+    def lapsing(self, limit: int) -> list[WalletId]:
+        """See `ports.Ledger.lapsing`."""
+        expired = and_(
+            lot.c.wallet_id == wallet.c.wallet_id, lot.c.remaining > 0, lot.c.expires_at <= self.now()
+        )
+        found = self._all(select(wallet).where(exists().where(expired)).limit(limit))
+        return [rows.wallet_from(row).id for row in found]
+
+    def set_credit_limit(self, wallet_number: int, limit: int) -> None:
+        """Let a wallet owe up to *limit* micro-PT."""
+        place = wallet.c.wallet_id == wallet_number
+        self._execute(update(wallet).where(place).values(credit_limit=limit))
+
+    def forget_rejections(self, before: datetime) -> int:
+        """See `ports.Ledger.forget_rejections`."""
+        old = rejection.c.refused_at < before
+        return self._connection.execute(delete(rejection).where(old)).rowcount
+
+    def strays(self) -> list[str]:
+        """See `ports.Ledger.strays`."""
+        found: list[str] = []
+        for table in (transfer, usage, lot, open_hold, rejection):
+            known = exists().where(wallet.c.wallet_id == table.c.wallet_id)
+            row = self._connection.execute(select(table.c.wallet_id).where(~known).limit(1)).first()
+            if row:
+                found.append(f"{table.name} has rows of wallet {row.wallet_id}, which does not exist")
+        theirs = and_(transfer.c.wallet_id == usage.c.wallet_id, transfer.c.seq == usage.c.seq)
+        alone = select(usage.c.wallet_id, usage.c.seq).where(~exists().where(theirs)).limit(1)
+        if row := self._connection.execute(alone).first():
+            found.append(f"ptm_usage {row.wallet_id}/{row.seq} belongs to no transfer")
+        return found
+
+    def _posted(self, ids: Sequence[bytes]) -> dict[bytes, Decided]:
+        """How earlier commands with these ids ended, in whichever wallet."""
+        found = self._all(self._sql.posted, ids=list(ids))
+        names = self._names(found) if found else {}
+        decided: dict[bytes, Decided] = {}
+        for row in found:
+            transfer = rows.transfer_from(row, names[row.wallet_id], None)
+            decided[transfer.id] = rows.posted_from(transfer, tuple(row)[-3:])
+        return decided
+
+    def _transfers(self, found: Sequence[Row[Any]], names: dict[int, WalletId]) -> list[Transfer]:
+        used = self._usage(found)
+        return [
+            rows.transfer_from(row, names[row.wallet_id], used.get((row.wallet_id, row.seq)))
+            for row in found
+            if row.wallet_id in names
+        ]
+
+    def _usage(self, found: Sequence[Row[Any]]) -> dict[tuple[int, int], Any]:
+        """The usage events of the rows of one wallet."""
+        if not found:
+            return {}
+        span = usage.c.seq.between(found[0].seq, found[-1].seq)
+        events = self._all(select(usage).where(usage.c.wallet_id == found[0].wallet_id, span))
+        prices = self._prices.find({row.price_version for row in events})
+        return {(row.wallet_id, row.seq): rows.usage_from(row, prices) for row in events}
+
+    def _names(self, found: Iterable[Row[Any]]) -> dict[int, WalletId]:
+        numbers = {row.wallet_id for row in found}
+        query = select(wallet).where(wallet.c.wallet_id.in_(numbers))
+        return {row.wallet_id: rows.wallet_from(row).id for row in self._all(query)}
+
+    def _all(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
+        return self._connection.execute(statement, parameters).all()
+
+    def _execute(self, statement: Executable, parameters: Any = None) -> None:
+        self._connection.execute(statement, parameters)

@@ -1,0 +1,144 @@
+"""
+Every statement of the write path, built once per store: building one anew costs more than running it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from ..domain.ledger import Kind
+from .columns import Int64
+from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, usage, wallet
+
+if TYPE_CHECKING:
+    from sqlalchemy import BindParameter, ColumnElement, Executable, Insert, Label, Table
+
+_NOW = {
+    "postgresql": "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
+    "mysql": "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))",
+    "mariadb": "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))",
+}
+
+completion = transfer.alias("completion")
+
+
+class Statements:
+    """The write path's statements for one database, with bind parameters for what varies."""
+
+    def __init__(self, dialect: str) -> None:
+        now = self._now(dialect)
+        self.now = select(now)
+        lock = select(wallet, now).order_by(wallet.c.wallet_id).with_for_update(key_share=True)
+        self.lock_one = lock.where(
+            wallet.c.account == bindparam("account"), wallet.c.unit == bindparam("unit")
+        )
+        self.lock_many = lock.where(
+            tuple_(wallet.c.account, wallet.c.unit).in_(bindparam("names", expanding=True))
+        )
+        ids: BindParameter[Any] = bindparam("ids", expanding=True)
+        wallets: BindParameter[Any] = bindparam("wallets", expanding=True)
+        self.known = union_all(
+            select(transfer.c.transfer_id).where(transfer.c.transfer_id.in_(ids)),
+            select(rejection.c.transfer_id).where(rejection.c.transfer_id.in_(ids)),
+        )
+        self.posted = (
+            select(transfer, completion.c.amount, completion.c.available_after, completion.c.held_after)
+            .select_from(transfer.outerjoin(completion, _completes()))
+            .where(transfer.c.transfer_id.in_(ids))
+        )
+        self.rejected = select(rejection).where(rejection.c.transfer_id.in_(ids))
+        self.live_lots = (
+            select(lot)
+            .where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
+            .order_by(lot.c.wallet_id, lot.c.number)
+        )
+        self.holds = select(open_hold).where(open_hold.c.hold_id.in_(ids))
+        self.due = select(open_hold).where(
+            open_hold.c.wallet_id.in_(wallets), open_hold.c.expires_at <= bindparam("at")
+        )
+        self.resolved = _resolved(ids)
+
+        self.update_wallet = (
+            update(wallet)
+            .where(wallet.c.wallet_id == bindparam("number"))
+            .values(
+                {
+                    c: bindparam(c)
+                    for c in ("available", "held", "spent", "owed", "seq", "booked_at", "head")
+                }
+            )
+        )
+        self.update_lot = (
+            update(lot)
+            .where(lot.c.wallet_id == bindparam("wallet"), lot.c.number == bindparam("lot"))
+            .values(remaining=bindparam("free"), held=bindparam("set_aside"))
+        )
+        self.add_transfer = insert(transfer)
+        self.add_usage = insert(usage)
+        self.add_lot = insert(lot)
+        self.add_hold = insert(open_hold)
+        self.drop_hold = delete(open_hold).where(open_hold.c.hold_id == bindparam("hold"))
+        self.drop_rejection = delete(rejection).where(rejection.c.transfer_id == bindparam("id"))
+        self.add_rejection = insert(rejection)
+        self.open_account = insert_new(account, dialect)
+        self.open_wallet = insert_new(wallet, dialect)
+        self.keep_price = insert_new(price, dialect)
+        self.keep_card = insert_new(rate_card, dialect)
+
+    @staticmethod
+    def _now(dialect: str) -> Label[Any]:
+        """The server's time in microseconds; SQLite has no server, so its caller reads the clock."""
+        text = _NOW.get(dialect)
+        return literal_column(text, Int64).label("now") if text else null().label("now")
+
+
+def insert_new(table: Table, dialect: str) -> Insert:
+    """Insert a row unless it is there: what it says never changes, so the first one is as good."""
+    if dialect == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    if dialect == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return mysql.insert(table).prefix_with("IGNORE")
+
+
+def _completes() -> ColumnElement[bool]:
+    """A settle's overage: the debit that completes it."""
+    return (
+        (completion.c.wallet_id == transfer.c.wallet_id)
+        & (completion.c.completes == transfer.c.seq)
+        & (completion.c.kind == int(Kind.DEBIT))
+        & (transfer.c.kind == int(Kind.SETTLE))
+    )
+
+
+def _resolved(ids: BindParameter[Any]) -> Executable:
+    """How holds that are no longer open were resolved, and whether that was completed since."""
+    resolution = transfer.alias("resolution")
+    late = transfer.alias("late")
+    return (
+        select(transfer.c.transfer_id, resolution.c.kind, resolution.c.seq, late.c.seq.label("late"))
+        .select_from(
+            transfer.join(
+                resolution,
+                (resolution.c.wallet_id == transfer.c.wallet_id)
+                & (resolution.c.completes == transfer.c.seq),
+            ).outerjoin(
+                late,
+                (late.c.wallet_id == transfer.c.wallet_id) & (late.c.completes == resolution.c.seq),
+            )
+        )
+        .where(transfer.c.transfer_id.in_(ids), transfer.c.kind == int(Kind.HOLD))
+    )

@@ -1,0 +1,168 @@
+"""
+The tables, all named ``ptm_…`` so that they can live beside an application's own.
+
+The journal (transfer, usage) is only ever inserted into. Wallets, lots and open holds are projections of
+it, kept in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word
+for word under the hash of their content. A rejection is a refusal remembered for a day.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint
+
+from ..domain.usage import TOKEN_CLASSES
+from .columns import Allocations, Body, Instant, Int16, Int32, Int64, Version, digest, name
+
+metadata = MetaData()
+
+_options: dict[str, Any] = {
+    "sqlite_strict": True,
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mariadb_engine": "InnoDB",
+    "mariadb_charset": "utf8mb4",
+}
+_clustered: dict[str, Any] = {**_options, "sqlite_with_rowid": False}
+
+account = Table(
+    "ptm_account",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("parent", name()),
+    Column("plan", name(64)),
+    Column("opened_at", Instant, nullable=False),
+    **_clustered,
+)
+
+wallet = Table(
+    "ptm_wallet",
+    metadata,
+    Column("wallet_id", Int32, primary_key=True, autoincrement=True),
+    Column("available", Int64, nullable=False, default=0),
+    Column("held", Int64, nullable=False, default=0),
+    Column("spent", Int64, nullable=False, default=0),
+    Column("owed", Int64, nullable=False, default=0),
+    Column("credit_limit", Int64, nullable=False, default=0),
+    Column("seq", Int64, nullable=False, default=0),
+    Column("booked_at", Instant, nullable=False),
+    Column("head", digest(32), nullable=False),
+    Column("state", Int16, nullable=False, default=0),
+    Column("account", name(), nullable=False),
+    Column("unit", name(32), nullable=False),
+    UniqueConstraint("account", "unit", name="ptm_wallet_name"),
+    CheckConstraint("available >= 0", name="ptm_wallet_available"),
+    CheckConstraint("held >= 0", name="ptm_wallet_held"),
+    CheckConstraint("spent >= 0", name="ptm_wallet_spent"),
+    CheckConstraint("owed >= 0 AND (owed = 0 OR available = 0)", name="ptm_wallet_owed"),
+    CheckConstraint("credit_limit >= 0", name="ptm_wallet_credit_limit"),
+    **_options,
+    postgresql_with={"fillfactor": 20},
+)
+
+transfer = Table(
+    "ptm_transfer",
+    metadata,
+    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
+    Column("kind", Int16, nullable=False),
+    Column("priority", Int16),
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("amount", Int64, nullable=False),
+    Column("available_after", Int64, nullable=False),
+    Column("held_after", Int64, nullable=False),
+    Column("effective_at", Instant, nullable=False),
+    Column("booked_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("completes", Int64),
+    Column("debit", Int16, nullable=False),
+    Column("credit", Int16, nullable=False),
+    Column("transfer_id", digest(16), nullable=False),
+    Column("fingerprint", digest(16), nullable=False),
+    Column("hash", digest(32), nullable=False),
+    Column("allocations", Allocations),
+    Column("note", Body),
+    UniqueConstraint("transfer_id", name="ptm_transfer_id"),
+    UniqueConstraint("wallet_id", "completes", name="ptm_transfer_completes"),
+    CheckConstraint("amount > 0", name="ptm_transfer_amount"),
+    CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),
+    CheckConstraint("debit <> credit", name="ptm_transfer_sides"),
+    **_clustered,
+)
+
+usage = Table(
+    "ptm_usage",
+    metadata,
+    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
+    Column("requests", Int32, nullable=False),
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("price_version", Version, nullable=False),
+    Column("card_version", Version, nullable=False),
+    Column("cost", Int64, nullable=False),
+    *(Column(token_class, Int32) for token_class in TOKEN_CLASSES),
+    Column("quality", name(32)),
+    Column("tool_calls", Body),
+    **_clustered,
+)
+
+lot = Table(
+    "ptm_lot",
+    metadata,
+    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
+    Column("priority", Int16, nullable=False),
+    Column("number", Int64, primary_key=True, autoincrement=False),
+    Column("granted", Int64, nullable=False),
+    Column("remaining", Int64, nullable=False),
+    Column("held", Int64, nullable=False),
+    Column("expires_at", Instant),
+    CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
+    CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
+    **_clustered,
+)
+
+open_hold = Table(
+    "ptm_open_hold",
+    metadata,
+    Column("hold_id", digest(16), primary_key=True),
+    Column("wallet_id", Int32, nullable=False),
+    Column("number", Int64, nullable=False),
+    Column("amount", Int64, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("allocations", Allocations),
+    CheckConstraint("amount > 0", name="ptm_open_hold_amount"),
+    Index("ptm_open_hold_wallet", "wallet_id", "expires_at"),
+    Index("ptm_open_hold_due", "expires_at"),
+    **_clustered,
+)
+
+rejection = Table(
+    "ptm_rejection",
+    metadata,
+    Column("transfer_id", digest(16), primary_key=True),
+    Column("wallet_id", Int32, nullable=False),
+    Column("reason", Int16, nullable=False),
+    Column("available", Int64, nullable=False),
+    Column("required", Int64, nullable=False),
+    Column("refused_at", Instant, nullable=False),
+    Column("fingerprint", digest(16), nullable=False),
+    Index("ptm_rejection_age", "refused_at"),
+    **_clustered,
+)
+
+price = Table(
+    "ptm_price",
+    metadata,
+    Column("version", Version, primary_key=True, autoincrement=False),
+    Column("provider", name(64), nullable=False),
+    Column("model", name(), nullable=False),
+    Column("body", Body, nullable=False),
+    **_clustered,
+)
+
+rate_card = Table(
+    "ptm_rate_card",
+    metadata,
+    Column("version", Version, primary_key=True, autoincrement=False),
+    Column("body", Body, nullable=False),
+    **_clustered,
+)
