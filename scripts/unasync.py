@@ -1,9 +1,9 @@
 """
-Write the sync twin of each async module: ``_async.py`` is written by hand, ``_sync.py`` is its echo.
+Write the sync twin of the async facade: ``_async/`` is written by hand, ``_sync/`` is its echo.
 
 The rules below are words, not syntax: they hold for the thin facade, where nothing but the colour
 differs, and they change docstrings and comments along with the code. Run ``make format`` after a
-change of ``_async.py``; ``make check`` runs this with ``--check``, which fails if a twin is stale.
+change of ``_async/``; ``make check`` runs this with ``--check``, which fails if a twin is stale.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-TWINS = {"src/ptmeter/_async.py": "src/ptmeter/_sync.py"}
+SOURCE, TARGET = "src/ptmeter/_async", "src/ptmeter/_sync"
 
 HEADER = "# Generated from {source} by scripts/unasync.py: edit that file, then run `make format`.\n"
 
@@ -65,7 +65,8 @@ def main() -> int:
     check: bool = parser.parse_args().check
 
     stale = 0
-    for source, target in TWINS.items():
+    for name in sorted(path.name for path in (ROOT / SOURCE).glob("*.py")):
+        source, target = f"{SOURCE}/{name}", f"{TARGET}/{name}"
         wanted, path = twin_of(source, target), ROOT / target
         if path.exists() and path.read_text(encoding="utf-8") == wanted:
             continue
@@ -73,6 +74,7 @@ def main() -> int:
         if check:
             print(f"stale: {target} is not what {source} says; run `make format`", file=sys.stderr)
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(wanted, encoding="utf-8")
             print(f"wrote {target}")
     return 1 if check and stale else 0

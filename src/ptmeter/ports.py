@@ -7,7 +7,7 @@ A transaction is a plain function of `Books`. `Store.run` carries it out in one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -143,6 +143,16 @@ class Books(Protocol):
 class Store(Protocol):
     """Opens books, synchronously."""
 
+    def prepare(self, *, migrate: bool) -> None:
+        """
+        Make sure that the database keeps what it acknowledges and has our tables.
+
+        Raises:
+            UnsafeDurabilityError: It would lose acknowledged commits in a crash.
+            SchemaOutdatedError: Its tables are missing or old, and *migrate* is off.
+        """
+        ...
+
     def run(self, work: Callable[[Books], T], /) -> T:
         """
         Carry out *work* in one transaction and commit it.
@@ -159,6 +169,10 @@ class Store(Protocol):
         """Carry out *work* on one unchanging view of the database; it writes nothing."""
         ...
 
+    def joined(self, connection: Any) -> Store:
+        """A store that works inside the transaction *connection* is in."""
+        ...
+
     def close(self) -> None:
         """Give the connections back."""
         ...
@@ -167,12 +181,20 @@ class Store(Protocol):
 class AsyncStore(Protocol):
     """Opens books, asynchronously; *work* is the same plain function."""
 
+    def prepare(self, *, migrate: bool) -> Awaitable[None]:
+        """See `Store.prepare`."""
+        ...
+
     def run(self, work: Callable[[Books], T], /) -> Awaitable[T]:
         """See `Store.run`."""
         ...
 
     def read(self, work: Callable[[Books], T], /) -> Awaitable[T]:
         """See `Store.read`."""
+        ...
+
+    def joined(self, connection: Any) -> AsyncStore:
+        """See `Store.joined`."""
         ...
 
     def close(self) -> Awaitable[None]:

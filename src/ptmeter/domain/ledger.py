@@ -251,9 +251,10 @@ class Expire(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debit(_Command):
-    """Charge at once, without a hold; refused if less is available."""
+    """Charge at once, without a hold; refused if less is available, unless *overage* allows it."""
 
     amount: int
+    overage: Overage = Overage.REJECT
     usage: UsageEvent | None = None
     note: str = ""
     effective_at: datetime | None = None

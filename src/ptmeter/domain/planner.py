@@ -90,6 +90,8 @@ class Plan:
     opened: Sequence[OpenHold]
     closed: Sequence[bytes]
     rejections: Sequence[Rejection]
+    decided: Mapping[bytes, Decided]
+    """How every command of the batch ended, now or before, by id."""
 
 
 def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes = b"") -> Plan:
@@ -104,6 +106,7 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes = b"") -> Pl
         opened=[hold for name, hold in moves.holds.items() if hold and name not in state.holds],
         closed=[name for name in state.holds if moves.holds[name] is None],
         rejections=planner.rejections,
+        decided=planner.decided,
     )
 
 
@@ -117,7 +120,7 @@ class _Planner:
 
     def __init__(self, moves: Moves, decided: Mapping[bytes, Decided]) -> None:
         self._moves = moves
-        self._decided = dict(decided)
+        self.decided = dict(decided)
         self.rejections: list[Rejection] = []
 
     def decide(self, group: Linked) -> tuple[Outcome, ...]:
@@ -148,17 +151,21 @@ class _Planner:
         return tuple(replace(earlier.outcome, replayed=True) for earlier in found if earlier)
 
     def _recall(self, command: Command) -> Decided | None:
-        earlier = self._decided.get(command.id)
+        earlier = self.decided.get(command.id)
         if earlier is None or isinstance(earlier.outcome, Posted):
             return earlier
         return earlier if self._moves.at < earlier.at + REMEMBER_REFUSALS_FOR else None
 
     def _remember(self, command: Command, outcome: Outcome) -> None:
         decided = Decided(command.fingerprint, outcome, self._moves.at)
-        if isinstance(outcome, Posted):
-            self._decided[command.id] = decided
-        elif outcome.reason in REMEMBERED and command.wallet in self._moves.wallets:
-            self._decided[command.id] = decided
+        if isinstance(outcome, Posted) and outcome.transfer.id == command.id:
+            self.decided[command.id] = decided
+        elif (
+            isinstance(outcome, Refused)
+            and outcome.reason in REMEMBERED
+            and command.wallet in self._moves.wallets
+        ):
+            self.decided[command.id] = decided
             self.rejections.append(Rejection(command.wallet, command.id, decided))
 
     def _carry_out(self, command: Command) -> Posted:
@@ -289,7 +296,9 @@ class _Planner:
     def _debit(self, command: Debit) -> Posted:
         limit = self._credit_limit(command.wallet)
         transfer = self._moves.take_out(
-            self._cover(command.wallet, command.amount, limit),
+            self._cover(
+                command.wallet, command.amount, None if command.overage is Overage.ALLOW else limit
+            ),
             Kind.DEBIT,
             command.amount,
             _request(command),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError, ModelLockedError
+from ..errors import ConfigurationError
+from .rates import bare_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ class Plan:
     A tier: its price, what it gives each cycle, and which models it opens.
 
     ``units`` are the units of PT whose models the plan opens; ``models`` may open single models besides,
-    by pattern.
+    by pattern, as in a rate card.
     """
 
     name: str
@@ -32,7 +33,10 @@ class Plan:
 
     def opens(self, model: str, unit: str) -> bool:
         """Whether the plan includes *model*, which is charged in *unit*."""
-        return unit in self.units or any(fnmatchcase(model, pattern) for pattern in self.models)
+        if unit in self.units:
+            return True
+        bare = bare_name(model)
+        return any(fnmatchcase(bare, pattern) for pattern in self.models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +57,6 @@ class Plans:
             msg = f"there is no plan {name!r}: the plans are {', '.join(self.by_name)}"
             raise ConfigurationError(msg)
         return plan
-
-    def check(self, plan: str, model: str, unit: str) -> None:
-        """
-        Let a model that the plan includes pass.
-
-        Raises:
-            ModelLockedError: The plan does not include it; the error names the cheapest that does.
-        """
-        if not self.find(plan).opens(model, unit):
-            raise ModelLockedError(model, plan, self.cheapest(model, unit))
 
     def cheapest(self, model: str, unit: str) -> str | None:
         """The cheapest plan that opens *model*, if any."""

@@ -27,6 +27,9 @@ NANO = 1_000_000_000
 LARGEST = 2**62
 """No amount reaches this many micro-PT or nano-units: it keeps every sum of two inside 64 bits."""
 
+MOST_DIGITS = 30
+"""Before or behind the point: what has more is refused before an integer of its size is made."""
+
 UNIT_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """What a unit of PT may be called: it becomes a keyword argument."""
 
@@ -39,6 +42,9 @@ class PT:
     """An amount of Platform Tokens in one unit, counted in micro-PT."""
 
     micro: int
+
+    def __post_init__(self) -> None:
+        _check_whole(self.micro, "micro-PT")
 
     @classmethod
     def of(cls, amount: Whole | PT) -> PT:
@@ -69,7 +75,7 @@ class PT:
     @property
     def whole(self) -> Decimal:
         """The amount in whole PT, exactly."""
-        return Decimal(self.micro) / MICRO
+        return Decimal(plain(self.micro, MICRO).replace(",", ""))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,6 +84,9 @@ class Money:
 
     nano: int
     currency: str = "USD"
+
+    def __post_init__(self) -> None:
+        _check_whole(self.nano, "nano-units")
 
     @classmethod
     def usd(cls, amount: Whole) -> Self:
@@ -108,23 +117,24 @@ class Money:
 
 
 def scaled(amount: Whole, scale: int, what: str) -> int:
-    """Return *amount* × *scale* as an integer, refusing whatever would have to be rounded."""
+    """
+    Return *amount* × *scale* as an integer, refusing whatever would have to be rounded.
+
+    Decimal arithmetic takes no part in it: that rounds to the precision of the thread's context.
+
+    Raises:
+        TypeError: The amount is a ``float`` or a ``bool``.
+        InvalidArgumentError: The amount is not a number, finer than 1/*scale*, or too large.
+    """
     if isinstance(amount, bool) or not isinstance(amount, int | str | Decimal):  # pyright: ignore[reportUnnecessaryIsInstance]
         msg = f'{what} are given as int, str or Decimal, not {type(amount).__name__}: write "7.25" for 7.25'
         raise TypeError(msg)
-    if isinstance(amount, int):
-        value = amount * scale
-    else:
-        try:
-            exact = Decimal(amount)
-            value = int(exact.scaleb(len(str(scale)) - 1)) if exact.is_finite() else None
-        except InvalidOperation:
-            value = exact = None
-        if value is None or Decimal(value) != exact * scale:  # pyright: ignore[reportOptionalOperand]
-            msg = f"{amount!r} is not a whole number of {what} in steps of 1/{scale:,}"
-            raise InvalidArgumentError(msg)
+    value = amount * scale if isinstance(amount, int) else _exactly(amount, scale)
+    if value is None:
+        msg = f"{amount!r} is not a whole number of {what} in steps of 1/{scale:,}"
+        raise InvalidArgumentError(msg)
     if abs(value) >= LARGEST:
-        msg = f"{amount} {what} is more than the ledger can count"
+        msg = f"this many {what} are more than the ledger can count, which is {LARGEST // scale:,}"
         raise InvalidArgumentError(msg)
     return value
 
@@ -179,3 +189,24 @@ def unit_name(name: str) -> str:
         msg = f"{name!r} cannot name a unit: use up to 32 lower-case letters, digits and underscores"
         raise InvalidArgumentError(msg)
     return name
+
+
+def _exactly(amount: str | Decimal, scale: int) -> int | None:
+    """Return the product if it is whole; one far too large comes out as `LARGEST`."""
+    try:
+        exact = Decimal(amount)
+    except InvalidOperation:
+        return None
+    if not exact.is_finite():
+        return None
+    if exact and abs(exact.adjusted()) > MOST_DIGITS:
+        return LARGEST if exact.adjusted() > 0 else None
+    numerator, denominator = exact.as_integer_ratio()
+    value, rest = divmod(numerator * scale, denominator)
+    return None if rest else value
+
+
+def _check_whole(value: object, what: str) -> None:
+    if type(value) is not int:
+        msg = f"{what} are counted in whole numbers, not {type(value).__name__}"
+        raise TypeError(msg)

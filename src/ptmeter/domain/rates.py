@@ -108,6 +108,14 @@ class Banded:
         if not self.bands or any(low.tokens >= high.tokens for low, high in pairwise(self.bands)):
             msg = "bands must be in ascending order of tokens, and there must be one"
             raise ConfigurationError(msg)
+        first = self.bands[0]
+        rising = all(low.amount <= high.amount for low, high in pairwise(self.bands))
+        if first.tokens <= 0 or first.amount <= 0 or not rising:
+            msg = (
+                "bands must be of positive amounts, and a longer call must not cost less than a shorter one"
+            )
+            raise ConfigurationError(msg)
+        _check_step(self.step)
 
     def amount(self, total_tokens: int) -> int:
         """What a call of *total_tokens* costs, in micro-PT."""
@@ -125,8 +133,19 @@ class CostPlus:
     buffer: Buffer
     step: int = MICRO
 
+    def __post_init__(self) -> None:
+        _check_step(self.step)
+
     def amount(self, cost: Money, pays_for: Money, workload: Workload) -> int:
-        """What a call that costs us *cost* costs the account, in micro-PT."""
+        """
+        What a call that costs us *cost* costs the account, in micro-PT.
+
+        Raises:
+            ConfigurationError: The cost is in another currency than what a PT pays for.
+        """
+        if cost.currency != pays_for.currency:
+            msg = f"a price in {cost.currency} cannot be charged by a card in {pays_for.currency}"
+            raise ConfigurationError(msg)
         marked_up = cost.nano * (WHOLE + self.buffer.share(workload)) * MICRO
         return round_up(ceil_div(marked_up, pays_for.nano * WHOLE), self.step)
 
@@ -138,6 +157,11 @@ class UnitRate:
     pays_for: Money
     sells_at: Money
     method: Banded | CostPlus
+
+    def __post_init__(self) -> None:
+        if self.pays_for.nano <= 0 or self.sells_at.nano < 0:
+            msg = f"one PT must pay for something, not {self.pays_for}, and sell at no less than nothing"
+            raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +219,7 @@ class RateCard:
         Raises:
             UnknownModelError: No rule matches it.
         """
-        bare = model.rpartition("/")[2].lower()
+        bare = bare_name(model)
         for rule in self.models:
             if fnmatchcase(bare, rule.pattern):
                 return rule
@@ -222,17 +246,29 @@ class RateCard:
             UnknownModelError: No rule matches the model, or the price lacks a class that was used.
         """
         rule = self.rule(model)
-        unit = self.units[rule.unit]
-        method = rule.method or unit.method
+        return self.rate_in(rule.unit, model, usage, price, workload, method=rule.method)
+
+    def rate_in(
+        self,
+        unit: str,
+        model: str,
+        usage: Usage,
+        price: Price,
+        workload: Workload = PLAIN,
+        *,
+        method: Banded | CostPlus | None = None,
+    ) -> Charge:
+        """What *usage* costs in *unit*, by its method unless another is given."""
+        rate = self.unit(unit)
         cost = price.cost(usage)
-        match method:
-            case Banded():
-                amount = method.amount(usage.total)
-            case CostPlus():
-                amount = method.amount(cost, unit.pays_for, workload)
+        match method or rate.method:
+            case Banded() as banded:
+                amount = banded.amount(usage.total)
+            case CostPlus() as cost_plus:
+                amount = cost_plus.amount(cost, rate.pays_for, workload)
         return Charge(
             model=model,
-            unit=rule.unit,
+            unit=unit,
             amount=PT(amount),
             cost=cost,
             price=price,
@@ -243,6 +279,11 @@ class RateCard:
         """What one PT of *unit* is, in a sentence: shown wherever PT are."""
         rate = self.unit(unit)
         return f"1 {unit} PT pays for about {rate.pays_for} of provider cost and sells at {rate.sells_at}"
+
+
+def bare_name(model: str) -> str:
+    """The name of a model as patterns see it: without its provider, in lower case."""
+    return model.rpartition("/")[2].lower()
 
 
 def card_at(cards: tuple[RateCard, ...], at: datetime) -> RateCard:
@@ -257,3 +298,9 @@ def card_at(cards: tuple[RateCard, ...], at: datetime) -> RateCard:
         msg = f"no rate card is in force at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         raise ConfigurationError(msg)
     return max(begun, key=lambda card: card.effective_from)
+
+
+def _check_step(step: int) -> None:
+    if step <= 0:
+        msg = f"amounts are rounded up to a positive step, not to {step} micro-PT"
+        raise ConfigurationError(msg)

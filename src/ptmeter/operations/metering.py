@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..domain.ledger import (
@@ -19,7 +20,13 @@ from ..domain.ledger import (
 from ..domain.ledger import Hold as PlaceHold
 from ..domain.pt import PT
 from ..domain.receipts import Hold, Receipt, warnings
-from ..errors import HoldNotFoundError, HoldNotPendingError, InvalidArgumentError, PtmeterError
+from ..errors import (
+    HoldNotFoundError,
+    HoldNotPendingError,
+    InvalidArgumentError,
+    ModelLockedError,
+    PtmeterError,
+)
 from .posting import post_one
 
 if TYPE_CHECKING:
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from ..domain.ledger import Linked, Posted
+    from ..domain.estimates import Estimate
+    from ..domain.plans import Plans
     from ..domain.rates import Charge, RateCard
     from ..domain.usage import Usage
     from ..ports import Books
@@ -64,14 +73,24 @@ def hold(
 
 
 def begin_call(
-    books: Books, account: str, amounts: Mapping[str, int], *, key: str, ttl: timedelta, request: bytes
+    books: Books,
+    account: str,
+    estimate: Estimate,
+    *,
+    key: str,
+    ttl: timedelta,
+    request: bytes,
+    plans: Plans | None,
 ) -> Hold | PtmeterError:
     """
-    Set PT aside for a call that is about to be sent.
+    Set PT aside for a call that is about to be sent, if the account's plan includes its model.
 
     Sent again under its key a call finds its hold; unless that is resolved, for then the call was
     answered and charged, or given up, and sending it once more would be a new one.
     """
+    if locked := _locked(books, account, estimate, plans):
+        return locked
+    amounts = {estimate.unit: estimate.hold.micro}
     placed = hold(books, account, amounts, key=key, ttl=ttl, request=request)
     if isinstance(placed, Hold) and placed.replayed and not _is_open(books, placed):
         return HoldNotPendingError(account, key)
@@ -102,6 +121,7 @@ def settle(
     charge: Charge | None = None,
     usage: Usage | None = None,
     card: RateCard | None = None,
+    estimate: Estimate | None = None,
     effective_at: datetime | None = None,
 ) -> Receipt | PtmeterError:
     """Charge what the call really cost, up to or beyond its hold; units not named are given back."""
@@ -127,7 +147,8 @@ def settle(
         )
         for unit in ids
     )
-    return _receipt(books, held, group, key, charge, usage)
+    receipt = _receipt(books, held, group, key, charge, usage)
+    return replace(receipt, estimate=estimate) if isinstance(receipt, Receipt) else receipt
 
 
 def void(books: Books, held: Hold, *, key: str) -> Receipt | PtmeterError:
@@ -153,11 +174,12 @@ def debit(
     *,
     key: str,
     note: str = "",
+    overage: Overage = Overage.REJECT,
     charge: Charge | None = None,
     usage: Usage | None = None,
     card: RateCard | None = None,
 ) -> Receipt | PtmeterError:
-    """Charge at once, without a hold; refused if less is available."""
+    """Charge at once, without a hold; refused if less is available, unless *overage* allows it."""
     if card:
         books.cards.keep(card)
     ids = transfer_ids(account, "debit", key, amounts)
@@ -168,6 +190,7 @@ def debit(
             fingerprint=digest((note, *sorted(amounts.items()), repr(usage))),
             amount=positive(amounts[unit], "a debit"),
             note=note,
+            overage=overage,
             usage=_event(charge, usage),
         )
         for unit in ids
@@ -211,6 +234,13 @@ def _held(account: str, key: str, posted: Sequence[Posted]) -> Hold:
         available={p.transfer.wallet.unit: PT(p.available) for p in posted},
         replayed=posted[0].replayed,
     )
+
+
+def _locked(books: Books, account: str, estimate: Estimate, plans: Plans | None) -> ModelLockedError | None:
+    plan = books.accounts.plan_of(account) if plans else None
+    if plans is None or plan is None or plans.find(plan).opens(estimate.model, estimate.unit):
+        return None
+    return ModelLockedError(estimate.model, plan, plans.cheapest(estimate.model, estimate.unit))
 
 
 def _is_open(books: Books, held: Hold) -> bool:

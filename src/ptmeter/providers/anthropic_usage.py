@@ -109,16 +109,18 @@ def _disjoint(usage: Counts) -> Usage:
         usage.refuse("prompt_tokens belong to another way of counting: are cached tokens in input_tokens?")
     fresh, out = usage.need("input_tokens"), usage.need("output_tokens")
     short, long = _written(usage)
+    cached = usage.count("cache_read_input_tokens")
     thinking = usage.section("output_tokens_details").count("thinking_tokens")
-    return Usage(
+    read = Usage(
         input_uncached=fresh,
-        input_cache_read=usage.count("cache_read_input_tokens"),
+        input_cache_read=cached,
         input_cache_write_5m=short,
         input_cache_write_1h=long,
         output_text=usage.fit("output_tokens", out, thinking_tokens=thinking),
         output_reasoning=thinking,
         tool_calls=_tool_calls(usage.section("server_tool_use")),
     )
+    return usage.summed(read, fresh + cached + short + long, out)
 
 
 def _written(usage: Counts) -> tuple[int, int]:

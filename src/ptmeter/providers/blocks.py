@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.pt import ceil_div
 from .images import size_of
-from .parts import DEEPEST, base64_in, items, label, mapping
+from .parts import DEEPEST, base64_in, items, label, mapping, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ def image(tally: Tally, fields: Mapping[str, Any], _depth: int) -> None:
     """Count an image by its size if it is here, by the model's maximum if it is elsewhere."""
     place = fields.get("image_url") or fields.get("source") or fields
     source = mapping(place) or {"url": place}
-    detail = str(source.get("detail") or fields.get("detail") or "auto")
+    detail = word(source.get("detail")) or word(fields.get("detail")) or "auto"
     size = size_of(base64_in(source))
     how = "by its size" if size else "at the model's maximum, since its size cannot be read here"
     tally.add(tally.family.image.tokens(size, detail), note=f"an image is counted {how}")
@@ -72,7 +72,7 @@ def sound(tally: Tally, fields: Mapping[str, Any], _depth: int) -> None:
     size = len(base64_in(source)) * 3 // 4
     if not size:
         tally.unseen("a recording is at the provider and was not counted")
-    rate = _SOUND_BYTES.get(str(source.get("format")), 4_000)
+    rate = _SOUND_BYTES.get(word(source.get("format")), 4_000)
     tally.add(ceil_div(size * tally.family.audio, rate), note="sound is counted by the size of its file")
 
 
@@ -113,7 +113,7 @@ def reasoning(tally: Tally, fields: Mapping[str, Any], depth: int) -> None:
     """Read reasoning handed back; what is encrypted of it is guessed from its length."""
     content(tally, fields.get("summary"), depth + 1)
     content(tally, fields.get("content"), depth + 1)
-    secret = len(str(fields.get("encrypted_content") or fields.get("data") or ""))
+    secret = len(word(fields.get("encrypted_content")) or word(fields.get("data")))
     if secret:
         guess = ceil_div(secret * 3, 16)  # four bytes a token, three bytes in four of base64
         tally.add(guess, 2 * guess, note="encrypted reasoning is counted by its length")
@@ -126,7 +126,7 @@ def reference(tally: Tally, _fields: Mapping[str, Any], _depth: int) -> None:
 
 def _plain_text(source: Mapping[str, Any], encoded: str) -> str | None:
     """Decode a file that says it is text."""
-    head = str(source.get("media_type") or source.get("file_data") or source.get("url"))[:40]
+    head = next(filter(None, (word(source.get(key)) for key in ("media_type", "file_data", "url"))), "")
     if not re.match(r"(?:data:)?(?:text/|application/json)", head):
         return None
     return _decoded(encoded).decode("utf-8", "replace")

@@ -47,7 +47,7 @@ CLASSES: Final = (
     ByteClass(_span(0x30, 0x39), 844, 962),  # 0-9
     ByteClass(bytes(b for b in range(0x80) if not chr(b).isalnum() and b not in b" \t\r\n"), 489, 320),
     ByteClass(_span(0xC2, 0xC9), 1167, 1852),  # Latin with accents
-    ByteClass(_span(0xCA, 0xCD), 1000, 1000),  # phonetic letters, combining marks
+    ByteClass(_span(0xCA, 0xCD), 1000, 1000, RARE),  # phonetic letters, combining marks: not fitted
     ByteClass(_span(0xCE, 0xCF), 408, 1057),  # Greek
     ByteClass(_span(0xD0, 0xD3), 350, 607),  # Cyrillic
     ByteClass(_span(0xD4, 0xD7), 451, 1463),  # Armenian, Hebrew
@@ -58,7 +58,7 @@ CLASSES: Final = (
     ByteClass(b"\xe3", 757, 1038),  # kana
     ByteClass(_span(0xE4, 0xE9), 878, 1233),  # Han
     ByteClass(_span(0xEA, 0xED), 770, 1267),  # Hangul
-    ByteClass(b"\xee\xef", 1500, 1500),  # private use, full-width forms
+    ByteClass(b"\xee\xef", 1500, 1500, RARE),  # private use, full-width forms: not fitted
     ByteClass(_span(0xF0, 0xF4), 2517, 2917),  # emoji
 )
 

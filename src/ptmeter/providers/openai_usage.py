@@ -178,7 +178,7 @@ def _disjoint(usage: Counts, names: Names, tool_calls: Mapping[str, int]) -> Usa
     for name in ("accepted_prediction_tokens", "rejected_prediction_tokens"):
         usage.fit(names.output, out, **{name: produced.count(name)})  # inside, and billed as any other
     parts = {name: produced.count(name) for name in ("reasoning_tokens", "audio_tokens", "image_tokens")}
-    return Usage(
+    read = Usage(
         input_uncached=fresh - fresh_audio - fresh_image,
         input_cache_read=cached,
         input_cache_write_5m=written,
@@ -190,6 +190,7 @@ def _disjoint(usage: Counts, names: Names, tool_calls: Mapping[str, int]) -> Usa
         output_image=parts["image_tokens"],
         tool_calls=tool_calls,
     )
+    return usage.summed(read, into, out)
 
 
 def _cached(usage: Counts, details: Counts) -> int:

@@ -107,6 +107,11 @@ def items(value: object) -> Sequence[Any]:
     return [] if value is None else [value]
 
 
+def word(value: object) -> str:
+    """Return *value* if it is a text, and an empty one otherwise."""
+    return value if isinstance(value, str) else ""
+
+
 def label(key: object) -> str:
     """Quote a name from a request in a note, but no more than the start of it."""
     return repr(str(key)[:40])
@@ -165,7 +170,13 @@ def _inside(item: object) -> list[object]:
     return []
 
 
+_LONGEST_NUMBER: Final = 10_000
+"""Bits of a number Python will still write in decimals."""
+
+
 def _scalar(item: object) -> str:
+    if isinstance(item, int) and item.bit_length() > _LONGEST_NUMBER:
+        return f"{item:x}"
     if item is None or isinstance(item, bool | int | float):
         return json.dumps(item)
     return json.dumps(str(item), ensure_ascii=False)

@@ -94,6 +94,14 @@ class Counts:
             self.refuse(f"{' + '.join(parts)} = {taken} is more than {whole} = {total}")
         return total - taken
 
+    def summed(self, usage: Usage, into: int, out: int) -> Usage:
+        """Return *usage* if its classes sum to the provider's totals, which no reader may get wrong."""
+        if (usage.input_total, usage.output_total) != (into, out):
+            self.refuse(
+                f"the classes sum to {usage.input_total} + {usage.output_total}, not {into} + {out}"
+            )
+        return usage
+
     def refuse(self, problem: str) -> NoReturn:
         """
         Raise the error that says *problem* and carries the payload.

@@ -59,7 +59,7 @@ def resolve(url: str, *, asynchronous: bool) -> URL:
     return parsed.set(drivername=(ASYNC if asynchronous else SYNC)[backend])
 
 
-def open_sync(target: str | Engine) -> Engine:
+def new_engine(target: str | Engine) -> Engine:
     """An engine for the synchronous store: from a URL, or on the connections of the caller's own."""
     if not isinstance(target, str):
         return _borrow(target)
@@ -68,7 +68,7 @@ def open_sync(target: str | Engine) -> Engine:
         return _own(create_engine(url, **_options(url)))
 
 
-def open_async(target: str | AsyncEngine) -> AsyncEngine:
+def new_engine_async(target: str | AsyncEngine) -> AsyncEngine:
     """An engine for the asynchronous store: from a URL, or on the connections of the caller's own."""
     from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

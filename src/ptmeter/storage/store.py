@@ -178,7 +178,16 @@ class JoinedStore:
         """Carry out *work* in the caller's transaction; the caller commits."""
         return join(self._connection, lambda c: work(self._binder.books(c)))
 
-    read = run
+    def read(self, work: Callable[[Books], T], /) -> T:
+        """Carry out *work* on what the caller's transaction sees."""
+        return self.run(work)
+
+    def prepare(self, *, migrate: bool) -> None:
+        """The store this one belongs to was prepared when it was opened, or is when it is next used."""
+
+    def joined(self, connection: Connection) -> JoinedStore:
+        """Join another transaction."""
+        return JoinedStore(connection, self._binder)
 
     def close(self) -> None:
         """Leave the connection to its owner."""
@@ -195,7 +204,16 @@ class AsyncJoinedStore:
         """Carry out *work* in the caller's transaction; the caller commits."""
         return await self._connection.run_sync(join, lambda c: work(self._binder.books(c)))
 
-    read = run
+    async def read(self, work: Callable[[Books], T], /) -> T:
+        """Carry out *work* on what the caller's transaction sees."""
+        return await self.run(work)
+
+    async def prepare(self, *, migrate: bool) -> None:
+        """See `JoinedStore.prepare`."""
+
+    def joined(self, connection: AsyncConnection) -> AsyncJoinedStore:
+        """Join another transaction."""
+        return AsyncJoinedStore(connection, self._binder)
 
     async def close(self) -> None:
         """Leave the connection to its owner."""

@@ -1,0 +1,195 @@
+"""
+Meter LLM usage in prepaid Platform Tokens and bill for it, on your own database.
+
+The names below are all there is to import; each is loaded when it is first used, so that importing
+ptmeter stays fast and loads no SDK, no database driver and no price list.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._async import AsyncCall, AsyncMeter
+    from ._sync import Call, Meter
+    from .configuration import (
+        read_plans,
+        read_prices,
+        read_rate_card,
+        reference_card,
+        reference_plans,
+    )
+    from .domain.audit import Finding, Report
+    from .domain.estimates import Count, Estimate, Method
+    from .domain.ledger import Overage
+    from .domain.plans import Plan, Plans
+    from .domain.policy import Ceiling, Durability, HoldSize, Policy
+    from .domain.prices import Price, Tier
+    from .domain.pt import PT, Money
+    from .domain.rates import Charge, Complexity, Content, RateCard, Workload
+    from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.usage import Quality, Usage
+    from .errors import (
+        AccountFrozenError,
+        AccountNotFoundError,
+        ConfigurationError,
+        ConflictError,
+        ContentionError,
+        HoldNotFoundError,
+        HoldNotPendingError,
+        IdempotencyConflictError,
+        IndeterminateError,
+        InsufficientFundsError,
+        InvalidArgumentError,
+        InvariantError,
+        ModelLockedError,
+        NotFoundError,
+        PtmeterError,
+        RefusedError,
+        SchemaOutdatedError,
+        StorageError,
+        UnknownModelError,
+        UnknownUnitError,
+        UnsafeDurabilityError,
+        UsageError,
+        UsageInconsistentError,
+        UsageMissingError,
+    )
+    from .providers.prices import GenaiPrices
+    from .providers.tokens import Tokenizers
+
+__all__ = [
+    "AccountFrozenError",
+    "AccountNotFoundError",
+    "AsyncCall",
+    "AsyncMeter",
+    "Balance",
+    "Call",
+    "Ceiling",
+    "Charge",
+    "Complexity",
+    "ConfigurationError",
+    "ConflictError",
+    "Content",
+    "ContentionError",
+    "Count",
+    "Durability",
+    "Entry",
+    "Estimate",
+    "Finding",
+    "GenaiPrices",
+    "Granted",
+    "Hold",
+    "HoldNotFoundError",
+    "HoldNotPendingError",
+    "HoldSize",
+    "IdempotencyConflictError",
+    "IndeterminateError",
+    "InsufficientFundsError",
+    "InvalidArgumentError",
+    "InvariantError",
+    "Meter",
+    "Method",
+    "ModelLockedError",
+    "Money",
+    "NotFoundError",
+    "Overage",
+    "PT",
+    "Page",
+    "Plan",
+    "Plans",
+    "Policy",
+    "Price",
+    "PtmeterError",
+    "Quality",
+    "RateCard",
+    "Receipt",
+    "RefusedError",
+    "Report",
+    "SchemaOutdatedError",
+    "StorageError",
+    "Tier",
+    "Tokenizers",
+    "UnitBalance",
+    "UnknownModelError",
+    "UnknownUnitError",
+    "UnsafeDurabilityError",
+    "Usage",
+    "UsageError",
+    "UsageInconsistentError",
+    "UsageMissingError",
+    "Workload",
+    "read_plans",
+    "read_prices",
+    "read_rate_card",
+    "reference_card",
+    "reference_plans",
+]
+
+_HOMES = {
+    "_async": ("AsyncCall", "AsyncMeter"),
+    "_sync": ("Call", "Meter"),
+    "configuration": (
+        "read_plans",
+        "read_prices",
+        "read_rate_card",
+        "reference_card",
+        "reference_plans",
+    ),
+    "domain.audit": ("Finding", "Report"),
+    "domain.estimates": ("Count", "Estimate", "Method"),
+    "domain.ledger": ("Overage",),
+    "domain.plans": ("Plan", "Plans"),
+    "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
+    "domain.prices": ("Price", "Tier"),
+    "domain.pt": ("PT", "Money"),
+    "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
+    "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.usage": ("Quality", "Usage"),
+    "errors": (
+        "AccountFrozenError",
+        "AccountNotFoundError",
+        "ConfigurationError",
+        "ConflictError",
+        "ContentionError",
+        "HoldNotFoundError",
+        "HoldNotPendingError",
+        "IdempotencyConflictError",
+        "IndeterminateError",
+        "InsufficientFundsError",
+        "InvalidArgumentError",
+        "InvariantError",
+        "ModelLockedError",
+        "NotFoundError",
+        "PtmeterError",
+        "RefusedError",
+        "SchemaOutdatedError",
+        "StorageError",
+        "UnknownModelError",
+        "UnknownUnitError",
+        "UnsafeDurabilityError",
+        "UsageError",
+        "UsageInconsistentError",
+        "UsageMissingError",
+    ),
+    "providers.prices": ("GenaiPrices",),
+    "providers.tokens": ("Tokenizers",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("ptmeter")
+    home = _HOME_OF.get(name)
+    if home is None:
+        msg = f"module 'ptmeter' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value: object = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

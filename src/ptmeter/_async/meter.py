@@ -1,0 +1,283 @@
+"""The meter: estimate, hold, settle, void, call, record, balance, and the namespaces."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from ..domain.policy import Policy
+from ..domain.rates import PLAIN
+from ..operations import metering, reading, sweeping, verifying
+from ..operations.posting import post
+from ..pricing import Pricing, request_digest
+from ..providers.prices import GenaiPrices
+from ..providers.tokens import Tokenizers
+from ..storage.opening import open_store_async
+from .call import AsyncCall, usage_of
+from .funds import AsyncFunds, AsyncSubscriptions
+from .platform import AsyncPlatform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
+    from ..domain.audit import Report
+    from ..domain.estimates import Estimate
+    from ..domain.ledger import Linked, Outcome, Overage
+    from ..domain.plans import Plans
+    from ..domain.pt import Whole
+    from ..domain.rates import RateCard, Workload
+    from ..domain.receipts import Balance, Hold, Page, Receipt
+    from ..operations.sweeping import Swept
+    from ..pricing import Catalogue, Request, Tokens
+    from ..storage.opening import AsyncConnection, AsyncEngine
+
+
+class AsyncMeter:
+    """
+    Meters LLM usage in prepaid Platform Tokens, on your own database.
+
+    Amounts are keyword arguments named by their unit, in whole PT: ``core=10``, ``core="7.25"``; a float
+    is a `TypeError`. Every verb that moves PT takes a ``key``, your own name for the request: the same
+    key with the same arguments returns the first result again, for ever (a refusal: for a day), and with
+    other arguments raises `IdempotencyConflictError`.
+    """
+
+    def __init__(self, platform: AsyncPlatform) -> None:
+        """Most callers want `AsyncMeter.open`."""
+        self._platform = platform
+        self.funds = AsyncFunds(platform)
+        self.plans = AsyncSubscriptions(platform)
+
+    @classmethod
+    def open(
+        cls,
+        target: str | AsyncEngine,
+        *,
+        card: RateCard | None = None,
+        plans: Plans | None = None,
+        catalogue: Catalogue | None = None,
+        tokens: Tokens | None = None,
+        policy: Policy | None = None,
+        migrate: bool = False,
+        clock: Callable[[], datetime] | None = None,
+    ) -> Self:
+        """
+        Open a meter on a database.
+
+        A new SQLite file is set up at first use; a server asks for ``ptmeter migrate``, once, unless
+        *migrate* is true. Nothing is connected to before the first use.
+
+        Args:
+            target: ``sqlite:///pt.db``, ``postgresql://…``, ``mysql://…``, ``memory://`` or an engine.
+            card: The rate card; the bundled reference card if left out.
+            plans: Which models each plan opens; left out, every account may use every model.
+            catalogue: Where prices come from; the genai-prices package if left out.
+            tokens: Who counts tokens; tiktoken with bundled ranks if left out.
+            policy: What the platform decides for itself.
+            migrate: Whether to bring the tables up to date.
+            clock: The time to go by instead of the database's; for tests.
+
+        Raises:
+            ConfigurationError: The URL names no database or driver that is known here.
+        """
+        policy = policy or Policy()
+        if card is None:
+            from ..configuration import reference_card  # noqa: PLC0415 - pydantic is slow to import
+
+            card = reference_card()
+        pricing = Pricing(
+            card,
+            policy,
+            catalogue=catalogue or GenaiPrices(),
+            tokens=tokens or Tokenizers(),
+            clock=clock,
+        )
+        store = open_store_async(target, policy, clock)
+        return cls(AsyncPlatform(store, pricing, policy, plans, migrate=migrate))
+
+    async def __aenter__(self) -> Self:
+        await self._platform.make_ready()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give the database connections back."""
+        await self._platform.store.close()
+
+    def joined(self, connection: AsyncConnection) -> AsyncMeter:
+        """
+        This meter inside the transaction that *connection* is in: it stands or falls with your commit.
+
+        Do not hold such a transaction open during a call to a model: it keeps the wallet locked.
+        """
+        here = self._platform
+        store = here.store.joined(connection)
+        return AsyncMeter(AsyncPlatform(store, here.pricing, here.policy, here.plans))
+
+    # --- a call ---
+
+    def estimate(
+        self, model: str, request: Request, *, max_tokens: int | None = None, workload: Workload = PLAIN
+    ) -> Estimate:
+        """
+        What sending *request* (text, chat messages or a request body) to *model* will cost.
+
+        Raises:
+            UnknownModelError: No price or rate is known for the model.
+        """
+        return self._platform.pricing.estimate(model, request, max_tokens=max_tokens, workload=workload)
+
+    def call(
+        self,
+        account: str,
+        *,
+        model: str,
+        messages: Request,
+        key: str,
+        max_tokens: int | None = None,
+        workload: Workload = PLAIN,
+    ) -> AsyncCall:
+        """
+        Hold what a call may cost while you send it, and charge what it did cost afterwards.
+
+        Use it as a context manager and `record` the answer inside: the call is settled on the way out,
+        or given back whole if the block raised before anything was recorded.
+        """
+        estimate = self.estimate(model, messages, max_tokens=max_tokens, workload=workload)
+        return AsyncCall(
+            self._platform, account, key, estimate, workload, request_digest(model, messages, max_tokens)
+        )
+
+    async def hold(self, account: str, *, key: str, ttl: timedelta | None = None, **amounts: Whole) -> Hold:
+        """
+        Set PT aside until they are settled, voided or *ttl* has passed.
+
+        Raises:
+            InsufficientFundsError: Less is available; nothing was held.
+            AccountNotFoundError: The account was never given anything.
+            IdempotencyConflictError: The key was used with other arguments.
+        """
+        place = partial(
+            metering.hold,
+            account=account,
+            amounts=self._platform.micro(amounts),
+            key=key,
+            ttl=ttl or self._platform.policy.hold_ttl,
+        )
+        return await self._platform.run(place)
+
+    async def find_hold(self, account: str, *, key: str) -> Hold:
+        """
+        The hold placed under *key*, to settle it from another process.
+
+        Raises:
+            HoldNotFoundError: There is none.
+        """
+        units = list(self._platform.pricing.card.units)
+        return await self._platform.read(partial(metering.find_hold, account=account, units=units, key=key))
+
+    async def settle(
+        self, hold: Hold, *, key: str, overage: Overage | None = None, **amounts: Whole
+    ) -> Receipt:
+        """
+        Charge what a call really cost; what is left of the hold becomes available again.
+
+        More than was held is charged as *overage* says, and a hold that expired meanwhile is charged
+        late: the call was answered, so it is paid for.
+
+        Raises:
+            HoldNotPendingError: The hold was settled or voided before.
+            IdempotencyConflictError: The key was used with other arguments.
+        """
+        finish = partial(
+            metering.settle,
+            held=hold,
+            amounts=self._platform.micro(amounts),
+            key=key,
+            overage=overage or self._platform.policy.overage,
+        )
+        return await self._platform.run(finish)
+
+    async def void(self, hold: Hold, *, key: str) -> Receipt:
+        """
+        Give a hold back whole: the call failed.
+
+        Raises:
+            HoldNotPendingError: The hold was settled, voided or expired before.
+        """
+        return await self._platform.run(partial(metering.void, held=hold, key=key))
+
+    async def record(
+        self, account: str, *, model: str, response: object, key: str, workload: Workload = PLAIN
+    ) -> Receipt:
+        """
+        Charge a call that was made without a hold, from the provider's answer (or a `Usage`).
+
+        Raises:
+            UsageMissingError: The answer has no usage.
+            InsufficientFundsError: Less is available and the overage policy forbids owing.
+        """
+        usage = usage_of(response)
+        charge = self._platform.pricing.charge(model, usage, workload)
+        post_debit = partial(
+            metering.debit,
+            account=account,
+            amounts={charge.unit: charge.amount.micro},
+            key=key,
+            overage=self._platform.policy.overage,
+            charge=charge,
+            usage=usage,
+            card=self._platform.pricing.card,
+        )
+        return await self._platform.run(post_debit)
+
+    # --- reading back ---
+
+    async def balance(self, account: str) -> Balance:
+        """
+        What the account has, holds and has spent, by unit.
+
+        Raises:
+            AccountNotFoundError: There is no such account.
+        """
+        return await self._platform.read(partial(reading.balance, account=account))
+
+    async def statement(
+        self,
+        account: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """
+        The account's transfers booked in [since, until), oldest first, a page at a time.
+
+        Pass a page's ``after`` on to get the next one.
+
+        Raises:
+            AccountNotFoundError: There is no such account.
+        """
+        read = partial(
+            reading.statement, account=account, since=since, until=until, after=after, limit=limit
+        )
+        return await self._platform.read(read)
+
+    async def verify(self) -> Report:
+        """Re-derive every balance from the journal and check the hash chain; see `Report`."""
+        return await self._platform.read(verifying.verify)
+
+    async def sweep(self, *, limit: int = 500) -> Swept:
+        """Book holds and lots whose time is over; run it now and then, nothing depends on when."""
+        return await self._platform.run(partial(sweeping.sweep, limit=limit))
+
+    async def post(self, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
+        """The door itself: carry out linked groups of commands in one transaction, in order."""
+        return await self._platform.run(partial(post, batch=batch))

@@ -1,0 +1,70 @@
+"""One platform: its store, its pricing, its policy and plans; what all verbs share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ..domain.pt import PT
+from ..errors import PtmeterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..domain.plans import Plans
+    from ..domain.policy import Policy
+    from ..domain.pt import Whole
+    from ..ports import AsyncStore, Books
+    from ..pricing import Pricing
+
+T = TypeVar("T")
+
+
+class AsyncPlatform:
+    """Carries out operations on the store, which is made ready at the first."""
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        pricing: Pricing,
+        policy: Policy,
+        plans: Plans | None,
+        *,
+        migrate: bool = False,
+    ) -> None:
+        self.store = store
+        self.pricing = pricing
+        self.policy = policy
+        self.plans = plans
+        self._migrate = migrate
+        self._ready = False
+
+    async def make_ready(self) -> None:
+        """Check the database, and set it up if that was asked for; once."""
+        if not self._ready:
+            await self.store.prepare(migrate=self._migrate)
+            self._ready = True
+
+    async def run(self, work: Callable[[Books], T | PtmeterError]) -> T:
+        """Carry *work* out in one transaction; raise what it refused once that is committed."""
+        await self.make_ready()
+        value = await self.store.run(work)
+        if isinstance(value, PtmeterError):
+            raise value
+        return value
+
+    async def read(self, work: Callable[[Books], T]) -> T:
+        """Carry *work* out on one unchanging view."""
+        await self.make_ready()
+        return await self.store.read(work)
+
+    def micro(self, amounts: Mapping[str, Whole]) -> dict[str, int]:
+        """
+        Amounts as they were typed, in whole PT by unit, as the ledger counts them.
+
+        Raises:
+            UnknownUnitError: The platform has no such unit.
+            TypeError: An amount is a float.
+        """
+        for unit in amounts:
+            self.pricing.card.unit(unit)
+        return {unit: PT.of(amount).micro for unit, amount in amounts.items()}

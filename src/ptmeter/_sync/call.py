@@ -1,0 +1,142 @@
+# Generated from src/ptmeter/_async/call.py by scripts/unasync.py: edit that file, then run `make format`.
+"""One call to a model, from hold to receipt."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from ..domain.usage import Usage
+from ..errors import HoldNotPendingError, UsageMissingError
+from ..operations import metering
+from ..providers.usage import UsageStream, read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from ..domain.estimates import Estimate
+    from ..domain.rates import Workload
+    from ..domain.receipts import Hold, Receipt
+    from .platform import Platform
+
+Chunk = TypeVar("Chunk")
+
+
+class Call:
+    """
+    One call to a model, from hold to receipt; made by `Meter.call`.
+
+    ``estimate`` is known at once, ``hold`` inside the block, ``receipt`` after it.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        account: str,
+        key: str,
+        estimate: Estimate,
+        workload: Workload,
+        request: bytes,
+    ) -> None:
+        self._platform = platform
+        self._key = key
+        self._workload = workload
+        self._request = request
+        self._stream: UsageStream | None = None
+        self._usage: Usage | None = None
+        self.account = account
+        self.model = estimate.model
+        self.estimate = estimate
+        self.hold: Hold | None = None
+        self.receipt: Receipt | None = None
+
+    def record(self, response: object) -> None:
+        """
+        Take the usage from the provider's answer: an SDK object, its dictionary or JSON, or a `Usage`.
+
+        Raises:
+            UsageMissingError: The answer has no usage, which is not the same as zero.
+            UsageInconsistentError: Its token counts do not add up.
+        """
+        self._usage = usage_of(response)
+
+    def stream(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """
+        Pass a streamed answer through, reading its usage on the way.
+
+        Ask the provider for it (OpenAI: ``stream_options={"include_usage": True}``). A stream that ends
+        without it is charged for the text that arrived, and the receipt says so.
+        """
+        stream = self._stream = UsageStream()
+        for chunk in chunks:
+            stream.feed(chunk)
+            yield chunk
+
+    def __enter__(self) -> Self:
+        begin = partial(
+            metering.begin_call,
+            account=self.account,
+            estimate=self.estimate,
+            key=self._key,
+            ttl=self._platform.policy.hold_ttl,
+            request=self._request,
+            plans=self._platform.plans,
+        )
+        self.hold = self._platform.run(begin)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        usage = self._usage or self._streamed()
+        if usage is not None:
+            self._settle(usage)
+        elif error is not None:
+            self._void()
+        else:
+            msg = (
+                f"nothing was recorded for call {self._key!r}: pass the answer to call.record() or "
+                f"call.stream(); the hold stays until it expires, and can still be settled"
+            )
+            raise UsageMissingError(msg)
+
+    def _streamed(self) -> Usage | None:
+        if self._stream is None:
+            return None
+        try:
+            return self._stream.reading().usage
+        except UsageMissingError:
+            if not self._stream.text:
+                return None
+            return self._platform.pricing.count_broken_off(
+                self.model, self.estimate, self._stream.text, self._stream.input_usage
+            )
+
+    def _settle(self, usage: Usage) -> None:
+        assert self.hold is not None
+        charge = self._platform.pricing.charge(self.model, usage, self._workload)
+        finish = partial(
+            metering.settle,
+            held=self.hold,
+            amounts={charge.unit: charge.amount.micro},
+            key=self._key,
+            overage=self._platform.policy.overage,
+            charge=charge,
+            usage=usage,
+            card=self._platform.pricing.card,
+            estimate=self.estimate,
+        )
+        self.receipt = self._platform.run(finish)
+
+    def _void(self) -> None:
+        assert self.hold is not None
+        try:
+            self.receipt = self._platform.run(partial(metering.void, held=self.hold, key=self._key))
+        except HoldNotPendingError:
+            return  # it expired meanwhile: the PT are back already, and the block's own error goes on
+
+
+def usage_of(response: object) -> Usage:
+    """The usage in a provider's answer, or the one given."""
+    return response if isinstance(response, Usage) else read_usage(response).usage

@@ -1,0 +1,93 @@
+# Generated from src/ptmeter/_async/funds.py by scripts/unasync.py: edit that file, then run `make format`.
+"""PT in: grants, corrections, and the allowance of a plan."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError
+from ..operations import funding, subscribing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..domain.pt import Whole
+    from ..domain.receipts import Granted
+    from .platform import Platform
+
+
+class Funds:
+    """PT in: ``meter.funds``."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def grant(
+        self,
+        account: str,
+        *,
+        source: str,
+        key: str,
+        priority: int = 50,
+        expires_at: datetime | None = None,
+        **amounts: Whole,
+    ) -> Granted:
+        """
+        Give PT to an account, which comes into being if it is new.
+
+        Args:
+            account: Your own name for who is billed.
+            source: Where they come from: a plan, a top-up, a promotion. It stays on the journal.
+            key: The fact they are given for, such as a payment's id.
+            priority: Lower burns first; 50 unless said.
+            expires_at: When what is left lapses; never, if left out.
+            amounts: Whole PT by unit.
+        """
+        give = partial(
+            funding.grant,
+            account=account,
+            amounts=self._platform.micro(amounts),
+            source=source,
+            key=key,
+            priority=priority,
+            expires_at=expires_at,
+        )
+        return self._platform.run(give)
+
+    def adjust(self, account: str, *, reason: str, key: str, **amounts: Whole) -> Granted:
+        """
+        Correct an account by signed amounts, with the reason; a negative one needs PT available.
+
+        Raises:
+            InsufficientFundsError: Less is available than is to be taken.
+        """
+        correct = partial(
+            funding.adjust,
+            account=account,
+            amounts=self._platform.micro(amounts),
+            reason=reason,
+            key=key,
+        )
+        return self._platform.run(correct)
+
+
+class Subscriptions:
+    """Plans: ``meter.plans``."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    def subscribe(self, account: str, plan: str, *, key: str, until: datetime | None = None) -> Granted:
+        """
+        Put an account on a plan and grant its allowance, which lapses at *until*.
+
+        Raises:
+            ConfigurationError: The meter was opened without plans, or has none of that name.
+        """
+        if self._platform.plans is None:
+            msg = "this meter has no plans: open it with Meter.open(url, plans=...)"
+            raise ConfigurationError(msg)
+        chosen = self._platform.plans.find(plan)
+        join = partial(subscribing.subscribe, account=account, plan=chosen, until=until, key=key)
+        return self._platform.run(join)

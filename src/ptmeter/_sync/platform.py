@@ -1,0 +1,71 @@
+# Generated from src/ptmeter/_async/platform.py by scripts/unasync.py: edit that file, then run `make format`.
+"""One platform: its store, its pricing, its policy and plans; what all verbs share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ..domain.pt import PT
+from ..errors import PtmeterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..domain.plans import Plans
+    from ..domain.policy import Policy
+    from ..domain.pt import Whole
+    from ..ports import Books, Store
+    from ..pricing import Pricing
+
+T = TypeVar("T")
+
+
+class Platform:
+    """Carries out operations on the store, which is made ready at the first."""
+
+    def __init__(
+        self,
+        store: Store,
+        pricing: Pricing,
+        policy: Policy,
+        plans: Plans | None,
+        *,
+        migrate: bool = False,
+    ) -> None:
+        self.store = store
+        self.pricing = pricing
+        self.policy = policy
+        self.plans = plans
+        self._migrate = migrate
+        self._ready = False
+
+    def make_ready(self) -> None:
+        """Check the database, and set it up if that was asked for; once."""
+        if not self._ready:
+            self.store.prepare(migrate=self._migrate)
+            self._ready = True
+
+    def run(self, work: Callable[[Books], T | PtmeterError]) -> T:
+        """Carry *work* out in one transaction; raise what it refused once that is committed."""
+        self.make_ready()
+        value = self.store.run(work)
+        if isinstance(value, PtmeterError):
+            raise value
+        return value
+
+    def read(self, work: Callable[[Books], T]) -> T:
+        """Carry *work* out on one unchanging view."""
+        self.make_ready()
+        return self.store.read(work)
+
+    def micro(self, amounts: Mapping[str, Whole]) -> dict[str, int]:
+        """
+        Amounts as they were typed, in whole PT by unit, as the ledger counts them.
+
+        Raises:
+            UnknownUnitError: The platform has no such unit.
+            TypeError: An amount is a float.
+        """
+        for unit in amounts:
+            self.pricing.card.unit(unit)
+        return {unit: PT.of(amount).micro for unit, amount in amounts.items()}

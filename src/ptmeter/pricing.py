@@ -1,0 +1,179 @@
+"""What a call costs: the tokenizers, the price catalogue and the rate card, asked together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .domain.estimates import Estimate
+from .domain.ledger import digest
+from .domain.policy import HoldSize
+from .domain.rates import PLAIN
+from .domain.usage import Quality, Usage
+from .errors import InvalidArgumentError, UnknownModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .domain.estimates import Count
+    from .domain.policy import Policy
+    from .domain.prices import Price
+    from .domain.rates import Charge, RateCard, Workload
+
+    Request = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
+    """What is sent to a model: text, chat messages, or the whole body of the request."""
+
+
+OUTPUT_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+"""Where requests say how long the answer may be: OpenAI chat, OpenAI responses, Anthropic and others."""
+
+
+class Catalogue(Protocol):
+    """Where prices come from."""
+
+    def price(self, model: str, at: datetime) -> Price:
+        """
+        The price of *model* at that time.
+
+        Raises:
+            UnknownModelError: There is none.
+        """
+        ...
+
+
+class Tokens(Protocol):
+    """Who counts."""
+
+    def count_text(self, model: str, text: str) -> Count:
+        """Tokens of a text."""
+        ...
+
+    def count_request(self, model: str, request: Request) -> Count:
+        """Input tokens of a request, with all that frames it."""
+        ...
+
+
+class Pricing:
+    """Estimates and charges for one platform; holds no connection and may be shared between threads."""
+
+    def __init__(
+        self,
+        card: RateCard,
+        policy: Policy,
+        *,
+        catalogue: Catalogue,
+        tokens: Tokens,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        self.card = card
+        self._policy = policy
+        self._catalogue = catalogue
+        self._tokens = tokens
+        self._clock = clock or _utc_now
+
+    def estimate(
+        self,
+        model: str,
+        request: Request,
+        *,
+        max_tokens: int | None = None,
+        workload: Workload = PLAIN,
+    ) -> Estimate:
+        """
+        What a call is expected to cost and may cost at most.
+
+        The upper bound counts every input token at the dearest rate it can have (a first request writes
+        the cache), and the longest answer allowed.
+
+        Raises:
+            UnknownModelError: No price or rate is known for the model.
+        """
+        price, unit = self._price(model)
+        count = self._tokens.count_request(model, request)
+        at_most = max_tokens or _output_limit(request) or self._policy.max_output_tokens
+        expected = min(self._policy.expected_output_tokens, at_most)
+        likely = self._charge(
+            model, Usage(input_uncached=count.tokens, output_text=expected), price, workload
+        )
+        worst = self._charge(model, _dearest(price, count.high, at_most), price, workload)
+        held = worst if self._policy.hold is HoldSize.AT_MOST else likely
+        return Estimate(
+            model=model,
+            unit=unit,
+            input=count,
+            output_expected=expected,
+            output_at_most=at_most,
+            expected=likely.amount,
+            at_most=worst.amount,
+            hold=held.amount,
+            cost_expected=likely.cost,
+            cost_at_most=worst.cost,
+            definition=self.card.definition(unit),
+            notes=count.notes,
+        )
+
+    def charge(self, model: str, usage: Usage, workload: Workload = PLAIN) -> Charge:
+        """
+        What *usage* of *model* costs.
+
+        Raises:
+            UnknownModelError: No price or rate is known for the model, or for a class that was used.
+        """
+        price, _ = self._price(model)
+        return self._charge(model, usage, price, workload)
+
+    def count_broken_off(self, model: str, estimate: Estimate, text: str, known: Usage | None) -> Usage:
+        """The usage of a stream that ended early: what the provider said of the input, and *text*."""
+        output = self._tokens.count_text(model, text).tokens
+        counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
+        return (known or Usage(input_uncached=estimate.input.tokens)) + counted
+
+    def _price(self, model: str) -> tuple[Price, str]:
+        ceiling = self._policy.unpriced
+        try:
+            price = self._catalogue.price(model, self._clock())
+            return price, self.card.rule(model).unit
+        except UnknownModelError:
+            if ceiling is None:
+                raise
+            return ceiling.price(model), ceiling.unit
+
+    def _charge(self, model: str, usage: Usage, price: Price, workload: Workload) -> Charge:
+        ceiling = self._policy.unpriced
+        if ceiling is not None and price.source == "unpriced":
+            return self.card.rate_in(ceiling.unit, model, usage, price, workload)
+        return self.card.rate(model, usage, price, workload)
+
+
+def request_digest(model: str, request: Request, max_tokens: int | None) -> bytes:
+    """What identifies a request, so that another one under the same key is noticed."""
+    return digest((model, max_tokens, repr(request)))
+
+
+def _output_limit(request: Request) -> int | None:
+    if not isinstance(request, Mapping):
+        return None
+    for name in OUTPUT_LIMITS:
+        limit: object = request.get(name)
+        if limit is None:
+            continue
+        if type(limit) is not int or limit <= 0:
+            msg = f"{name} must be a positive whole number of tokens, not {limit!r}"
+            raise InvalidArgumentError(msg)
+        return limit
+    return None
+
+
+def _dearest(price: Price, tokens: int, output: int) -> Usage:
+    rates = price.rates
+    writes = rates.get("input_cache_write_5m", 0) > rates.get("input_uncached", 0)
+    return (
+        Usage(input_cache_write_5m=tokens, output_text=output)
+        if writes
+        else Usage(input_uncached=tokens, output_text=output)
+    )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,301 @@
+"""
+A ledger in memory, for tests and trials: the same door, the same planner, gone when the process ends.
+
+It is honest about concurrency: one transaction at a time, others wait, a failed one leaves nothing. A
+transaction never waits for anything but its turn, so the asynchronous store needs no lock of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import RLock
+from typing import TYPE_CHECKING, TypeVar
+
+from ..domain import chain
+from ..domain.ledger import Adjust, Expire, Grant, Kind, Posted, Settle, Transfer, Void, Wallet
+from ..domain.lots import has_lapsed
+from ..domain.moves import Resolved
+from ..domain.planner import Decided, State
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..domain.ledger import Linked, Lot, OpenHold, WalletId
+    from ..domain.planner import Plan
+    from ..domain.policy import Policy
+    from ..domain.rates import RateCard
+    from ..ports import Books
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Tables:
+    """Everything there is. Values are immutable, so a shallow copy is a snapshot."""
+
+    wallets: dict[WalletId, Wallet] = field(default_factory=dict["WalletId", Wallet])
+    lots: dict[tuple[WalletId, int], Lot] = field(default_factory=dict[tuple["WalletId", int], "Lot"])
+    journal: dict[WalletId, tuple[Transfer, ...]] = field(
+        default_factory=dict["WalletId", tuple[Transfer, ...]]
+    )
+    holds: dict[bytes, OpenHold] = field(default_factory=dict[bytes, "OpenHold"])
+    decided: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
+    plans: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    cards: dict[str, str] = field(default_factory=dict[str, str])
+
+    def copy(self) -> _Tables:
+        """The tables as they are now."""
+        return _Tables(*(copy.copy(getattr(self, name)) for name in self.__slots__))
+
+
+class MemoryLedger:
+    """The ledger inside one transaction on memory."""
+
+    def __init__(self, tables: _Tables, clock: Callable[[], datetime], chain_key: bytes) -> None:
+        self._tables = tables
+        self._chain_key = chain_key
+        self.now = clock
+
+    def lock(self, batch: Sequence[Linked]) -> State:
+        """See `ports.Ledger.lock`; the transaction holds the only lock there is."""
+        at = self.now()
+        commands = [command for group in batch for command in group]
+        for command in commands:
+            if isinstance(command, Grant | Adjust) and command.wallet not in self._tables.wallets:
+                self._open(command.wallet, at)
+        names = {command.wallet for command in commands}
+        wallets = {name: self._with_lots(name, live=True) for name in names & self._tables.wallets.keys()}
+        named = {c.hold_id for c in commands if isinstance(c, Settle | Void | Expire)}
+        holds = {
+            name: hold
+            for name, hold in self._tables.holds.items()
+            if name in named or (hold.wallet in wallets and hold.expires_at <= at)
+        }
+        resolved = {name: r for name in named - holds.keys() if (r := self._resolution(name))}
+        ids = {command.id for command in commands}
+        decided = {name: d for name, d in self._tables.decided.items() if name in ids}
+        return State(at, wallets, decided, holds, resolved)
+
+    def write(self, plan: Plan) -> None:
+        """See `ports.Ledger.write`."""
+        tables = self._tables
+        for wallet in plan.wallets:
+            tables.lots |= {(wallet.id, lot.number): lot for lot in wallet.lots}
+            tables.wallets[wallet.id] = replace(wallet, lots=())
+        for transfer in plan.transfers:
+            tables.journal[transfer.wallet] += (transfer,)
+        for hold_id in plan.closed:
+            del tables.holds[hold_id]
+        tables.holds |= {hold.id: hold for hold in plan.opened}
+        tables.decided |= {rejection.id: rejection.decided for rejection in plan.rejections}
+        tables.decided |= plan.decided
+
+    def wallets(
+        self, account: str | None = None, *, after: int = 0, limit: int = 1_000, live: bool = False
+    ) -> list[Wallet]:
+        """See `ports.Ledger.wallets`."""
+        found = sorted(self._tables.wallets.values(), key=lambda wallet: wallet.number)
+        chosen = [w for w in found if w.number > after and account in (None, w.id.account)]
+        return [self._with_lots(wallet.id, live=live) for wallet in chosen[:limit]]
+
+    def journal(
+        self,
+        wallet: Wallet,
+        *,
+        after: int = 0,
+        limit: int = 1_000,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[Transfer]:
+        """See `ports.Ledger.journal`."""
+        rows = self._tables.journal[wallet.id][after:]
+        booked = [
+            row
+            for row in rows
+            if (since is None or row.booked_at >= since) and (until is None or row.booked_at < until)
+        ]
+        return booked[:limit]
+
+    def posted(self, ids: Sequence[bytes]) -> list[Posted]:
+        """See `ports.Ledger.posted`."""
+        outcomes = [self._tables.decided[name].outcome for name in ids if name in self._tables.decided]
+        return [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+
+    def are_open(self, ids: Sequence[bytes]) -> bool:
+        """See `ports.Ledger.are_open`."""
+        return all(name in self._tables.holds for name in ids)
+
+    def open_holds(self, wallet: Wallet) -> list[OpenHold]:
+        """See `ports.Ledger.open_holds`."""
+        return [hold for hold in self._tables.holds.values() if hold.wallet == wallet.id]
+
+    def due_holds(self, limit: int) -> list[OpenHold]:
+        """See `ports.Ledger.due_holds`."""
+        due = [hold for hold in self._tables.holds.values() if hold.expires_at <= self.now()]
+        return sorted(due, key=lambda hold: hold.expires_at)[:limit]
+
+    def lapsing(self, limit: int) -> list[WalletId]:
+        """See `ports.Ledger.lapsing`."""
+        now = self.now()
+        lapsed = {
+            name for (name, _), lot in self._tables.lots.items() if lot.remaining and has_lapsed(lot, now)
+        }
+        return sorted(lapsed)[:limit]
+
+    def forget_rejections(self, before: datetime) -> int:
+        """See `ports.Ledger.forget_rejections`."""
+        old = [
+            name
+            for name, decided in self._tables.decided.items()
+            if not isinstance(decided.outcome, Posted) and decided.at < before
+        ]
+        for name in old:
+            del self._tables.decided[name]
+        return len(old)
+
+    def strays(self) -> list[str]:
+        """See `ports.Ledger.strays`; the tables here are keyed by wallet."""
+        return []
+
+    def _open(self, name: WalletId, at: datetime) -> None:
+        number = len(self._tables.wallets) + 1
+        head = chain.genesis(name, self._chain_key)
+        self._tables.wallets[name] = Wallet(id=name, number=number, booked_at=at, head=head)
+        self._tables.journal[name] = ()
+        self._tables.plans.setdefault(name.account, None)
+
+    def _with_lots(self, name: WalletId, *, live: bool) -> Wallet:
+        lots = [lot for (wallet, _), lot in self._tables.lots.items() if wallet == name]
+        kept = [lot for lot in lots if not live or lot.remaining or lot.held]
+        return replace(self._tables.wallets[name], lots=tuple(sorted(kept, key=lambda lot: lot.number)))
+
+    def _resolution(self, hold_id: bytes) -> Resolved | None:
+        decided = self._tables.decided.get(hold_id)
+        if decided is None or not isinstance(decided.outcome, Posted):
+            return None
+        placed = decided.outcome.transfer
+        rows = self._tables.journal[placed.wallet]
+        closer = next((row for row in rows if row.completes == placed.seq), None)
+        if placed.kind is not Kind.HOLD or closer is None:
+            return None
+        completed = any(row.completes == closer.seq for row in rows)
+        return Resolved(closer.kind, closer.seq, completed)
+
+
+class MemoryAccounts:
+    """Accounts inside one transaction on memory."""
+
+    def __init__(self, tables: _Tables) -> None:
+        self._plans = tables.plans
+
+    def exists(self, name: str) -> bool:
+        """See `ports.Accounts.exists`."""
+        return name in self._plans
+
+    def plan_of(self, name: str) -> str | None:
+        """See `ports.Accounts.plan_of`."""
+        return self._plans.get(name)
+
+    def set_plan(self, name: str, plan: str) -> None:
+        """See `ports.Accounts.set_plan`."""
+        self._plans[name] = plan
+
+    def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
+        """See `ports.Accounts.names`."""
+        return sorted(name for name in self._plans if name > after)[:limit]
+
+
+class MemoryCards:
+    """Rate cards inside one transaction on memory."""
+
+    def __init__(self, tables: _Tables) -> None:
+        self._cards = tables.cards
+
+    def keep(self, card: RateCard) -> None:
+        """See `ports.Cards.keep`."""
+        self._cards.setdefault(card.version, card.as_json())
+
+    def find(self, version: str) -> str | None:
+        """See `ports.Cards.find`."""
+        return self._cards.get(version)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBooks:
+    """The repositories inside one transaction on memory."""
+
+    ledger: MemoryLedger
+    accounts: MemoryAccounts
+    cards: MemoryCards
+    chain_key: bytes
+
+
+class MemoryStore:
+    """A ledger in memory, synchronously."""
+
+    def __init__(self, policy: Policy, clock: Callable[[], datetime] | None = None) -> None:
+        self._tables = _Tables()
+        self._turn = RLock()
+        self._clock = clock or _utc_now
+        self._chain_key = policy.chain_key
+
+    def prepare(self, *, migrate: bool) -> None:
+        """There is nothing to set up."""
+
+    def run(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.run`."""
+        with self._turn:
+            tables = self._tables.copy()
+            value = work(self._books(tables))
+            self._tables = tables
+            return value
+
+    def read(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.read`."""
+        with self._turn:
+            return work(self._books(self._tables.copy()))
+
+    def joined(self, connection: object) -> MemoryStore:
+        """Memory has no transactions to join."""
+        msg = f"a ledger in memory cannot join {connection!r}: open it on the application's database"
+        raise ConfigurationError(msg)
+
+    def close(self) -> None:
+        """See `ports.Store.close`."""
+
+    def _books(self, tables: _Tables) -> MemoryBooks:
+        ledger = MemoryLedger(tables, self._clock, self._chain_key)
+        return MemoryBooks(ledger, MemoryAccounts(tables), MemoryCards(tables), self._chain_key)
+
+
+class AsyncMemoryStore:
+    """A ledger in memory, asynchronously."""
+
+    def __init__(self, policy: Policy, clock: Callable[[], datetime] | None = None) -> None:
+        self._store = MemoryStore(policy, clock)
+
+    async def prepare(self, *, migrate: bool) -> None:
+        """There is nothing to set up."""
+
+    async def run(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.run`."""
+        return self._store.run(work)
+
+    async def read(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.read`."""
+        return self._store.read(work)
+
+    def joined(self, connection: object) -> AsyncMemoryStore:
+        """Memory has no transactions to join."""
+        self._store.joined(connection)
+        return self
+
+    async def close(self) -> None:
+        """See `ports.AsyncStore.close`."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
