@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .providers.tokens import Tokenizers
 
 __all__ = [
+    "PT",
     "AccountFrozenError",
     "AccountNotFoundError",
     "AsyncCall",
@@ -95,7 +96,6 @@ __all__ = [
     "Money",
     "NotFoundError",
     "Overage",
-    "PT",
     "Page",
     "Plan",
     "Plans",

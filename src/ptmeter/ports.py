@@ -126,13 +126,19 @@ class Books(Protocol):
     """The repositories inside one transaction."""
 
     @property
-    def ledger(self) -> Ledger: ...
+    def ledger(self) -> Ledger:
+        """The journal and what is derived from it."""
+        ...
 
     @property
-    def accounts(self) -> Accounts: ...
+    def accounts(self) -> Accounts:
+        """Who is billed."""
+        ...
 
     @property
-    def cards(self) -> Cards: ...
+    def cards(self) -> Cards:
+        """The rate cards that were used."""
+        ...
 
     @property
     def chain_key(self) -> bytes:

@@ -28,7 +28,8 @@ PAYLOADS = {
 SHAPES = sorted(PAYLOADS)
 ANTHROPIC = [name for name in SHAPES if name.startswith("anthropic")]
 
-counts = st.integers(min_value=0, max_value=2_000_000)
+wholes = st.integers(0, 100)
+parts = st.integers(0, 40)
 
 
 class SdkObject(BaseModel):
@@ -183,6 +184,14 @@ def test_an_object_that_dumps_itself_without_options_reads_too() -> None:
     assert golden(payload) == read_usage(Plain())
 
 
+def test_an_object_that_holds_itself_reads_too() -> None:
+    """An SDK's object may point back at itself: it is followed no deeper than any answer goes."""
+    body = SimpleNamespace(**chat({"prompt_tokens": 3, "completion_tokens": 4}))
+    body.itself = body
+
+    assert 7 == read_usage(body).usage.total
+
+
 def test_the_event_that_ends_a_response_reads_as_the_response() -> None:
     """``response.completed`` may be read on its own: the response is in it."""
     payload = PAYLOADS["openai-responses"]
@@ -328,6 +337,17 @@ def test_a_stop_reason_without_counts_is_no_usage() -> None:
     assert UsageMissingError is outcome(fed(events))
 
 
+def test_a_message_is_counted_when_it_has_stopped() -> None:
+    """A ``message_delta`` before the last is cumulative and not yet the usage; ``message_stop`` ends it as well."""
+    start, stop = PAYLOADS["anthropic-message"]["stream"][0], {"type": "message_stop"}
+    running = {"type": "message_delta", "delta": {"stop_reason": None}, "usage": {"output_tokens": 7}}
+    last = {**running, "usage": {"output_tokens": 9}}
+
+    assert UsageMissingError is outcome(fed([start, running]))
+    assert UsageMissingError is outcome(fed([start, stop]))
+    assert 25 + 9 == fed([start, running, last, stop]).reading().usage.total
+
+
 def test_running_usage_counts_once_the_choices_have_finished() -> None:
     """Text that came after a running usage is not in it, so it is not the usage of the call."""
     usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
@@ -429,19 +449,16 @@ def test_the_sum_check_sees_a_reader_that_forgets_to_subtract(
 
 
 @given(
-    into=counts,
-    out=counts,
-    cached=counts,
-    written=counts,
-    audio=counts,
-    image=counts,
-    reasoning=counts,
-    spoken=counts,
+    into=wholes,
+    out=wholes,
+    cached=parts,
+    written=parts,
+    audio=parts,
+    image=parts,
+    reasoning=parts,
+    spoken=parts,
     names=st.sampled_from(
-        [
-            (chat, "prompt_tokens", "completion_tokens"),
-            (responded, "input_tokens", "output_tokens"),
-        ]
+        [(chat, "prompt_tokens", "completion_tokens"), (responded, "input_tokens", "output_tokens")]
     ),
 )
 @settings(deadline=None)
@@ -500,7 +517,7 @@ def test_openai_classes_sum_to_the_total_when_the_parts_fit(total: int, cuts: li
     assert total + out == read_usage(chat(usage)).usage.total
 
 
-@given(fresh=counts, read=counts, short=counts, long=counts, out=counts, thinking=counts)
+@given(fresh=wholes, read=wholes, short=parts, long=parts, out=wholes, thinking=parts)
 def test_anthropic_classes_sum_to_the_total_or_are_refused(
     fresh: int, read: int, short: int, long: int, out: int, thinking: int
 ) -> None:
@@ -653,6 +670,18 @@ def test_cached_tokens_are_known_by_other_names(name: str) -> None:
 
     assert expected == read_usage(chat(usage)).usage
     assert expected == read_usage(chat({**usage, "prompt_tokens_details": {"cached_tokens": 4}})).usage
+
+
+@pytest.mark.parametrize(("cached", "expected"), [(0, (0, 6, 3, 1)), (4, (0, 6, 0, 0)), (8, (0, 2, 0, 0))])
+def test_cache_and_modality_overlap_as_they_may(cached: int, expected: tuple[int, int, int, int]) -> None:
+    """Which modality was cached is not said: what is left over counts as audio first, then image, then text."""
+    details = {"cached_tokens": cached, "audio_tokens": 6, "image_tokens": 3}
+    usage = read_usage(
+        chat({"prompt_tokens": 10, "completion_tokens": 0, "prompt_tokens_details": details})
+    ).usage
+
+    assert cached == usage.input_cache_read
+    assert expected == (usage.output_total, usage.input_audio, usage.input_image, usage.input_uncached)
 
 
 def test_a_breakdown_without_its_total_is_taken() -> None:

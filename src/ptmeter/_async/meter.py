@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..domain.receipts import Balance, Hold, Page, Receipt
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
-    from ..storage.opening import AsyncConnection, AsyncEngine
+    from ..storage.engine import AsyncConnection, AsyncEngine
 
 
 class AsyncMeter:
@@ -84,7 +84,7 @@ class AsyncMeter:
         """
         policy = policy or Policy()
         if card is None:
-            from ..configuration import reference_card  # noqa: PLC0415 - pydantic is slow to import
+            from ..configuration import reference_card
 
             card = reference_card()
         pricing = Pricing(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..domain.receipts import Balance, Hold, Page, Receipt
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
-    from ..storage.opening import Connection, Engine
+    from ..storage.engine import Connection, Engine
 
 
 class Meter:
@@ -85,7 +85,7 @@ class Meter:
         """
         policy = policy or Policy()
         if card is None:
-            from ..configuration import reference_card  # noqa: PLC0415 - pydantic is slow to import
+            from ..configuration import reference_card
 
             card = reference_card()
         pricing = Pricing(

@@ -2,7 +2,8 @@
 Rate cards, plans and price overrides as people write them: JSON, or YAML where PyYAML is installed.
 
 Every reader takes the path of a file or a mapping of what would be in it, and refuses what does not hold
-together with one `ConfigurationError` that names the file, the line and the place of each problem.
+together with one `ConfigurationError` that names the file, the line and the place of each problem: first
+of those that one field has by itself, then of those between fields.
 The conventions are the same everywhere:
 
 * Amounts of PT and US dollars are text or whole numbers: ``"0.001"``, ``19``. A number with a decimal point

@@ -49,7 +49,9 @@ def card(document: Document) -> RateCard:
         },
         models=tuple(
             ModelRule(
-                pattern, rule.unit, _method(rule.method, form.units[rule.unit], buffer) if rule.method else None
+                pattern,
+                rule.unit,
+                _method(rule.method, form.units[rule.unit], buffer) if rule.method else None,
             )
             for rule in form.models
             for pattern in rule.patterns
@@ -143,6 +145,8 @@ def _patterns_never_reached(form: CardForm) -> Iterator[Problem]:
             for covering, where in earlier:
                 if ("?" not in covering or covering == pattern) and fnmatchcase(pattern, covering):
                     first = f"{covering!r} at {written(where)}"
-                    yield Problem(place, f"expected a pattern that is reached, and {first} covers {pattern!r}")
+                    yield Problem(
+                        place, f"expected a pattern that is reached, and {first} covers {pattern!r}"
+                    )
                     break
             earlier.append((pattern, place))

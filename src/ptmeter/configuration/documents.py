@@ -34,7 +34,7 @@ DEEPEST: Final = 32
 YAML_SUFFIXES: Final = frozenset({".yaml", ".yml"})
 
 TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-WHOLE_NUMBER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
+WHOLE_NUMBER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,40})")
 
 
 class Problem(NamedTuple):
@@ -143,18 +143,20 @@ class _Found:
         self.problems.append(Problem(place, sentence))
 
     def pointed(self, place: Place, text: str) -> None:
-        self.problem(place, f'expected "{text}" in quotation marks: amounts with a decimal point are text')
+        self.problem(place, f'expected text or a whole number: write "{text}" in quotation marks')
 
     def check_depth(self, place: Place) -> None:
         if len(place) > DEEPEST:
-            msg = f"{self.name}: {written(place[:3])}: expected no values nested {DEEPEST} deep or deeper"
+            line = f":{self.lines[place]}" if place in self.lines else ""
+            msg = f"{self.name}{line}: {written(place[:3])}: expected no values nested {DEEPEST} deep or deeper"
             raise ConfigurationError(msg)
 
-    def copied(self, value: object, place: Place) -> Any:  # noqa: ANN401 - configuration is anything JSON is
+    def copied(self, value: object, place: Place) -> Any:
         """Copy a value, so that what is changed in it later changes nothing that was read from it."""
         self.check_depth(place)
         if isinstance(value, Mapping):
-            return {key: self.copied(item, (*place, key)) for key, item in self._items(value, place)}
+            fields: Mapping[Any, object] = value  # pyright: ignore[reportUnknownVariableType]
+            return {key: self.copied(item, (*place, key)) for key, item in self._named(fields, place)}
         if isinstance(value, list | tuple):
             items: list[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]
             return [self.copied(item, (*place, index)) for index, item in enumerate(items)]
@@ -166,7 +168,7 @@ class _Found:
             self.problem(place, f"expected text, a whole number, a list or a mapping, not {value!r}")
         return str(value)
 
-    def _items(self, value: Mapping[Any, object], place: Place) -> Iterator[tuple[str, object]]:
+    def _named(self, value: Mapping[Any, object], place: Place) -> Iterator[tuple[str, object]]:
         for key, item in value.items():
             if isinstance(key, str):
                 yield key, item
@@ -220,7 +222,7 @@ def _from_yaml(name: str, text: str) -> Document:
         msg = f"{name}: YAML needs PyYAML: pip install 'ptmeter[yaml]', or write JSON"
         raise ConfigurationError(msg) from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node: Node | None = yaml.SafeLoader(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         msg = f"{name}{line}: expected YAML: {error.problem}"
@@ -233,7 +235,7 @@ def _from_yaml(name: str, text: str) -> Document:
     return Document(name, value, found.lines or {(): 1}, tuple(found.problems))
 
 
-def _value(node: Node, place: Place, found: _Found) -> Any:  # noqa: ANN401 - YAML is anything
+def _value(node: Node, place: Place, found: _Found) -> Any:
     """Return what JSON would have for *node*, dates as they are written."""
     import yaml
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .documents import Document
 
 LONGEST_NAME: Final = 64
+LONGEST_MODEL: Final = 200
 
 # --- single values ----------------------------------------------------------------------------
 
@@ -44,11 +45,15 @@ def _exact(value: object, scale: int, expected: str, *, least: int) -> int:
 
 
 def _dollars(value: object) -> Money:
-    return Money(_exact(value, 10**9, 'US dollars such as "0.001", at least 0 and in steps of 1e-9', least=0))
+    return Money(
+        _exact(value, 10**9, 'US dollars such as "0.001", at least 0 and in steps of 1e-9', least=0)
+    )
 
 
 def _some_dollars(value: object) -> Money:
-    return Money(_exact(value, 10**9, 'US dollars such as "0.001", more than 0 and in steps of 1e-9', least=1))
+    return Money(
+        _exact(value, 10**9, 'US dollars such as "0.001", more than 0 and in steps of 1e-9', least=1)
+    )
 
 
 def _pt(value: object) -> PT:
@@ -98,12 +103,20 @@ def _moment(value: object) -> datetime:
     raise ValueError(msg)
 
 
-def _name(value: object) -> str:
-    is_name = isinstance(value, str) and value == value.strip() and value.isprintable()
-    if not is_name or not 1 <= len(value) <= LONGEST_NAME:
-        msg = f"expected a name of 1 to {LONGEST_NAME} printable characters, not {reprlib.repr(value)}"
-        raise ValueError(msg)
-    return value
+def _name(value: object, longest: int = LONGEST_NAME) -> str:
+    if (
+        isinstance(value, str)
+        and value == value.strip()
+        and value.isprintable()
+        and 0 < len(value) <= longest
+    ):
+        return value
+    msg = f"expected a name of 1 to {longest} printable characters, not {reprlib.repr(value)}"
+    raise ValueError(msg)
+
+
+def _model(value: object) -> str:
+    return _name(value, LONGEST_MODEL)
 
 
 def _pattern(value: object) -> str:
@@ -140,6 +153,7 @@ Count: TypeAlias = Annotated[int, PlainValidator(_count)]
 Share: TypeAlias = Annotated[int, PlainValidator(_share)]
 Moment: TypeAlias = Annotated[datetime, PlainValidator(_moment)]
 Name: TypeAlias = Annotated[str, PlainValidator(_name)]
+Model: TypeAlias = Annotated[str, PlainValidator(_model)]
 Pattern: TypeAlias = Annotated[str, PlainValidator(_pattern)]
 Unit: TypeAlias = Annotated[str, AfterValidator(_unit)]
 Rates: TypeAlias = dict[Annotated[str, AfterValidator(_token_class)], Rate]
@@ -273,7 +287,7 @@ class PricesForm(_Form):
     """Price overrides, by model."""
 
     notes: list[str] = []
-    prices: dict[Name, Annotated[list[PriceForm], Field(min_length=1)]]
+    prices: dict[Model, Annotated[list[PriceForm], Field(min_length=1)]]
 
 
 # --- from a document to a form ----------------------------------------------------------------
@@ -288,7 +302,9 @@ SENTENCES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "list_type": lambda error: f"expected a list, not {reprlib.repr(error['input'])}",
     "string_type": lambda error: f"expected text, not {reprlib.repr(error['input'])}",
     "bool_type": lambda error: f"expected true or false, not {reprlib.repr(error['input'])}",
-    "literal_error": lambda error: f"expected {_context(error)['expected']}, not {reprlib.repr(error['input'])}",
+    "literal_error": lambda error: (
+        f"expected {_context(error)['expected']}, not {reprlib.repr(error['input'])}"
+    ),
     "too_short": lambda _: "expected at least one",
     "value_error": lambda error: str(_context(error)["error"]),
 }

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .documents import Document, Place
     from .forms import PriceForm
 
+FREE: Final[Mapping[str, int]] = dict.fromkeys(TOKEN_CLASSES, 0)
+"""The rates of a price that says it is free."""
+
 REQUIRED: Final = ("input_uncached", "output_text")
 """What every price that is not free must name."""
 
@@ -40,7 +43,8 @@ def prices(document: Document) -> dict[str, tuple[Price, ...]]:
     source = f"override {PurePath(document.name).name}"
     return {
         model: tuple(
-            _price(model, dated, source) for dated in sorted(history, key=lambda dated: dated.effective_from)
+            _price(model, dated, source)
+            for dated in sorted(history, key=lambda dated: dated.effective_from)
         )
         for model, history in form.prices.items()
     }
@@ -48,7 +52,7 @@ def prices(document: Document) -> dict[str, tuple[Price, ...]]:
 
 def _price(name: str, form: PriceForm, source: str) -> Price:
     provider = _provider(name, form)
-    rates = dict.fromkeys(TOKEN_CLASSES, 0) if form.free else form.usd_per_million_tokens
+    rates = FREE if form.free else form.usd_per_million_tokens
     return Price(
         provider=provider,
         model=name.removeprefix(f"{provider}/"),

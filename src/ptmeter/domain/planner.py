@@ -110,7 +110,7 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes = b"") -> Pl
     )
 
 
-class _Refusal(Exception):
+class _Refusal(Exception):  # noqa: N818 - how a command leaves its group; it never leaves this module
     def __init__(self, reason: Refusal, *, available: int = 0, required: int = 0) -> None:
         self.refused = Refused(reason=reason, available=available, required=required)
 
@@ -130,7 +130,7 @@ class _Planner:
         outcomes: list[Outcome] = []
         try:
             for command in group:
-                outcomes.append(self._carry_out(command))
+                outcomes.append(self._carry_out(command))  # noqa: PERF401 - counts how far it came
         except _Refusal as refusal:
             self._moves.roll_back()
             linked = Refused(reason=Refusal.LINKED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
@@ -93,6 +94,6 @@ class Policy:
         if self.hold_ttl <= timedelta(0):
             msg = "hold_ttl must be positive"
             raise ConfigurationError(msg)
-        if len(self.chain_key) > 64:
-            msg = "chain_key may have at most 64 bytes"
+        if len(self.chain_key) > blake2b.MAX_KEY_SIZE:
+            msg = f"chain_key may have at most {blake2b.MAX_KEY_SIZE} bytes"
             raise ConfigurationError(msg)

@@ -8,10 +8,11 @@ buffer for what a price list does not show. Both are exact integers and round up
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -199,6 +200,7 @@ class RateCard:
     models: tuple[ModelRule, ...]
     source: Mapping[str, Any] = field(repr=False, compare=False)
     version: str = field(init=False, compare=False)
+    _matching: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for rule in self.models:
@@ -207,6 +209,9 @@ class RateCard:
                 raise ConfigurationError(msg)
         digest = blake2b(self.as_json().encode(), digest_size=8).hexdigest()
         object.__setattr__(self, "version", digest)
+        # One group for each rule: the first that matches is found in one go, however long the card is.
+        groups = "|".join(f"({translate(rule.pattern)})" for rule in self.models)
+        object.__setattr__(self, "_matching", re.compile(groups or r"(?!)"))
 
     def as_json(self) -> str:
         """The card as it was configured, canonically: equal cards give equal text."""
@@ -219,11 +224,10 @@ class RateCard:
         Raises:
             UnknownModelError: No rule matches it.
         """
-        bare = bare_name(model)
-        for rule in self.models:
-            if fnmatchcase(bare, rule.pattern):
-                return rule
-        raise UnknownModelError(model, "rate")
+        match = self._matching.match(bare_name(model))
+        if match is None or match.lastindex is None:
+            raise UnknownModelError(model, "rate")
+        return self.models[match.lastindex - 1]
 
     def unit(self, name: str) -> UnitRate:
         """

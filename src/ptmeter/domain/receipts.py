@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .rates import Charge
     from .usage import Usage
 
+NO_PT = PT(0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitBalance:
@@ -29,10 +31,10 @@ class UnitBalance:
     ``expiring`` are lots that lapse, soonest first.
     """
 
-    available: PT = PT(0)
-    held: PT = PT(0)
-    spent: PT = PT(0)
-    owed: PT = PT(0)
+    available: PT = NO_PT
+    held: PT = NO_PT
+    spent: PT = NO_PT
+    owed: PT = NO_PT
     expiring: tuple[tuple[datetime, PT], ...] = ()
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from ..domain.ledger import Linked, Posted
     from ..domain.estimates import Estimate
+    from ..domain.ledger import Linked, Posted
     from ..domain.plans import Plans
     from ..domain.rates import Charge, RateCard
     from ..domain.usage import Usage

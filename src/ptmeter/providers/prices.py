@@ -145,15 +145,14 @@ def _find(model: str, provider: str | None) -> tuple[Provider, ModelInfo] | None
     from genai_prices.data import providers
     from genai_prices.data_snapshot import DataSnapshot
 
-    # One for each search, which costs nothing: a snapshot remembers every name it was ever asked for.
-    for name in dict.fromkeys((model, model.partition("/")[2] or model)):
+    names = (model,) if provider is None else (model, model.partition("/")[2])
+    for name in filter(None, names):
+        # A snapshot remembers every name it was ever asked for: one for each search costs nothing.
+        snapshot = DataSnapshot(providers, from_auto_update=False)
         try:
-            return DataSnapshot(providers, from_auto_update=False).find_provider_model(
-                name, None, provider or "litellm", None
-            )
+            return snapshot.find_provider_model(name, None, provider or "litellm", None)
         except LookupError:
-            if provider is None:
-                return None
+            continue
     return None
 
 

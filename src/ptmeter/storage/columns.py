@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, Integer, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.types import TypeDecorator
+from typing_extensions import override
 
 from ..domain.chain import microseconds, moment
 from ..domain.ledger import LONGEST_NAME, Allocation
@@ -45,12 +46,15 @@ class Instant(TypeDecorator["datetime"]):
     impl = BigInteger
     cache_ok = True
 
+    @override
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(sqlite.INTEGER() if dialect.name == "sqlite" else BigInteger())
 
+    @override
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         return None if value is None else microseconds(value)
 
+    @override
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else moment(value)
 
@@ -61,9 +65,11 @@ class Allocations(TypeDecorator["tuple[Allocation, ...]"]):
     impl = Text
     cache_ok = True
 
+    @override
     def process_bind_param(self, value: tuple[Allocation, ...] | None, dialect: Dialect) -> str | None:
         return ";".join(f"{lot}:{amount}" for lot, amount in value) if value else None
 
+    @override
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Allocation, ...]:
         if not value:
             return ()
@@ -77,11 +83,14 @@ class Version(TypeDecorator[str]):
     impl = BigInteger
     cache_ok = True
 
+    @override
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(sqlite.INTEGER() if dialect.name == "sqlite" else BigInteger())
 
+    @override
     def process_bind_param(self, value: str | None, dialect: Dialect) -> int | None:
         return None if value is None else int.from_bytes(bytes.fromhex(value), "big", signed=True)
 
+    @override
     def process_result_value(self, value: int | None, dialect: Dialect) -> str | None:
         return None if value is None else value.to_bytes(8, "big", signed=True).hex()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sqlalchemy import URL, Engine
+    from sqlalchemy import Connection as Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection as AsyncConnection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 SYNC: Final = {

@@ -141,7 +141,7 @@ class SqlLedger(Journal):
 
     def _write_usage(self, transfers: Sequence[Transfer], numbers: Mapping[WalletId, int]) -> None:
         events = [(t, t.usage) for t in transfers if t.usage is not None]
-        self._prices.keep({event.price for _, event in events})
+        self._prices.keep(event.price for _, event in events)
         used = [rows.usage_row(numbers[t.wallet], t.seq, event) for t, event in events]
         self._many(self._sql.add_usage, used)
 

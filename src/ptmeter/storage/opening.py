@@ -10,13 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from sqlalchemy import Connection, Engine
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from ..domain.policy import Policy
     from .store import AsyncSqlStore, SqlStore
-
-    __all__ = ["AsyncConnection", "AsyncEngine", "Connection", "Engine"]
 
 MEMORY: Final = "memory://"
 
@@ -27,8 +25,8 @@ def open_store(
     """A store for the synchronous meter."""
     if target == MEMORY:
         return MemoryStore(policy, clock)
-    from .engine import new_engine  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from .store import SqlStore  # noqa: PLC0415
+    from .engine import new_engine
+    from .store import SqlStore
 
     return SqlStore(new_engine(target), policy, clock)
 
@@ -39,7 +37,7 @@ def open_store_async(
     """A store for the asynchronous meter."""
     if target == MEMORY:
         return AsyncMemoryStore(policy, clock)
-    from .engine import new_engine_async  # noqa: PLC0415 - SQLAlchemy is slow to import
-    from .store import AsyncSqlStore  # noqa: PLC0415
+    from .engine import new_engine_async
+    from .store import AsyncSqlStore
 
     return AsyncSqlStore(new_engine_async(target), policy, clock)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import inspect, text
+from sqlalchemy import String, column, inspect, select, table
 
 from ..errors import SchemaOutdatedError
 
@@ -29,7 +29,7 @@ def revision(connection: Connection) -> str | None:
     """The revision the database is at; ``None`` if it has no tables of ours."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    found = connection.execute(select(column("version_num", String)).select_from(table(VERSION_TABLE)))
     return found.scalar_one_or_none()
 
 

@@ -1,6 +1,4 @@
-"""
-Every statement of the write path, built once per store: building one anew costs more than running it.
-"""
+"""Every statement of the write path, built once per store: building one anew costs more than running it."""
 
 from __future__ import annotations
 

@@ -1,3 +1,9 @@
-"""
-What ptmeter's own tests stand on, shipped so that yours can: the contract every store must keep.
-"""
+"""What ptmeter's own tests stand on, shipped so that yours can: a clock to turn, and the contract of a store."""
+
+from __future__ import annotations
+
+from .blocking import Blocking
+from .clock import Clock
+from .contract import StoreContract
+
+__all__ = ["Blocking", "Clock", "StoreContract"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
@@ -41,12 +42,15 @@ from ptmeter.domain.planner import Decided, Plan, State, plan
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import LARGEST, Money
 from ptmeter.domain.usage import Usage
-from tests.naive import NOBODY, NaiveLedger, Terms
+from tests.naive import COMES_IN, NOBODY, NaiveLedger, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ptmeter.domain.ledger import Command, Linked, Lot, OpenHold, Outcome, Transfer
+
+MUCH = 1_000_000
+"""More than this comes into a wallet once at most: 64 bits have to hold the sum."""
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 CHAIN_KEY = b"kept outside the database"
@@ -80,7 +84,7 @@ class Draft:
     key: int | None = None
     """A key used before, perhaps; else a fresh one."""
     which: int = 0
-    """Which of the wallet's holds, counted from the latest; -1 names one that never was, -2 another's."""
+    """Which of the wallet's holds, counted from the latest; -1 names one that never was."""
     seconds: int | None = None
     """A hold's time to live, or how far off a lot's expiry is."""
     priority: int = 50
@@ -105,112 +109,142 @@ class Setting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Step:
-    """Time passes, the operator may turn a knob, then some groups arrive together."""
+class Moment:
+    """How much time has passed, and whether the operator turns a knob."""
 
-    groups: tuple[tuple[Draft, ...] | Again, ...]
     passes: timedelta | None = timedelta(0)
     """``None`` goes to the very moment of the next expiry."""
     off: int = 0
     """Microseconds more or less."""
     setting: Setting | None = None
     cuts: int = 0
-    """Where the arrivals are cut into batches: bit *n* cuts after group *n*."""
+    """Where what arrives is cut into batches: bit *n* cuts after group *n*."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Time passes, then some groups arrive together."""
+
+    groups: tuple[tuple[Draft, ...] | Again, ...]
+    moment: Moment = Moment()
 
 
 Script: TypeAlias = "tuple[Step, ...]"
 
-_SMALL = (1, 2, 3, 7, 10, 10, 10, 50, 100)
-
-amounts = st.one_of(
-    st.builds(Amount, st.just("just"), st.sampled_from(_SMALL)),
-    st.builds(Amount, st.just("just"), st.sampled_from(_SMALL)),
-    st.builds(
-        Amount,
-        st.sampled_from(("available", "available", "credit", "hold", "hold", "owed")),
-        st.sampled_from((-1, 0, 0, 1, 1, 5)),
-    ),
-    st.just(Amount("large")),
+_AMOUNTS = (
+    *(Amount("just", n) for n in (10, 10, 1, 2, 3, 7, 10, 10, 20, 50, 100)),
+    *(Amount("available", n) for n in (-1, 0, 0, 1, 5)),
+    *(Amount("hold", n) for n in (-1, 0, 1, 5)),
+    *(Amount("credit", n) for n in (0, 1)),
+    *(Amount("owed", n) for n in (-1, 0, 1)),
 )
-keys = st.sampled_from((None,) * 12 + (0, 1, 2))
-wallets = st.sampled_from((0,) * 8 + (1,) * 5 + (2,) * 3 + (GHOST,))
-funded = st.sampled_from((0,) * 8 + (1,) * 5 + (2,) * 2)
-overages = st.sampled_from((Overage.ALLOW, Overage.ALLOW, Overage.WITHIN_CREDIT_LIMIT, Overage.REJECT))
-priorities = st.sampled_from((50, 50, 10, 90, 2_000))
-holds = st.sampled_from((0,) * 8 + (1,) * 4 + (2, 3, -1, -2))
-lot_lives = st.sampled_from((None, None, None, 30, 60, 60, 3_600, 2 * 86_400, 0, -5))
-ttls = st.sampled_from((30, 60, 60, 600, 3_600))
+_SETTLED = (
+    *(Amount("hold", n) for n in (0, 0, -1, -1, -5, 1, 1, 5, 20)),
+    *(Amount("just", n) for n in (0, 0, 1, 7, 50)),
+    Amount("available", 1),
+    Amount("credit", 1),
+    Amount("large"),
+)
+_KEYS = (None,) * 20 + (0, 1, 2)
+_WALLETS = (0,) * 24 + (1,) * 12 + (2,) * 6 + (GHOST,)
+_FUNDED = (0,) * 8 + (1,) * 5 + (2,) * 3
+_HOLDS = (0,) * 10 + (1,) * 6 + (2,) * 3 + (3, -1)
+_OVERAGES = (Overage.ALLOW, Overage.ALLOW, Overage.WITHIN_CREDIT_LIMIT, Overage.REJECT)
+_LOT_LIVES = (None,) * 5 + (30, 60, 60, 600, 3_600, 2 * 86_400, 0, -5)
+_PRIORITIES = (50, 50, 10, 90, 2_000)
 
-_GRANT = st.builds(
-    Draft, st.just("grant"), funded, amounts, keys,
-    seconds=lot_lives, priority=priorities, detailed=st.booleans(),
+
+def _pool(size: int, **choices: Any) -> list[Draft]:
+    """Drafts with every field chosen at random from *choices*: one draw for hypothesis, not eight."""
+    random = Random(0)
+    return [Draft(**{name: random.choice(some) for name, some in choices.items()}) for _ in range(size)]
+
+
+_LARGE = (*_AMOUNTS, Amount("large"))
+_grants = _pool(
+    2_000,
+    verb=("grant",), wallet=_FUNDED, amount=_LARGE, key=_KEYS, seconds=_LOT_LIVES,
+    priority=_PRIORITIES, detailed=(False, True),
 )  # fmt: skip
-_ADJUST = st.builds(
-    Draft, st.sampled_from(("adjust up", "adjust down")), funded, amounts, keys,
-    seconds=lot_lives, priority=priorities,
+_holds = _pool(
+    3_000,
+    verb=("hold",), wallet=_WALLETS, amount=_AMOUNTS, key=_KEYS, seconds=(30, 60, 60, 600, 3_600),
 )  # fmt: skip
-_HOLD = st.builds(Draft, st.just("hold"), wallets, amounts, keys, seconds=ttls)
-_SETTLE = st.builds(
-    Draft, st.just("settle"), wallets, amounts | st.just(Amount("just", 0)), keys, holds,
-    overage=overages, detailed=st.booleans(),
+_settles = _pool(
+    3_000,
+    verb=("settle",), wallet=_WALLETS, amount=_SETTLED, key=_KEYS, which=_HOLDS, overage=_OVERAGES,
+    detailed=(False, True),
 )  # fmt: skip
-_GIVE_BACK = st.builds(Draft, st.sampled_from(("void", "void", "expire")), wallets, key=keys, which=holds)
-_DEBIT = st.builds(
-    Draft, st.just("debit"), wallets, amounts, keys, overage=overages, detailed=st.booleans()
+_returns = _pool(
+    1_500, verb=("void", "void", "expire"), wallet=_WALLETS, key=_KEYS, which=_HOLDS
 )
-_LAPSE = st.builds(Draft, st.just("lapse"), wallets)
+_debits = _pool(
+    1_500,
+    verb=("debit",), wallet=_WALLETS, amount=_LARGE, key=_KEYS, overage=_OVERAGES[1:],
+    detailed=(False, True),
+)  # fmt: skip
+_adjustments = _pool(
+    800,
+    verb=("adjust up", "adjust down"), wallet=_FUNDED, amount=_AMOUNTS, key=_KEYS, seconds=_LOT_LIVES,
+    priority=_PRIORITIES,
+)  # fmt: skip
+_lapses = _pool(300, verb=("lapse",), wallet=_WALLETS)
+_linkable = _holds + _settles + _returns + _debits + _grants[:1_000] + _adjustments
 
-_SINGLE = st.sampled_from(
-    (_GRANT,) * 4 + (_HOLD,) * 6 + (_SETTLE,) * 5 + (_GIVE_BACK,) * 3 + (_DEBIT,) * 3 + (_ADJUST, _LAPSE)
-).flatmap(lambda chosen: st.tuples(chosen))
-_LINKED = st.lists(
-    st.sampled_from((_GRANT, _HOLD, _HOLD, _HOLD, _SETTLE, _SETTLE, _GIVE_BACK, _DEBIT, _ADJUST)).flatmap(
-        lambda chosen: chosen
-    ),
-    min_size=2,
-    max_size=3,
-).map(tuple)
-_AGAIN = st.builds(
-    Again, st.integers(1, 6), st.sampled_from(("same", "same", "same", "altered", "beginning"))
-)
-groups = st.sampled_from((_SINGLE,) * 8 + (_LINKED, _LINKED, _AGAIN, _AGAIN)).flatmap(lambda chosen: chosen)
+_AGAIN = [Again(back, how) for back in range(1, 7) for how in ("same", "same", "altered", "beginning")]
 
-_passes = st.sampled_from(
-    (
-        *(timedelta(seconds=s) for s in (0, 0, 0, 1, 1, 30, 60, 3_600, 25 * 3_600)),
-        None,
-        None,
-        None,
-        timedelta(seconds=-1),
-        timedelta(hours=-1),
-        timedelta(days=-3),
-    )
-)
-_settings = st.builds(
-    Setting,
-    funded,
-    st.sampled_from(("credit", "credit", "credit", "freeze", "close", "open", "open")),
-    st.sampled_from((0, 5, 10, 100)),
-)
-steps = st.builds(
-    Step,
-    groups=st.lists(groups, min_size=1, max_size=4).map(tuple),
-    passes=_passes,
-    off=st.sampled_from((0, 0, 0, 0, -1, 1)),
-    setting=st.sampled_from((None,) * 5 + (_settings,)).flatmap(lambda s: st.none() if s is None else s),
-    cuts=st.integers(0, 7),
+
+def _groups(singles: int, linked: int, again: int) -> list[tuple[Draft, ...] | Again]:
+    random = Random(0)
+    drafts = random.choices(_linkable + _grants[1_000:] + _lapses, k=singles)
+    groups = [tuple(random.choices(_linkable, k=random.choice((2, 2, 3)))) for _ in range(linked)]
+    return [*((draft,) for draft in drafts), *groups, *random.choices(_AGAIN, k=again)]
+
+
+_group = st.sampled_from(_groups(singles=12_000, linked=2_000, again=2_000))
+
+_SECONDS = (0, 0, 0, 0, 0, 1, 1, 10, 30, 60, 3_600, 25 * 3_600, -1, -3_600, -3 * 86_400)
+_SETTINGS = (
+    *(Setting(wallet, "credit", limit) for wallet in (0, 1) for limit in (0, 5, 10, 100)),
+    *(Setting(wallet, what) for wallet in (0, 1) for what in ("freeze", "close", "open", "open", "open")),
 )
 
+
+def _moments(size: int) -> list[Moment]:
+    random = Random(0)
+    passes = (*(timedelta(seconds=s) for s in _SECONDS), None, None, None)
+    return [
+        Moment(
+            random.choice(passes),
+            random.choice((0, 0, 0, 0, -1, 1)),
+            random.choice((*[None] * 40, *_SETTINGS)),
+            random.randrange(8),
+        )
+        for _ in range(size)
+    ]
+
+
+_step = st.builds(
+    Step, st.lists(_group, min_size=1, max_size=4).map(tuple), st.sampled_from([Moment(), *_moments(2_000)])
+)
+_plain = [
+    Draft("grant", wallet, Amount("just", amount), seconds=seconds, priority=priority)
+    for wallet in (0, 0, 1, 2)
+    for amount in (100, 20, 1_000)
+    for seconds in (None, None, 60, 3_600)
+    for priority in (50, 10)
+]
 _opening = st.builds(
     Step,
-    groups=st.lists(st.tuples(_GRANT), min_size=1, max_size=3).map(tuple),
-    setting=st.builds(Setting, st.just(0), st.just("credit"), st.sampled_from((0, 0, 10))),
+    st.lists(st.tuples(st.sampled_from(_plain)), min_size=1, max_size=3).map(tuple),
+    st.sampled_from([Moment(setting=Setting(0, "credit", limit)) for limit in (0, 0, 10)]),
 )
 
 
-def scripts(longest: int = 14) -> st.SearchStrategy[Script]:
-    """Scripts that begin with a grant or three, and then anything."""
-    rest = st.lists(steps, min_size=1, max_size=longest)
+def scripts(*, longest: int = 24) -> st.SearchStrategy[Script]:
+    """Scripts that begin with a grant or three, and go on with anything."""
+    lengths = st.sampled_from([length for length in (4, 4, 12, 24) if length <= longest])
+    rest = lengths.flatmap(lambda length: st.lists(_step, min_size=length // 2, max_size=length))
     return st.builds(lambda opening, rest: (opening, *rest), _opening, rest)
 
 
@@ -227,11 +261,14 @@ class Director:
 
     def begin(self, step: Step) -> None:
         """Let time pass, and do what the operator does."""
-        self.at = max(START, self._time_after(step) + timedelta(microseconds=step.off))
-        if step.setting:
-            wallet = WALLETS[step.setting.wallet]
-            self.ledger.open(wallet, self.at)
-            self.ledger.terms[wallet] = _with(self.ledger.terms[wallet], step.setting)
+        self.at = max(START, self._time_after(step) + timedelta(microseconds=step.moment.off))
+        drafts = [draft for group in step.groups if isinstance(group, tuple) for draft in group]
+        given = [draft.wallet for draft in drafts if draft.verb.startswith(("grant", "adjust"))]
+        for number in given if step.moment.setting is None else [*given, step.moment.setting.wallet]:
+            self.ledger.open(WALLETS[number], self.at)
+        if step.moment.setting:
+            wallet = WALLETS[step.moment.setting.wallet]
+            self.ledger.terms[wallet] = _with(self.ledger.terms[wallet], step.moment.setting)
 
     def group(self, drafted: tuple[Draft, ...] | Again) -> Linked:
         """The commands of one group; none of them has the id of another."""
@@ -252,8 +289,8 @@ class Director:
         return earlier[:1] if again.how == "beginning" else earlier
 
     def _time_after(self, step: Step) -> datetime:
-        if step.passes is not None:
-            return self.at + step.passes
+        if step.moment.passes is not None:
+            return self.at + step.moment.passes
         ends = [lot.expires_at for w in WALLETS for lot in self.ledger.lots(w) if lot.free or lot.held]
         ends += [hold.expires_at for w in WALLETS for hold in self.ledger.open_holds(w)]
         return min((end for end in ends if end and end > self.at), default=self.at + timedelta(hours=1))
@@ -293,32 +330,34 @@ class Director:
 
     def _hold_id(self, wallet: WalletId, which: int) -> bytes:
         holds = self.ledger.holds(wallet)
-        if which == -2:
-            holds = [hold for w in WALLETS if w != wallet for hold in self.ledger.holds(w)]
         if which == -1 or not holds:
             return digest(("nobody's", which))
         return holds[-1 - max(0, which) % len(holds)].id
 
     def _amount(self, draft: Draft, wallet: WalletId, hold_id: bytes) -> int:
-        if draft.amount.base == "just":
-            return draft.amount.plus
+        base, plus = draft.amount
         least = 0 if draft.verb == "settle" else 1
-        return max(least, self._base(draft.amount.base, wallet, hold_id) + draft.amount.plus)
+        amount = max(least, self._base(base, wallet, hold_id) + plus)
+        new = amount if draft.verb in {"grant", "adjust up"} else amount - self._available(wallet)
+        came_in = sum(row.amount for row in self.ledger.of(wallet) if row.kind in COMES_IN)
+        return 10 if new > MUCH and came_in > MUCH else amount
 
     def _base(self, base: str, wallet: WalletId, hold_id: bytes) -> int:
-        lots = self.ledger.lots(wallet)
-        available = sum(lot.free for lot in lots if not lot.is_over(self.at))
-        if base == "available":
-            return available
-        if base == "credit":
-            limit = self.ledger.terms[wallet].credit_limit if wallet in self.ledger.terms else 0
-            return available + max(0, limit - self.ledger.owed(wallet))
-        if base == "owed":
-            return self.ledger.owed(wallet)
-        if base == "hold":
-            return next((h.amount for h in self.ledger.holds(wallet) if h.id == hold_id), 10)
-        moved = sum(row.amount for row in self.ledger.of(wallet))
-        return LARGEST // 2 if moved < LARGEST // 2 else 10  # what 64 bits cannot hold, no caller sends
+        match base:
+            case "available":
+                return self._available(wallet)
+            case "credit":
+                limit = self.ledger.terms[wallet].credit_limit if wallet in self.ledger.terms else 0
+                return self._available(wallet) + max(0, limit - self.ledger.owed(wallet))
+            case "owed":
+                return self.ledger.owed(wallet)
+            case "hold":
+                return next((h.amount for h in self.ledger.holds(wallet) if h.id == hold_id), 10)
+            case _:
+                return LARGEST // 2 if base == "large" else 0
+
+    def _available(self, wallet: WalletId) -> int:
+        return sum(lot.free for lot in self.ledger.lots(wallet) if not lot.is_over(self.at))
 
 
 _COMMANDS: dict[str, Any] = {
