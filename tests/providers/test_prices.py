@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import genai_prices
@@ -120,7 +121,7 @@ def flat(**rates: str) -> ModelPrice:
     return ModelPrice(**{f"{name}_mtok": Decimal(rate) for name, rate in rates.items()})
 
 
-def in_catalogue(monkeypatch: pytest.MonkeyPatch, prices: Any) -> GenaiPrices:  # noqa: ANN401
+def in_catalogue(monkeypatch: pytest.MonkeyPatch, prices: Any) -> GenaiPrices:
     model = ModelInfo(id="m", match=ClauseEquals("m"), prices=prices)
     made_up = Provider(id="p", name="P", api_pattern="", model_match=ClauseEquals("m"), models=[model])
     monkeypatch.setattr("genai_prices.data.providers", [made_up])
@@ -624,9 +625,13 @@ def test_a_model_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many threads ask, and however often, there is one search for a name and one answer."""
     searches: list[str] = []
     find = catalogue._find
-    monkeypatch.setattr(
-        catalogue, "_find", lambda model, provider: searches.append(model) or find(model, provider)
-    )
+
+    def slow_find(model: str, provider: str | None) -> object:
+        searches.append(model)
+        sleep(0.02)
+        return find(model, provider)
+
+    monkeypatch.setattr(catalogue, "_find", slow_find)
     listed = GenaiPrices()
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: listed.prices("gpt-5"), range(200)))

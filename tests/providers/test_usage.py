@@ -47,13 +47,13 @@ class Slotted:
         self.model, self.type, self.usage = body["model"], body.get("type"), attributes(body["usage"])
 
 
-def attributes(value: object) -> Any:  # noqa: ANN401 - JSON is anything
+def attributes(value: object) -> Any:
     if isinstance(value, dict):
         return SimpleNamespace(**{key: attributes(item) for key, item in value.items()})
     return [attributes(item) for item in value] if isinstance(value, list) else value
 
 
-def sdk_object(value: object) -> Any:  # noqa: ANN401 - JSON is anything
+def sdk_object(value: object) -> Any:
     if isinstance(value, dict):
         return SdkObject.model_construct(**{key: sdk_object(item) for key, item in value.items()})
     return tuple(sdk_object(item) for item in value) if isinstance(value, list) else value

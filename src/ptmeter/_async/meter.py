@@ -280,4 +280,4 @@ class AsyncMeter:
 
     async def post(self, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
         """The door itself: carry out linked groups of commands in one transaction, in order."""
-        return await self._platform.run(partial(post, batch=batch))
+        return await self._platform.run(partial(post, batch=batch, card=self._platform.pricing.card))

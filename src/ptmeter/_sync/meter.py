@@ -279,4 +279,4 @@ class Meter:
 
     def post(self, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
         """The door itself: carry out linked groups of commands in one transaction, in order."""
-        return self._platform.run(partial(post, batch=batch))
+        return self._platform.run(partial(post, batch=batch, card=self._platform.pricing.card))

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -55,7 +56,7 @@ class Document:
 
     def refusal(self, problems: Iterable[Problem]) -> ConfigurationError:
         """The error that names all *problems*, from the first line to the last."""
-        found = sorted({*self.problems, *problems}, key=lambda p: (self._line(p.place), str(p.place)))
+        found = sorted({*self.problems, *problems}, key=lambda p: (self._line(p.place), written(p.place)))
         return ConfigurationError("\n".join(self._message(problem) for problem in found))
 
     def _message(self, problem: Problem) -> str:
@@ -121,7 +122,7 @@ def from_json(name: str, text: str) -> Document:
         msg = f"{name}: expected JSON of a reasonable size: {error}"
         raise ConfigurationError(msg) from error
     found = _Found(name)
-    tokens = _tokens(text)
+    tokens = iter([*_tokens(text)])
     _scan(*next(tokens), tokens, (), found)
     return Document(name, value, found.lines, tuple(found.problems))
 
@@ -192,22 +193,16 @@ def _scan(token: str, line: int, tokens: Iterator[tuple[str, int]], place: Place
     found.lines.setdefault(place, line)
     found.check_depth(place)
     if token == "{":
-        for key, key_line in tokens:
-            if key == "}":
-                return
+        for key, key_line in takewhile(lambda read: read[0] != "}", tokens):
             if key != ",":
                 inner = (*place, json.loads(key))
                 found.key(inner, key_line)
                 next(tokens)  # the colon
                 _scan(*next(tokens), tokens, inner, found)
     elif token == "[":
-        index = 0
-        for item, item_line in tokens:
-            if item == "]":
-                return
-            if item != ",":
-                _scan(item, item_line, tokens, (*place, index), found)
-                index += 1
+        items = (read for read in takewhile(lambda read: read[0] != "]", tokens) if read[0] != ",")
+        for index, (item, item_line) in enumerate(items):
+            _scan(item, item_line, tokens, (*place, index), found)
     elif token[0] != '"' and token not in {"true", "false", "null"} and not WHOLE_NUMBER.fullmatch(token):
         found.pointed(place, token)
 

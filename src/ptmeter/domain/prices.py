@@ -72,6 +72,9 @@ class Price:
         version = blake2b(self.as_json().encode(), digest_size=8).hexdigest()
         object.__setattr__(self, "version", version)
 
+    def __hash__(self) -> int:
+        return hash(self.version)
+
     def cost(self, usage: Usage) -> Money:
         """
         What the provider charges for *usage*.

@@ -268,7 +268,7 @@ class RateCard:
         match method or rate.method:
             case Banded() as banded:
                 amount = banded.amount(usage.total)
-            case CostPlus() as cost_plus:
+            case cost_plus:
                 amount = cost_plus.amount(cost, rate.pays_for, workload)
         return Charge(
             model=model,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .estimates import Estimate
     from .ledger import Transfer, Wallet
+    from .pt import Money
     from .rates import Charge
     from .usage import Usage
 
@@ -130,7 +131,7 @@ class Entry:
     note: str
     model: str | None
     usage: Usage | None
-    cost: str | None
+    cost: Money | None
     id: str
 
 
@@ -179,7 +180,7 @@ def entry(transfer: Transfer) -> Entry:
         note=transfer.note,
         model=event.price.model if event else None,
         usage=event.usage if event else None,
-        cost=str(event.cost) if event else None,
+        cost=event.cost if event else None,
         id=transfer.id.hex(),
     )
 

@@ -21,12 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..domain.ledger import Command, Linked, Outcome
+    from ..domain.rates import RateCard
     from ..errors import PtmeterError
     from ..ports import Books
 
 
-def post(books: Books, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
-    """Carry out a batch of linked groups, in order; each succeeds or is refused as a whole."""
+def post(
+    books: Books, batch: Sequence[Linked], *, card: RateCard | None = None
+) -> list[tuple[Outcome, ...]]:
+    """
+    Carry out a batch of linked groups, in order; each succeeds or is refused as a whole.
+
+    *card* is what the usage in the batch was rated by, if there is any: it is kept with the debits.
+    """
+    if card and any(getattr(command, "usage", None) for group in batch for command in group):
+        books.cards.keep(card)
     state = books.ledger.lock(batch)
 
     decided = plan(state, batch, chain_key=books.chain_key)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select, update
 
+from ..domain.chain import microseconds
 from .tables import account
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class SqlAccounts:
 
     def set_plan(self, name: str, plan: str) -> None:
         """See `ports.Accounts.set_plan`."""
-        self._connection.execute(self._sql.open_account, {"account": name, "opened_at": self._now()})
+        self._connection.execute(
+            self._sql.open_account, {"account": name, "opened_at": microseconds(self._now())}
+        )
         self._connection.execute(update(account).where(account.c.account == name).values(plan=plan))
 
     def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:

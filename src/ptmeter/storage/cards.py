@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from ..domain.prices import Price
 from ..errors import InvariantError
+from .rows import version_from, version_row
 from .tables import price, rate_card
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class PriceShelf:
         there = self.find(new)
         for version, kept in new.items():
             if version not in there:
-                row = {"version": version, "provider": kept.provider, "model": kept.model}
+                row = {"version": version_row(version), "provider": kept.provider, "model": kept.model}
                 self._connection.execute(self._sql.keep_price, {**row, "body": kept.as_json()})
                 self._written.add(version)
 
@@ -57,8 +58,11 @@ class PriceShelf:
         wanted = set(versions)
         known = {v: self._seen.prices[v] for v in wanted if v in self._seen.prices}
         if missing := wanted - known.keys():
-            query = select(price.c.version, price.c.body).where(price.c.version.in_(missing))
-            for version, body in self._connection.execute(query):
+            query = select(price.c.version, price.c.body).where(
+                price.c.version.in_([version_row(version) for version in missing])
+            )
+            for number, body in self._connection.execute(query):
+                version = version_from(number)
                 known[version] = _unchanged(version, Price.from_json(body))
         self._seen.prices |= {v: p for v, p in known.items() if v not in self._written}
         return known
@@ -84,11 +88,13 @@ class SqlCards:
         if card.version in self._seen.cards:
             return
         if self.find(card.version) is None:
-            self._connection.execute(self._sql.keep_card, {"version": card.version, "body": card.as_json()})
+            self._connection.execute(
+                self._sql.keep_card, {"version": version_row(card.version), "body": card.as_json()}
+            )
         else:
             self._seen.cards.add(card.version)
 
     def find(self, version: str) -> str | None:
         """See `ports.Cards.find`."""
-        query = select(rate_card.c.body).where(rate_card.c.version == version)
+        query = select(rate_card.c.body).where(rate_card.c.version == version_row(version))
         return self._connection.execute(query).scalar_one_or_none()

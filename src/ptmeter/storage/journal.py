@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .cards import PriceShelf
     from .statements import Statements
 
+_HOLDS = select(open_hold, open_hold.c.hold_id.label("id"))
+
 
 class Journal:
     """What can be read of the ledger inside one transaction."""
@@ -77,9 +79,9 @@ class Journal:
         place = (transfer.c.wallet_id == wallet.number) & (transfer.c.seq > after)
         query = select(transfer).where(place).order_by(transfer.c.seq).limit(limit)
         if since is not None:
-            query = query.where(transfer.c.booked_at >= since)
+            query = query.where(transfer.c.booked_at >= chain.microseconds(since))
         if until is not None:
-            query = query.where(transfer.c.booked_at < until)
+            query = query.where(transfer.c.booked_at < chain.microseconds(until))
         return self._transfers(self._all(query), {wallet.number: wallet.id})
 
     def posted(self, ids: Sequence[bytes]) -> list[Posted]:
@@ -94,20 +96,22 @@ class Journal:
 
     def open_holds(self, wallet: Wallet) -> list[OpenHold]:
         """See `ports.Ledger.open_holds`."""
-        query = select(open_hold).where(open_hold.c.wallet_id == wallet.number)
+        query = _HOLDS.where(open_hold.c.wallet_id == wallet.number)
         return [rows.hold_from(row, wallet.id) for row in self._all(query)]
 
     def due_holds(self, limit: int) -> list[OpenHold]:
         """See `ports.Ledger.due_holds`."""
-        due = open_hold.c.expires_at <= self.now()
-        found = self._all(select(open_hold).where(due).order_by(open_hold.c.expires_at).limit(limit))
+        due = open_hold.c.expires_at <= chain.microseconds(self.now())
+        found = self._all(_HOLDS.where(due).order_by(open_hold.c.expires_at).limit(limit))
         names = self._names(found)
         return [rows.hold_from(row, names[row.wallet_id]) for row in found if row.wallet_id in names]
 
     def lapsing(self, limit: int) -> list[WalletId]:
         """See `ports.Ledger.lapsing`."""
         expired = and_(
-            lot.c.wallet_id == wallet.c.wallet_id, lot.c.remaining > 0, lot.c.expires_at <= self.now()
+            lot.c.wallet_id == wallet.c.wallet_id,
+            lot.c.remaining > 0,
+            lot.c.expires_at <= chain.microseconds(self.now()),
         )
         found = self._all(select(wallet).where(exists().where(expired)).limit(limit))
         return [rows.wallet_from(row).id for row in found]
@@ -119,7 +123,7 @@ class Journal:
 
     def forget_rejections(self, before: datetime) -> int:
         """See `ports.Ledger.forget_rejections`."""
-        old = rejection.c.refused_at < before
+        old = rejection.c.refused_at < chain.microseconds(before)
         return self._connection.execute(delete(rejection).where(old)).rowcount
 
     def strays(self) -> list[str]:
@@ -160,7 +164,7 @@ class Journal:
             return {}
         span = usage.c.seq.between(found[0].seq, found[-1].seq)
         events = self._all(select(usage).where(usage.c.wallet_id == found[0].wallet_id, span))
-        prices = self._prices.find({row.price_version for row in events})
+        prices = self._prices.find({rows.version_from(row.price_version) for row in events})
         return {(row.wallet_id, row.seq): rows.usage_from(row, prices) for row in events}
 
     def _names(self, found: Iterable[Row[Any]]) -> dict[int, WalletId]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..domain.chain import microseconds, moment
 from ..domain.ledger import (
     SIDES,
+    Allocation,
     Kind,
     Lot,
     OpenHold,
@@ -27,10 +28,11 @@ from ..errors import InvariantError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from sqlalchemy import Row
 
-    from ..domain.planner import Rejection
+    from ..domain.planner import Plan, Rejection
     from ..domain.prices import Price
 
 
@@ -45,33 +47,69 @@ def wallet_from(row: Row[Any], lots: tuple[Lot, ...] = ()) -> Wallet:
         owed=row.owed,
         credit_limit=row.credit_limit,
         seq=row.seq,
-        booked_at=row.booked_at,
+        booked_at=moment(row.booked_at),
         head=bytes(row.head),
         state=WalletState(row.state),
         lots=lots,
     )
 
 
-def wallet_row(wallet: Wallet) -> dict[str, Any]:
-    """What changes in a wallet."""
+def of_plan(plan: Plan, before: Mapping[WalletId, Wallet]) -> dict[str, list[dict[str, Any]]]:
+    """All rows of a plan, by what is to be done with them."""
+    numbers = {name: wallet.number for name, wallet in before.items()}
+    changes = [(before[after.id], after) for after in plan.wallets]
+    used = [(t, t.usage) for t in plan.transfers if t.usage is not None]
     return {
-        "number": wallet.number,
+        "wallets": [_wallet_row(wallet) for wallet in plan.wallets],
+        "transfers": [_transfer_row(numbers[t.wallet], t) for t in plan.transfers],
+        "usage": [_usage_row(numbers[t.wallet], t.seq, event) for t, event in used],
+        "new_lots": [row for old, new in changes for row in _new_lots(old, new)],
+        "lots": [row for old, new in changes for row in _changed_lots(old, new)],
+        "closed": [{"hold": hold_id} for hold_id in plan.closed],
+        "opened": [_hold_row(numbers[hold.wallet], hold) for hold in plan.opened],
+        "forgotten": [{"id": rejection.id} for rejection in plan.rejections],
+        "rejections": [_refused_row(numbers[r.wallet], r) for r in plan.rejections],
+    }
+
+
+def _wallet_row(wallet: Wallet) -> dict[str, Any]:
+    return {
+        "wallet": wallet.number,
         "available": wallet.available,
         "held": wallet.held,
         "spent": wallet.spent,
         "owed": wallet.owed,
         "seq": wallet.seq,
-        "booked_at": wallet.booked_at,
+        "booked_at": microseconds(wallet.booked_at),
         "head": wallet.head,
     }
 
 
+def _new_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
+    old = {lot.number for lot in before.lots}
+    return [_lot_row(after.number, lot) for lot in after.lots if lot.number not in old]
+
+
+def _changed_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
+    old = {lot.number: lot for lot in before.lots}
+    return [
+        {"wallet": after.number, "lot": lot.number, "free": lot.remaining, "kept": lot.held}
+        for lot in after.lots
+        if old.get(lot.number, lot) is not lot
+    ]
+
+
 def lot_from(row: Row[Any]) -> Lot:
     """A lot as stored."""
-    return Lot(row.number, row.granted, row.remaining, row.held, row.priority, row.expires_at)
+    return Lot(row.number, row.granted, row.remaining, row.held, row.priority, _maybe(row.expires_at))
 
 
-def lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
+def live_lot_from(row: Row[Any]) -> Lot:
+    """A lot from `Statements.read`, where what was granted stands in the column for amounts."""
+    return Lot(row.number, row.amount, row.remaining, row.held, row.priority, _maybe(row.expires_at))
+
+
+def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
     """A new lot."""
     return {
         "wallet_id": wallet_id,
@@ -80,7 +118,7 @@ def lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
         "remaining": lot.remaining,
         "held": lot.held,
         "priority": lot.priority,
-        "expires_at": lot.expires_at,
+        "expires_at": lot.expires_at and microseconds(lot.expires_at),
     }
 
 
@@ -95,11 +133,11 @@ def transfer_from(row: Row[Any], wallet: WalletId, usage: UsageEvent | None) -> 
         available_after=row.available_after,
         held_after=row.held_after,
         fingerprint=bytes(row.fingerprint),
-        effective_at=row.effective_at,
-        booked_at=row.booked_at,
-        allocations=row.allocations,
+        effective_at=moment(row.effective_at),
+        booked_at=moment(row.booked_at),
+        allocations=_allocations_from(row.allocations),
         completes=row.completes,
-        expires_at=row.expires_at,
+        expires_at=_maybe(row.expires_at),
         priority=row.priority,
         note=row.note or "",
         usage=usage,
@@ -107,7 +145,7 @@ def transfer_from(row: Row[Any], wallet: WalletId, usage: UsageEvent | None) -> 
     )
 
 
-def transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
+def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
     """A new row of the journal."""
     debit, credit = SIDES[transfer.kind]
     return {
@@ -121,11 +159,11 @@ def transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
         "available_after": transfer.available_after,
         "held_after": transfer.held_after,
         "fingerprint": transfer.fingerprint,
-        "effective_at": transfer.effective_at,
-        "booked_at": transfer.booked_at,
-        "allocations": transfer.allocations,
+        "effective_at": microseconds(transfer.effective_at),
+        "booked_at": microseconds(transfer.booked_at),
+        "allocations": _allocations_row(transfer.allocations),
         "completes": transfer.completes,
-        "expires_at": transfer.expires_at,
+        "expires_at": transfer.expires_at and microseconds(transfer.expires_at),
         "priority": transfer.priority,
         "note": transfer.note or None,
         "hash": transfer.hash,
@@ -134,9 +172,9 @@ def transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
 
 def usage_from(row: Row[Any], prices: Mapping[str, Price]) -> UsageEvent:
     """What a transfer was charged for."""
-    price = prices.get(row.price_version)
+    price = prices.get(version_from(row.price_version))
     if price is None:
-        msg = f"transfer {row.seq} was rated by price {row.price_version}, which is missing"
+        msg = f"transfer {row.seq} was rated by price {version_from(row.price_version)}, which is missing"
         raise InvariantError(msg)
     counts = {name: getattr(row, name) or 0 for name in TOKEN_CLASSES}
     tools: dict[str, int] = json.loads(row.tool_calls) if row.tool_calls else {}
@@ -144,20 +182,20 @@ def usage_from(row: Row[Any], prices: Mapping[str, Price]) -> UsageEvent:
     return UsageEvent(
         usage=Usage(**counts, requests=row.requests, tool_calls=tools, quality=quality),
         price=price,
-        card_version=row.card_version,
+        card_version=version_from(row.card_version),
         cost=Money(row.cost, price.currency),
     )
 
 
-def usage_row(wallet_id: int, seq: int, event: UsageEvent) -> dict[str, Any]:
+def _usage_row(wallet_id: int, seq: int, event: UsageEvent) -> dict[str, Any]:
     """A usage event beside its transfer; what is zero or ordinary is left out."""
     usage = event.usage
     tools = json.dumps(dict(usage.tool_calls), sort_keys=True) if usage.tool_calls else None
     return {
         "wallet_id": wallet_id,
         "seq": seq,
-        "price_version": event.price.version,
-        "card_version": event.card_version,
+        "price_version": version_row(event.price.version),
+        "card_version": version_row(event.card_version),
         "cost": event.cost.nano,
         "requests": usage.requests,
         "quality": None if usage.quality is Quality.EXACT else str(usage.quality),
@@ -169,24 +207,24 @@ def usage_row(wallet_id: int, seq: int, event: UsageEvent) -> dict[str, Any]:
 def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
     """An open hold as stored."""
     return OpenHold(
-        id=bytes(row.hold_id),
+        id=bytes(row.id),
         wallet=wallet,
         number=row.number,
         amount=row.amount,
-        allocations=row.allocations,
-        expires_at=row.expires_at,
+        allocations=_allocations_from(row.allocations),
+        expires_at=moment(row.expires_at),
     )
 
 
-def hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
+def _hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
     """A new open hold."""
     return {
         "hold_id": hold.id,
         "wallet_id": wallet_id,
         "number": hold.number,
         "amount": hold.amount,
-        "allocations": hold.allocations,
-        "expires_at": hold.expires_at,
+        "allocations": _allocations_row(hold.allocations),
+        "expires_at": microseconds(hold.expires_at),
     }
 
 
@@ -207,10 +245,10 @@ def refused_from(row: Row[Any]) -> Decided:
     """A refusal that is still remembered."""
     reason = Refusal(row.reason)
     outcome = Refused(reason=reason, available=row.available, required=row.required)
-    return Decided(bytes(row.fingerprint), outcome, row.refused_at)
+    return Decided(bytes(row.fingerprint), outcome, moment(row.refused_at))
 
 
-def refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
+def _refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
     """A refusal to remember."""
     fingerprint, outcome, at = rejection.decided
     assert isinstance(outcome, Refused)
@@ -220,11 +258,31 @@ def refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
         "reason": int(outcome.reason),
         "available": outcome.available,
         "required": outcome.required,
-        "refused_at": at,
+        "refused_at": microseconds(at),
         "fingerprint": fingerprint,
     }
 
 
-def with_lots(wallet: Wallet, lots: tuple[Lot, ...]) -> Wallet:
-    """The same wallet with its lots read beside it."""
-    return replace(wallet, lots=lots)
+def version_from(value: int) -> str:
+    """A version as its sixteen hex digits."""
+    return value.to_bytes(8, "big", signed=True).hex()
+
+
+def version_row(version: str) -> int:
+    """A version as the signed integer that its hex digits spell."""
+    return int.from_bytes(bytes.fromhex(version), "big", signed=True)
+
+
+def _allocations_from(value: str | None) -> tuple[Allocation, ...]:
+    if not value:
+        return ()
+    pairs = (part.split(":") for part in value.split(";"))
+    return tuple(Allocation(int(lot), int(amount)) for lot, amount in pairs)
+
+
+def _allocations_row(allocations: tuple[Allocation, ...]) -> str | None:
+    return ";".join(f"{lot}:{amount}" for lot, amount in allocations) or None
+
+
+def _maybe(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)

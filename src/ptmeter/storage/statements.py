@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     bindparam,
-    delete,
-    insert,
+    literal,
     literal_column,
     null,
     select,
     tuple_,
     union_all,
-    update,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from ..domain.ledger import Kind
-from .columns import Int64
-from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, usage, wallet
+from .columns import Body, Int64
+from .prepared import Prepared
+from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, wallet
+from .writing import Writer
 
 if TYPE_CHECKING:
     from sqlalchemy import BindParameter, ColumnElement, Executable, Insert, Label, Table
+
 
 _NOW = {
     "postgresql": "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
     "mysql": "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))",
     "mariadb": "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))",
 }
+
+HOLD: Final = "hold"
+LOT: Final = "lot"
+KNOWN: Final = "known"
+"""What a row of `Statements.read` is."""
 
 completion = transfer.alias("completion")
 
@@ -40,57 +46,24 @@ class Statements:
         now = self._now(dialect)
         self.now = select(now)
         lock = select(wallet, now).order_by(wallet.c.wallet_id).with_for_update(key_share=True)
-        self.lock_one = lock.where(
-            wallet.c.account == bindparam("account"), wallet.c.unit == bindparam("unit")
+        self.lock_one = Prepared(
+            lock.where(wallet.c.account == bindparam("account"), wallet.c.unit == bindparam("unit"))
         )
         self.lock_many = lock.where(
             tuple_(wallet.c.account, wallet.c.unit).in_(bindparam("names", expanding=True))
         )
         ids: BindParameter[Any] = bindparam("ids", expanding=True)
-        wallets: BindParameter[Any] = bindparam("wallets", expanding=True)
-        self.known = union_all(
-            select(transfer.c.transfer_id).where(transfer.c.transfer_id.in_(ids)),
-            select(rejection.c.transfer_id).where(rejection.c.transfer_id.in_(ids)),
-        )
+        self.read = Prepared(_read(ids), lists=("ids", "wallets", "holds"))
         self.posted = (
             select(transfer, completion.c.amount, completion.c.available_after, completion.c.held_after)
             .select_from(transfer.outerjoin(completion, _completes()))
             .where(transfer.c.transfer_id.in_(ids))
         )
         self.rejected = select(rejection).where(rejection.c.transfer_id.in_(ids))
-        self.live_lots = (
-            select(lot)
-            .where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
-            .order_by(lot.c.wallet_id, lot.c.number)
-        )
         self.holds = select(open_hold).where(open_hold.c.hold_id.in_(ids))
-        self.due = select(open_hold).where(
-            open_hold.c.wallet_id.in_(wallets), open_hold.c.expires_at <= bindparam("at")
-        )
         self.resolved = _resolved(ids)
 
-        self.update_wallet = (
-            update(wallet)
-            .where(wallet.c.wallet_id == bindparam("number"))
-            .values(
-                {
-                    c: bindparam(c)
-                    for c in ("available", "held", "spent", "owed", "seq", "booked_at", "head")
-                }
-            )
-        )
-        self.update_lot = (
-            update(lot)
-            .where(lot.c.wallet_id == bindparam("wallet"), lot.c.number == bindparam("lot"))
-            .values(remaining=bindparam("free"), held=bindparam("set_aside"))
-        )
-        self.add_transfer = insert(transfer)
-        self.add_usage = insert(usage)
-        self.add_lot = insert(lot)
-        self.add_hold = insert(open_hold)
-        self.drop_hold = delete(open_hold).where(open_hold.c.hold_id == bindparam("hold"))
-        self.drop_rejection = delete(rejection).where(rejection.c.transfer_id == bindparam("id"))
-        self.add_rejection = insert(rejection)
+        self.writer = Writer()
         self.open_account = insert_new(account, dialect)
         self.open_wallet = insert_new(wallet, dialect)
         self.keep_price = insert_new(price, dialect)
@@ -101,6 +74,46 @@ class Statements:
         """The server's time in microseconds; SQLite has no server, so its caller reads the clock."""
         text = _NOW.get(dialect)
         return literal_column(text, Int64).label("now") if text else null().label("now")
+
+
+def _read(ids: BindParameter[Any]) -> Any:
+    """
+    All that a batch may look at once its wallets are locked, in one round trip.
+
+    Open holds it names and those of its wallets that are due, the wallets' live lots, and which of its
+    ids are known already.
+    """
+    wallets: BindParameter[Any] = bindparam("wallets", expanding=True)
+    named: BindParameter[Any] = bindparam("holds", expanding=True)
+    due = open_hold.c.wallet_id.in_(wallets) & (open_hold.c.expires_at <= bindparam("at"))
+    none = literal_column("NULL", Body)
+    zero = literal_column("0", Int64)
+    a_hold, a_lot, a_known = (literal(what, literal_execute=True) for what in (HOLD, LOT, KNOWN))
+    holds = select(
+        a_hold.label("what"),
+        open_hold.c.wallet_id,
+        open_hold.c.number,
+        open_hold.c.amount,
+        open_hold.c.expires_at,
+        open_hold.c.hold_id.label("id"),
+        open_hold.c.allocations,
+        zero.label("remaining"),
+        zero.label("held"),
+        zero.label("priority"),
+    ).where(open_hold.c.hold_id.in_(named) | due)
+    lots = select(
+        a_lot,
+        *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, none, none),
+        *(lot.c.remaining, lot.c.held, lot.c.priority),
+    ).where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
+    known = (
+        select(
+            a_known,
+            *(table.c.wallet_id, zero, zero, none, table.c.transfer_id, none, zero, zero, zero),
+        ).where(table.c.transfer_id.in_(ids))
+        for table in (transfer, rejection)
+    )
+    return union_all(holds, lots, *known)
 
 
 def insert_new(table: Table, dialect: str) -> Insert:

@@ -104,7 +104,10 @@ class SqlStore:
 
     def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
-        return self._binder.retrying(Retrying)(self._once, work)
+        try:
+            return self._once(work)
+        except ContentionError:
+            return self._binder.retrying(Retrying)(self._once, work)
 
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
@@ -141,7 +144,10 @@ class AsyncSqlStore:
 
     async def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
-        return await self._binder.retrying(AsyncRetrying)(self._once, work)
+        try:
+            return await self._once(work)
+        except ContentionError:
+            return await self._binder.retrying(AsyncRetrying)(self._once, work)
 
     async def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""

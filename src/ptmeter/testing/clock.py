@@ -18,6 +18,7 @@ class Clock:
         self._now = start
 
     def __call__(self) -> datetime:
+        """Return what it shows."""
         return self._now
 
     def turn(self, by: timedelta) -> datetime:

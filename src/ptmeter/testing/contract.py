@@ -1,6 +1,8 @@
 """
 What every store must keep, whatever it stores in: subclass `StoreContract`, provide two fixtures, run pytest.
 
+For readable failures say ``pytest.register_assert_rewrite("ptmeter.testing")`` in your conftest first.
+
     class TestMyStore(StoreContract):
         @pytest.fixture
         def clock(self):
@@ -14,13 +16,14 @@ What every store must keep, whatever it stores in: subclass `StoreContract`, pro
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..domain.ledger import Debit, Overage, Refusal, Refused, digest, transfer_id, wallet_id
+from ..domain.ledger import Overage, Refusal, Refused
 from ..domain.pt import MICRO, PT
-from ..domain.receipts import Granted, Hold, Receipt
+from ..domain.receipts import Hold, Receipt
 from ..errors import (
     AccountNotFoundError,
     HoldNotFoundError,
@@ -28,20 +31,29 @@ from ..errors import (
     IdempotencyConflictError,
     InsufficientFundsError,
 )
-from ..operations import funding, metering, reading, sweeping, verifying
+from ..operations import metering, sweeping
 from ..operations.posting import post
+from .steps import (
+    MINUTE,
+    assert_clean,
+    balance,
+    debit,
+    figures,
+    give,
+    held,
+    hold,
+    settle,
+    statement,
+    void,
+    wallet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    from ..domain.receipts import UnitBalance
     from ..ports import Books, Store
     from .clock import Clock
 
-T = TypeVar("T")
-
-MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
 
@@ -55,10 +67,11 @@ class StoreContract:
         give(store, 100)
 
         with ThreadPoolExecutor(40) as pool:
-            placed = list(pool.map(lambda n: hold(store, 10, key=f"h{n}"), range(40)))
+            running = [pool.submit(hold, store, 10, key=f"h{n}") for n in range(40)]
+        outcomes = [each.result() for each in running]
 
-        assert sum(isinstance(outcome, Hold) for outcome in placed) == 10
-        assert sum(isinstance(outcome, InsufficientFundsError) for outcome in placed) == 30
+        assert sum(isinstance(outcome, Hold) for outcome in outcomes) == 10
+        assert sum(isinstance(outcome, InsufficientFundsError) for outcome in outcomes) == 30
         assert balance(store).held == PT.of(100)
         assert_clean(store)
 
@@ -72,7 +85,8 @@ class StoreContract:
             *(partial(void, store, placed, key=f"v{n}") for n in range(8)),
         ]
         with ThreadPoolExecutor(16) as pool:
-            outcomes = list(pool.map(lambda attempt: attempt(), attempts))
+            running = [pool.submit(attempt) for attempt in attempts]
+        outcomes = [each.result() for each in running]
 
         assert sum(isinstance(outcome, Receipt) for outcome in outcomes) == 1
         assert sum(isinstance(outcome, HoldNotPendingError) for outcome in outcomes) == 15
@@ -83,7 +97,8 @@ class StoreContract:
         give(store, 100)
 
         with ThreadPoolExecutor(16) as pool:
-            placed = list(pool.map(lambda _: hold(store, 10, key="same"), range(16)))
+            running = [pool.submit(hold, store, 10, key="same") for _ in range(16)]
+        placed = [each.result() for each in running]
 
         assert all(isinstance(outcome, Hold) for outcome in placed)
         assert sum(not outcome.replayed for outcome in placed if isinstance(outcome, Hold)) == 1
@@ -201,7 +216,7 @@ class StoreContract:
         again = (give(store, 100), held(store, 60), settle(store, held(store, 60), 45))
 
         assert all(outcome.replayed for outcome in again if not isinstance(outcome, Exception))
-        assert [o.available for o in first] == [o.available for o in again]  # type: ignore[union-attr]
+        assert [str(o) for o in first] == [str(o).replace("replayed=True", "replayed=False") for o in again]
         assert (PT.of(55), PT.of(0), PT.of(45)) == figures(store)
 
     def test_another_request_under_the_key_is_a_conflict(self, store: Store) -> None:
@@ -296,10 +311,8 @@ class StoreContract:
             metering.hold(books, "acme", {"core": 10 * MICRO}, key="h", ttl=MINUTE)
             raise RuntimeError
 
-        try:
+        with suppress(RuntimeError):
             store.run(fail)
-        except RuntimeError:
-            pass
 
         assert (PT.of(100), PT.of(0), PT.of(0)) == figures(store)
         assert isinstance(hold(store, 10), Hold)
@@ -328,7 +341,10 @@ class StoreContract:
         give(store, 1)
 
         assert isinstance(hold(store, 1, account="nobody"), AccountNotFoundError)
-        for read in (partial(balance, store, account="nobody"), partial(statement, store, account="nobody")):
+        for read in (
+            partial(balance, store, account="nobody"),
+            partial(statement, store, account="nobody"),
+        ):
             try:
                 read()
             except AccountNotFoundError:
@@ -354,98 +370,3 @@ class StoreContract:
 
         assert times == sorted(set(times))
         assert_clean(store)
-
-
-# --- what the claims are made of ---------------------------------------------------------------
-
-
-def give(
-    store: Store,
-    amount: int,
-    *,
-    account: str = "acme",
-    unit: str = "core",
-    key: str = "g",
-    priority: int = 50,
-    expires_at: datetime | None = None,
-) -> Granted:
-    """Grant whole PT."""
-    granted = store.run(
-        partial(
-            funding.grant,
-            account=account,
-            amounts={unit: amount * MICRO},
-            source="test",
-            key=key,
-            priority=priority,
-            expires_at=expires_at,
-        )
-    )
-    assert isinstance(granted, Granted), granted
-    return granted
-
-
-def hold(
-    store: Store, amount: int, *, account: str = "acme", unit: str = "core", key: str = "h"
-) -> Hold | Exception:
-    """Try to hold whole PT for a minute."""
-    amounts = {unit: amount * MICRO}
-    return store.run(partial(metering.hold, account=account, amounts=amounts, key=key, ttl=MINUTE))
-
-
-def held(store: Store, amount: int, *, key: str = "h") -> Hold:
-    """Hold whole PT for a minute."""
-    placed = hold(store, amount, key=key)
-    assert isinstance(placed, Hold), placed
-    return placed
-
-
-def settle(
-    store: Store, placed: Hold, amount: int, *, key: str = "s", overage: Overage = Overage.ALLOW
-) -> Receipt | Exception:
-    """Try to settle a hold for whole PT."""
-    amounts = {"core": amount * MICRO}
-    return store.run(partial(metering.settle, held=placed, amounts=amounts, key=key, overage=overage))
-
-
-def void(store: Store, placed: Hold, *, key: str = "v") -> Receipt | Exception:
-    """Try to void a hold."""
-    return store.run(partial(metering.void, held=placed, key=key))
-
-
-def debit(account: str, amount: int, *, key: str = "") -> Debit:
-    """The command that debits whole PT."""
-    return Debit(
-        wallet=wallet_id(account, "core"),
-        id=transfer_id(account, "debit", key or str(amount)),
-        fingerprint=digest((amount,)),
-        amount=amount * MICRO,
-    )
-
-
-def wallet(store: Store, unit: str = "core") -> Any:
-    """The wallet as stored."""
-    return next(w for w in store.read(lambda books: books.ledger.wallets("acme")) if w.id.unit == unit)
-
-
-def balance(store: Store, unit: str = "core", account: str = "acme") -> UnitBalance:
-    """One unit's balance."""
-    return store.read(partial(reading.balance, account=account))[unit]
-
-
-def figures(store: Store) -> tuple[PT, PT, PT]:
-    """Available, held and spent."""
-    now = balance(store)
-    return now.available, now.held, now.spent
-
-
-def statement(store: Store, *, account: str = "acme", limit: int = 100, after: str | None = None) -> Any:
-    """A page of the statement."""
-    read = partial(reading.statement, account=account, since=None, until=None, after=after, limit=limit)
-    return store.read(read)
-
-
-def assert_clean(store: Store) -> None:
-    """Everything derived agrees with the journal."""
-    report = store.read(verifying.verify)
-    assert report.clean, report

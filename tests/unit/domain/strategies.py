@@ -9,7 +9,6 @@ included, and gives the planner no more to see than the SQL store would.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -28,6 +27,7 @@ from ptmeter.domain.ledger import (
     Lapse,
     Overage,
     Posted,
+    Refused,
     Settle,
     UsageEvent,
     Void,
@@ -42,10 +42,10 @@ from ptmeter.domain.planner import Decided, Plan, State, plan
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import LARGEST, Money
 from ptmeter.domain.usage import Usage
-from tests.naive import COMES_IN, NOBODY, NaiveLedger, Terms
+from tests.naive import COMES_IN, DECISIONS, NOBODY, NaiveLedger, Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ptmeter.domain.ledger import Command, Linked, Lot, OpenHold, Outcome, Transfer
 
@@ -83,8 +83,8 @@ class Draft:
     amount: Amount = Amount("just", 10)
     key: int | None = None
     """A key used before, perhaps; else a fresh one."""
-    which: int = 0
-    """Which of the wallet's holds, counted from the latest; -1 names one that never was."""
+    which: str = "open"
+    """Which hold: an open or older one, the next that is due, one that ended, expired, or never was."""
     seconds: int | None = None
     """A hold's time to live, or how far off a lot's expiry is."""
     priority: int = 50
@@ -94,9 +94,11 @@ class Draft:
 
 @dataclass(frozen=True)
 class Again:
-    """The group that came *back* groups ago once more: as it was, altered, or only its beginning."""
+    """A group that came before once more: as it was, altered, or only its beginning."""
 
-    back: int
+    what: str = "any"
+    """The last of them all, of the linked ones, or of those refused."""
+    back: int = 1
     how: str = "same"
 
 
@@ -148,7 +150,7 @@ _SETTLED = (
 _KEYS = (None,) * 20 + (0, 1, 2)
 _WALLETS = (0,) * 24 + (1,) * 12 + (2,) * 6 + (GHOST,)
 _FUNDED = (0,) * 8 + (1,) * 5 + (2,) * 3
-_HOLDS = (0,) * 10 + (1,) * 6 + (2,) * 3 + (3, -1)
+_WHICH = ("open",) * 8 + ("older",) * 4 + ("expired",) * 4 + ("ended", "due", "unknown")
 _OVERAGES = (Overage.ALLOW, Overage.ALLOW, Overage.WITHIN_CREDIT_LIMIT, Overage.REJECT)
 _LOT_LIVES = (None,) * 5 + (30, 60, 60, 600, 3_600, 2 * 86_400, 0, -5)
 _PRIORITIES = (50, 50, 10, 90, 2_000)
@@ -172,12 +174,11 @@ _holds = _pool(
 )  # fmt: skip
 _settles = _pool(
     3_000,
-    verb=("settle",), wallet=_WALLETS, amount=_SETTLED, key=_KEYS, which=_HOLDS, overage=_OVERAGES,
+    verb=("settle",), wallet=_WALLETS, amount=_SETTLED, key=_KEYS, which=_WHICH, overage=_OVERAGES,
     detailed=(False, True),
 )  # fmt: skip
-_returns = _pool(
-    1_500, verb=("void", "void", "expire"), wallet=_WALLETS, key=_KEYS, which=_HOLDS
-)
+_voids = _pool(1_000, verb=("void",), wallet=_WALLETS, key=_KEYS, which=_WHICH)
+_expiries = _pool(1_000, verb=("expire",), wallet=_WALLETS, which=(*_WHICH, *("due",) * 20))
 _debits = _pool(
     1_500,
     verb=("debit",), wallet=_WALLETS, amount=_LARGE, key=_KEYS, overage=_OVERAGES[1:],
@@ -189,9 +190,14 @@ _adjustments = _pool(
     priority=_PRIORITIES,
 )  # fmt: skip
 _lapses = _pool(300, verb=("lapse",), wallet=_WALLETS)
-_linkable = _holds + _settles + _returns + _debits + _grants[:1_000] + _adjustments
+_linkable = _holds + _settles + _voids + _expiries + _debits + _grants[:1_000] + _adjustments
 
-_AGAIN = [Again(back, how) for back in range(1, 7) for how in ("same", "same", "altered", "beginning")]
+_AGAIN = [
+    Again(what, back, how)
+    for what in ("any", "linked", "refused", "refused")
+    for back in (1, 1, 2, 3)
+    for how in ("same", "same", "same", "altered", "beginning")
+]
 
 
 def _groups(singles: int, linked: int, again: int) -> list[tuple[Draft, ...] | Again]:
@@ -206,7 +212,7 @@ _group = st.sampled_from(_groups(singles=12_000, linked=2_000, again=2_000))
 _SECONDS = (0, 0, 0, 0, 0, 1, 1, 10, 30, 60, 3_600, 25 * 3_600, -1, -3_600, -3 * 86_400)
 _SETTINGS = (
     *(Setting(wallet, "credit", limit) for wallet in (0, 1) for limit in (0, 5, 10, 100)),
-    *(Setting(wallet, what) for wallet in (0, 1) for what in ("freeze", "close", "open", "open", "open")),
+    *(Setting(wallet, what) for wallet in (0, 1) for what in ("freeze", "close", *["open"] * 5)),
 )
 
 
@@ -224,28 +230,113 @@ def _moments(size: int) -> list[Moment]:
     ]
 
 
-_step = st.builds(
+_DUE, _EXPIRED = Draft("expire", which="due"), Draft("settle", which="expired")
+_ALL = Amount("available")
+_scenes: list[Script] = [
+    *((Step(((_DUE,), (_DUE,)), Moment(None, off)),) for off in (-1, 0, 1)),
+    *((Step(((replace(_DUE, wallet=wallet),),), Moment(None, -1)),) for wallet in (0, 1, 2)),
+    *(
+        (Step(((replace(_EXPIRED, wallet=wallet, overage=overage),), (_EXPIRED,), Again())),)
+        for wallet in (0, 1)
+        for overage in Overage
+    ),
+    *(
+        (
+            Step(((Draft("grant", 0),), (Draft("hold", 0, seconds=30),))),
+            Step(((replace(_DUE, wallet=0),), (late,), (late,)), Moment(timedelta(seconds=31), cuts=cuts)),
+        )
+        for late in (replace(_EXPIRED, wallet=0), replace(_EXPIRED, wallet=0, amount=Amount("credit", 1)))
+        for cuts in (0, 1, 7)
+    ),
+    *(
+        (
+            Step(((Draft("hold", 0, Amount("available", 1), seconds=60),),)),
+            Step((Again("refused"),), Moment(timedelta(days=1), off)),
+        )
+        for off in (-1, 0, 1)
+    ),
+    *(
+        (
+            Step(
+                (
+                    (Draft("grant", 0, seconds=60, priority=10),),
+                    (Draft("hold", 0, _ALL, seconds=3_600),),
+                    (Draft("debit", 0, Amount("just", 7)),),
+                )
+            ),
+            Step(((back,),), Moment(timedelta(seconds=61))),
+        )
+        for back in (Draft("void", 0), Draft("settle", 0, Amount("just", 3)), Draft("settle", 0, Amount("hold", -1)))
+    ),
+    *(
+        (Step(((Draft("settle", 0, Amount("hold", 1), overage=Overage.REJECT),), Again("refused")), moment),)
+        for moment in (Moment(), Moment(cuts=7))
+    ),
+    *(
+        (Step(((Draft("grant", 0, Amount("just", 1_000)),), Again("refused"), Again("linked")), moment),)
+        for moment in (Moment(timedelta(hours=25)), Moment(timedelta(hours=24)), Moment(), Moment(cuts=7))
+    ),
+    *(
+        (
+            Step(
+                (
+                    (Draft("grant", 1),),
+                    (Draft("hold", 0, amount, seconds=60), Draft("hold", 1, seconds=60)),
+                    (Draft("settle", 0, Amount("hold", plus)), Draft("settle", 1, Amount("just", 3))),
+                    Again("linked", back),
+                ),
+                Moment(cuts=cuts),
+            ),
+        )
+        for amount in (Amount("just", 3), _ALL, Amount("available", 1))
+        for plus in (-1, 0, 1)
+        for back in (1, 2)
+        for cuts in (0, 7)
+    ),
+    *(
+        (
+            Step(((Draft("hold", 0, seconds=30),), (Draft("hold", 0, _ALL, seconds=3_600),))),
+            Step(((last,), (replace(_DUE, wallet=0),))[:groups], Moment(timedelta(seconds=30), 50)),
+        )
+        for last in (
+            Draft("settle", 0, Amount("hold", 5)),
+            Draft("settle", 0, Amount("hold", 50), overage=Overage.WITHIN_CREDIT_LIMIT),
+            Draft("debit", 0, Amount("just", 1)),
+            Draft("hold", 0, Amount("just", 10), seconds=60),
+            Draft("adjust down", 0, Amount("just", 10)),
+        )
+        for groups in (1, 2)
+    ),
+]
+"""What comes about too seldom by chance."""
+
+_any_step = st.builds(
     Step, st.lists(_group, min_size=1, max_size=4).map(tuple), st.sampled_from([Moment(), *_moments(2_000)])
+)
+_chunk = st.sampled_from((*[_any_step.map(lambda step: (step,))] * 7, st.sampled_from(_scenes))).flatmap(
+    lambda chosen: chosen
 )
 _plain = [
     Draft("grant", wallet, Amount("just", amount), seconds=seconds, priority=priority)
-    for wallet in (0, 0, 1, 2)
+    for wallet in (0, 1, 0, 2)
     for amount in (100, 20, 1_000)
     for seconds in (None, None, 60, 3_600)
     for priority in (50, 10)
 ]
 _opening = st.builds(
     Step,
-    st.lists(st.tuples(st.sampled_from(_plain)), min_size=1, max_size=3).map(tuple),
+    st.lists(st.tuples(st.sampled_from(_plain)), min_size=1, max_size=3).map(
+        lambda groups: ((_plain[0],), *groups)
+    ),
     st.sampled_from([Moment(setting=Setting(0, "credit", limit)) for limit in (0, 0, 10)]),
 )
 
 
-def scripts(*, longest: int = 24) -> st.SearchStrategy[Script]:
+def scripts(*, longest: int = 48) -> st.SearchStrategy[Script]:
     """Scripts that begin with a grant or three, and go on with anything."""
-    lengths = st.sampled_from([length for length in (4, 4, 12, 24) if length <= longest])
-    rest = lengths.flatmap(lambda length: st.lists(_step, min_size=length // 2, max_size=length))
-    return st.builds(lambda opening, rest: (opening, *rest), _opening, rest)
+    lengths = st.sampled_from([length for length in (4, 12, 24, 48) if length <= longest])
+    rest = lengths.flatmap(lambda length: st.lists(_chunk, min_size=length // 2, max_size=length))
+    return st.builds(lambda opening, rest: (opening, *(step for chunk in rest for step in chunk)), _opening, rest)
 
 
 # --- from drafts to commands --------------------------------------------------------------------
@@ -257,49 +348,58 @@ class Director:
 
     ledger: NaiveLedger = field(default_factory=NaiveLedger)
     at: datetime = START
-    arrived: list[Linked] = field(default_factory=list["Linked"])
+    arrived: list[tuple[Linked, tuple[Outcome, ...]]] = field(
+        default_factory=list[tuple["Linked", "tuple[Outcome, ...]"]]
+    )
 
-    def begin(self, step: Step) -> None:
-        """Let time pass, and do what the operator does."""
-        self.at = max(START, self._time_after(step) + timedelta(microseconds=step.moment.off))
-        drafts = [draft for group in step.groups if isinstance(group, tuple) for draft in group]
+    def begin(self, moment: Moment, groups: Iterable[tuple[Draft, ...] | Again]) -> None:
+        """Let time pass, open the wallets that are given something, do what the operator does."""
+        self.at = max(START, self._time_after(moment) + timedelta(microseconds=moment.off))
+        drafts = [draft for group in groups if isinstance(group, tuple) for draft in group]
         given = [draft.wallet for draft in drafts if draft.verb.startswith(("grant", "adjust"))]
-        for number in given if step.moment.setting is None else [*given, step.moment.setting.wallet]:
+        for number in given if moment.setting is None else [*given, moment.setting.wallet]:
             self.ledger.open(WALLETS[number], self.at)
-        if step.moment.setting:
-            wallet = WALLETS[step.moment.setting.wallet]
-            self.ledger.terms[wallet] = _with(self.ledger.terms[wallet], step.moment.setting)
+        if moment.setting:
+            wallet = WALLETS[moment.setting.wallet]
+            self.ledger.terms[wallet] = _with(self.ledger.terms[wallet], moment.setting)
 
-    def group(self, drafted: tuple[Draft, ...] | Again) -> Linked:
-        """The commands of one group; none of them has the id of another."""
+    def post(self, drafted: tuple[Draft, ...] | Again) -> tuple[Linked, tuple[Outcome, ...]]:
+        """The commands of one group, none with the id of another, and what the naive ledger says."""
         if isinstance(drafted, Again):
-            found = self._again(drafted)
+            group = self._again(drafted)
         else:
             commands = [self._command(draft, number) for number, draft in enumerate(drafted)]
-            found = tuple({command.id: command for command in commands}.values())
-        self.arrived.append(found)
-        return found
+            group = tuple({command.id: command for command in commands}.values())
+        self.arrived.append((group, self.ledger.post(group, self.at)))
+        return self.arrived[-1]
 
     def _again(self, again: Again) -> Linked:
-        if not self.arrived:
-            return (self._command(Draft("grant"), 0),)
-        earlier = self.arrived[-min(again.back, len(self.arrived))]
+        fitting = [
+            group
+            for group, outcomes in self.arrived
+            if again.what == "any"
+            or (again.what == "linked" and len(group) > 1)
+            or (again.what == "refused" and any(_is_remembered(outcome) for outcome in outcomes))
+        ]
+        earlier = (fitting or [group for group, _ in self.arrived])[-again.back :][0]
         if again.how == "altered":
             return (*earlier[:-1], replace(earlier[-1], fingerprint=digest((earlier[-1].fingerprint,))))
         return earlier[:1] if again.how == "beginning" else earlier
 
-    def _time_after(self, step: Step) -> datetime:
-        if step.moment.passes is not None:
-            return self.at + step.moment.passes
+    def _time_after(self, moment: Moment) -> datetime:
+        if moment.passes is not None:
+            return self.at + moment.passes
         ends = [lot.expires_at for w in WALLETS for lot in self.ledger.lots(w) if lot.free or lot.held]
         ends += [hold.expires_at for w in WALLETS for hold in self.ledger.open_holds(w)]
         return min((end for end in ends if end and end > self.at), default=self.at + timedelta(hours=1))
 
     def _command(self, draft: Draft, place: int) -> Command:
-        verb, _, direction = draft.verb.partition(" ")
-        wallet = WALLETS[draft.wallet]
+        if draft.verb in {"settle", "void"} and not any(map(self.ledger.holds, WALLETS)):
+            draft = Draft("hold", draft.wallet, key=draft.key, seconds=60)
+        wallet = self._wallet(draft)
         hold_id = self._hold_id(wallet, draft.which)
         amount = self._amount(draft, wallet, hold_id)
+        verb, _, direction = draft.verb.partition(" ")
         key = f"{len(self.arrived)}.{place}" if draft.key is None else f"k{draft.key}"
         later = None if draft.seconds is None else self.at + timedelta(seconds=draft.seconds)
         facts: dict[str, Any] = {
@@ -328,11 +428,28 @@ class Director:
             name, asked = transfer_id(wallet.account, "lapse", wallet.unit), NOBODY
         return _COMMANDS[verb](wallet=wallet, id=name, fingerprint=asked, **facts)
 
-    def _hold_id(self, wallet: WalletId, which: int) -> bytes:
+    def _wallet(self, draft: Draft) -> WalletId:
+        """The wallet that is meant, or one with something to do in it."""
+        wallet = WALLETS[draft.wallet]
+        if draft.wallet != GHOST and wallet not in self.ledger.terms:
+            wallet = WALLETS[0]
+        if draft.verb in {"settle", "void", "expire"} and not self._holds(wallet, draft.which):
+            return next((w for w in WALLETS if self._holds(w, draft.which)), wallet)
+        return wallet
+
+    def _holds(self, wallet: WalletId, which: str) -> list[Transfer]:
         holds = self.ledger.holds(wallet)
-        if which == -1 or not holds:
-            return digest(("nobody's", which))
-        return holds[-1 - max(0, which) % len(holds)].id
+        still_open = [hold for hold in holds if self.ledger.end_of(hold) is None]
+        if which == "due":
+            return sorted(still_open, key=lambda hold: hold.expires_at or self.at, reverse=True)
+        if which in {"open", "older"}:
+            return still_open[:1] if which == "older" else still_open
+        ended = [(hold, end) for hold in holds if (end := self.ledger.end_of(hold))]
+        return [hold for hold, end in ended if end.kind is Kind.EXPIRE or which != "expired"]
+
+    def _hold_id(self, wallet: WalletId, which: str) -> bytes:
+        holds = self._holds(wallet, which) or self.ledger.holds(wallet)
+        return holds[-1].id if holds and which != "unknown" else digest(("nobody's",))
 
     def _amount(self, draft: Draft, wallet: WalletId, hold_id: bytes) -> int:
         base, plus = draft.amount
@@ -358,6 +475,10 @@ class Director:
 
     def _available(self, wallet: WalletId) -> int:
         return sum(lot.free for lot in self.ledger.lots(wallet) if not lot.is_over(self.at))
+
+
+def _is_remembered(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refused) and outcome.reason in DECISIONS[:3]
 
 
 _COMMANDS: dict[str, Any] = {
@@ -470,9 +591,11 @@ class Shelf:
         _check(len(set(names)) == len(names), names)
         self.rejections |= {rejection.id: rejection.decided for rejection in planned.rejections}
 
-    def facts(self) -> str:
-        """Everything but the memory of refusals, to the letter."""
-        return repr((self.wallets, self.lots, self.journal, self.holds))
+    def facts(self) -> tuple[object, ...]:
+        """Everything but the memory of refusals, as it is now."""
+        lots = {name: dict(theirs) for name, theirs in self.lots.items()}
+        journal = {name: tuple(rows) for name, rows in self.journal.items()}
+        return dict(self.wallets), lots, dict(self.holds), journal
 
     def _insert(self, row: Transfer) -> None:
         rows = self.journal[row.wallet]
@@ -522,6 +645,3 @@ def _check_wallet(wallet: Wallet) -> None:
 
 def _check(holds: bool, what: object) -> None:
     assert holds, f"a database would not store {what}"
-
-
-Seen: TypeAlias = "Counter[str]"

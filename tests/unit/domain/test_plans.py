@@ -75,5 +75,7 @@ def test_no_plan_that_opens_it_is_cheaper(prices: list[tuple[int, bool]]) -> Non
 
 def test_an_unknown_plan_is_refused_with_those_there_are() -> None:
     """Asking for a plan that is not there names those that are."""
-    with pytest.raises(ConfigurationError, match="there is no plan 'gold': the plans are free, team, pro, taster"):
+    with pytest.raises(
+        ConfigurationError, match="there is no plan 'gold': the plans are free, team, pro, taster"
+    ):
         PLANS.find("gold")

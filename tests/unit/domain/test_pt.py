@@ -97,7 +97,9 @@ def test_a_last_digit_too_many_is_refused(micro: int, place: int, digit: int) ->
         PT.of(text)
 
 
-@pytest.mark.parametrize("amount", ["", "1,000", "ten", "nan", "sNaN", "inf", "-Infinity", Decimal("NaN"), "1 PT"])
+@pytest.mark.parametrize(
+    "amount", ["", "1,000", "ten", "nan", "sNaN", "inf", "-Infinity", Decimal("NaN"), "1 PT"]
+)
 def test_what_is_no_number_is_refused(amount: Any) -> None:
     """Text that is no plain number is refused."""
     with pytest.raises(InvalidArgumentError, match="is not a whole number of PT"):
@@ -105,7 +107,16 @@ def test_what_is_no_number_is_refused(amount: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "amount", [LARGEST, -LARGEST, pytest.param(10**6_000, id="10**6000"), str(LARGEST // MICRO + 1), "1e30", "-1e31", "1e999999999"]
+    "amount",
+    [
+        LARGEST,
+        -LARGEST,
+        pytest.param(10**6_000, id="10**6000"),
+        str(LARGEST // MICRO + 1),
+        "1e30",
+        "-1e31",
+        "1e999999999",
+    ],
 )
 def test_what_the_ledger_cannot_count_is_refused(amount: Any) -> None:
     """An amount beyond 62 bits is refused at once, however large it is."""
@@ -150,7 +161,7 @@ def test_currencies_do_not_mix() -> None:
     assert Money.usd("0.3") == Money.usd("0.1") + Money.usd("0.2")
     assert Money(-1, "EUR") == Money(1, "EUR") - Money(2, "EUR")
     with pytest.raises(InvalidArgumentError, match="USD and EUR do not add up"):
-        Money(1, "EUR") + Money(1)
+        _ = Money(1, "EUR") + Money(1)
 
 
 def test_amounts_are_written_plainly() -> None:

@@ -89,7 +89,18 @@ def bandeds(draw: st.DrawFn) -> Banded:
 
 @pytest.mark.parametrize(
     ("tokens", "pt"),
-    [(0, 1), (1, 1), (1_500, 1), (1_501, 3), (4_200, 3), (4_201, 6), (7_800, 6), (7_801, 7), (15_600, 12), (15_601, 13)],
+    [
+        (0, 1),
+        (1, 1),
+        (1_500, 1),
+        (1_501, 3),
+        (4_200, 3),
+        (4_201, 6),
+        (7_800, 6),
+        (7_801, 7),
+        (15_600, 12),
+        (15_601, 13),
+    ],
 )
 def test_the_bands_of_core(tokens: int, pt: int) -> None:
     """A core call costs 1, 3 or 6 PT by its band, and above them in proportion, rounded up to whole PT."""
@@ -270,7 +281,10 @@ def test_a_rule_may_have_its_own_method() -> None:
 
 def test_a_workload_raises_what_cost_plus_charges() -> None:
     """A complex workload costs more by cost-plus, and the same by bands."""
-    usage, hard = Usage(input_uncached=1_000, output_text=600), Workload(complexity=Complexity.COMPLEX, tool_calls=5)
+    usage, hard = (
+        Usage(input_uncached=1_000, output_text=600),
+        Workload(complexity=Complexity.COMPLEX, tool_calls=5),
+    )
     by_cost = card(ModelRule("gpt-x", "core"), core=CostPlus(BUFFER, step=1))
 
     assert PT.of("10.64") == by_cost.rate("gpt-x", usage, PRICE).amount
@@ -293,7 +307,9 @@ def test_a_unit_that_is_not_there_is_refused() -> None:
 
 def test_a_unit_says_what_one_pt_is() -> None:
     """The definition of a unit says what one PT pays for and what it sells at."""
-    assert "1 core PT pays for about US$0.001 of provider cost and sells at US$0.01" == card().definition("core")
+    assert "1 core PT pays for about US$0.001 of provider cost and sells at US$0.01" == card().definition(
+        "core"
+    )
 
 
 def test_the_version_is_the_content() -> None:
@@ -316,7 +332,8 @@ def test_the_latest_card_that_has_begun_is_in_force() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "bare"), [("gpt-4o", "gpt-4o"), ("a/b/GPT-4o", "gpt-4o"), ("openai/", ""), ("ft:gpt-4o:me", "ft:gpt-4o:me")]
+    ("model", "bare"),
+    [("gpt-4o", "gpt-4o"), ("a/b/GPT-4o", "gpt-4o"), ("openai/", ""), ("ft:gpt-4o:me", "ft:gpt-4o:me")],
 )
 def test_the_bare_name_of_a_model(model: str, bare: str) -> None:
     """Patterns see a model's name without its provider and in lower case."""

@@ -1,0 +1,266 @@
+"""Commands for one account: give it PT, see what it has, read its statement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..domain.policy import Durability
+from ..domain.usage import Usage
+from ..errors import InvalidArgumentError
+from . import options
+from .failures import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..domain.rates import RateCard
+    from ..domain.receipts import Balance, Entry, Granted, Page, UnitBalance
+
+
+def grant(
+    account: options.Account,
+    *,
+    amounts: Annotated[
+        list[str], typer.Argument(metavar="UNIT=PT...", help="Whole PT by unit, as core=100 advanced=7.5.")
+    ],
+    db: options.Database,
+    source: Annotated[
+        str,
+        typer.Option("--source", help="Where they come from: a plan, a top-up. It stays on the journal."),
+    ],
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key",
+            help="The fact they are given for, such as a payment's id. Run again with the same key, nothing "
+            "is given twice; that is why there is no default.",
+        ),
+    ],
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="TIME", help="When what is left lapses; never, if left out."),
+    ] = None,
+    priority: Annotated[
+        int, typer.Option("--priority", min=0, max=999, help="What is used first: lower numbers.")
+    ] = 50,
+    card: options.CardFile = None,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """Give PT to an account, which comes into being if it is new."""
+    given = _amounts(amounts)
+    until = options.moment(expires, "--expires") if expires else None
+    with options.open_meter(db, card=card, chosen=options.policy(durability)) as meter:
+        granted = meter.funds.grant(
+            account, source=source, key=key, priority=priority, expires_at=until, **given
+        )
+    from .writing import screen, write_json
+
+    if as_json:
+        write_json(_granted_document(granted))
+    else:
+        screen().print(_granted_line(granted))
+    return ExitCode.OK
+
+
+def balance(
+    account: options.Account,
+    *,
+    db: options.Database,
+    card: options.CardFile = None,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """Show what an account has available, holds, has spent and owes, and what expires when."""
+    options.must_exist(db)
+    units = options.rate_card(card)
+    with options.open_meter(db, card=card, chosen=options.policy(durability)) as meter:
+        found = meter.balance(account)
+    from .writing import screen, write_json
+
+    if as_json:
+        write_json(_balance_document(found))
+    else:
+        out = screen()
+        out.print(_balance_table(found), *_definitions(units, found.units), sep="\n")
+    return ExitCode.OK
+
+
+def statement(
+    account: options.Account,
+    *,
+    db: options.Database,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Booked before it.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Lines on a page.")] = 100,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="PLACE", help="Go on where the page before ended.")
+    ] = None,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    List an account's transfers, oldest first, each with the balance after it.
+
+    A time is a date, which begins at midnight UTC, or has its offset, as in 2026-11-22T18:30+00:00.
+    """
+    options.must_exist(db)
+    first = options.moment(since, "--since") if since else None
+    end = options.moment(until, "--until") if until else None
+    with options.open_meter(db, chosen=options.policy(durability)) as meter:
+        page = meter.statement(account, since=first, until=end, after=after, limit=limit)
+    from .writing import remark, screen, write_json
+
+    if as_json:
+        write_json(_page_document(account, page))
+        return ExitCode.OK
+    out = screen()
+    out.print(_statement_table(account, page.entries))
+    if page.after:
+        out.print(remark(f"there is more: add --after {page.after}"))
+    return ExitCode.OK
+
+
+def _amounts(words: Sequence[str]) -> dict[str, str]:
+    """Read ``core=100 advanced=7.5``."""
+    given: dict[str, str] = {}
+    for word in words:
+        unit, equals, amount = word.partition("=")
+        if not equals or not amount:
+            msg = f"{word!r} is no amount: write UNIT=PT, as in core=100"
+            raise InvalidArgumentError(msg)
+        if unit in given:
+            msg = f"{unit} is given twice: say it once, with the sum"
+            raise InvalidArgumentError(msg)
+        given[unit] = amount
+    return given
+
+
+# --- for scripts ---
+
+
+def _granted_document(granted: Granted) -> dict[str, Any]:
+    from .writing import amounts
+
+    return {
+        "account": granted.account,
+        "key": granted.key,
+        "granted": amounts(granted.amounts),
+        "available": amounts(granted.available),
+        "replayed": granted.replayed,
+    }
+
+
+def _balance_document(found: Balance) -> dict[str, Any]:
+    from .writing import pt_text
+
+    def unit(balance: UnitBalance) -> dict[str, Any]:
+        return {
+            "available": pt_text(balance.available),
+            "held": pt_text(balance.held),
+            "spent": pt_text(balance.spent),
+            "owed": pt_text(balance.owed),
+            "expiring": [{"at": at.isoformat(), "amount": pt_text(part)} for at, part in balance.expiring],
+        }
+
+    return {"account": found.account, "units": {name: unit(b) for name, b in sorted(found.units.items())}}
+
+
+def _page_document(account: str, page: Page) -> dict[str, Any]:
+    return {
+        "account": account,
+        "entries": [_entry_document(entry) for entry in page.entries],
+        "after": page.after,
+    }
+
+
+def _entry_document(entry: Entry) -> dict[str, Any]:
+    from .writing import money_text, pt_text
+
+    return {
+        "id": entry.id,
+        "unit": entry.unit,
+        "number": entry.number,
+        "kind": entry.kind,
+        "amount": pt_text(entry.amount),
+        "available_after": pt_text(entry.available_after),
+        "held_after": pt_text(entry.held_after),
+        "booked_at": entry.booked_at.isoformat(),
+        "effective_at": entry.effective_at.isoformat(),
+        "completes": entry.completes,
+        "lots": {str(lot): pt_text(amount) for lot, amount in entry.lots.items()},
+        "note": entry.note,
+        "model": entry.model,
+        "tokens": entry.usage.tokens() if entry.usage else None,
+        "cost": money_text(entry.cost) if entry.cost else None,
+        "currency": entry.cost.currency if entry.cost else None,
+    }
+
+
+# --- for people ---
+
+
+def _granted_line(granted: Granted) -> str:
+    given = ", ".join(f"{amount} ({unit})" for unit, amount in sorted(granted.amounts.items()))
+    left = ", ".join(f"{amount} ({unit})" for unit, amount in sorted(granted.available.items()))
+    if granted.replayed:
+        return f"{granted.account} was given {given} under this key before; nothing was given again"
+    return f"{granted.account} was given {given} and has {left} available"
+
+
+def _balance_table(found: Balance) -> Table:
+    from .writing import pt, table
+
+    made = table(found.account, "unit", "available", "held", "spent", "owed", "expires", left=1)
+    for name, unit in sorted(found.units.items()):
+        made.add_row(
+            name,
+            pt(unit.available, "bold"),
+            pt(unit.held),
+            pt(unit.spent),
+            pt(unit.owed, "red"),
+            "\n".join(f"{part} on {at:%Y-%m-%d %H:%M}" for at, part in unit.expiring) or "never",
+        )
+    return made
+
+
+def _definitions(card: RateCard, units: Iterable[str]) -> list[Text]:
+    from .writing import remark
+
+    return [remark(card.definition(unit)) for unit in sorted(units) if unit in card.units]
+
+
+def _statement_table(account: str, entries: Sequence[Entry]) -> Table:
+    from .writing import pt, remark, table, time_text
+
+    columns = ("booked (UTC)", "unit", "what", "of", "#", "PT", "available", "held")
+    made = table(f"{account}", *columns, left=3)
+    made.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    for entry in entries:
+        made.add_row(
+            time_text(entry.booked_at),
+            entry.unit,
+            entry.kind,
+            remark(str(entry.completes or "")),
+            str(entry.number),
+            pt(entry.amount),
+            pt(entry.available_after),
+            pt(entry.held_after),
+            remark(_about(entry)),
+        )
+    return made
+
+
+def _about(entry: Entry) -> str:
+    from .writing import safe
+
+    if entry.model is None or not isinstance(entry.usage, Usage):
+        return safe(entry.note)
+    return safe(f"{entry.model}, {entry.usage.total:,} tokens")

@@ -1,0 +1,178 @@
+"""Commands for the ledger as a whole: set it up, prove it, book what is due."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..domain.policy import Durability
+from ..errors import ConfigurationError, InvalidArgumentError
+from . import options
+from .failures import ExitCode
+
+if TYPE_CHECKING:
+    from ..domain.audit import Report
+
+
+def migrate(
+    db: Annotated[
+        str | None,
+        typer.Option("--db", metavar="URL", envvar="PTMETER_DB", help="The database to set up or upgrade."),
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(
+            "--sql",
+            metavar="DIALECT",
+            help="Print the SQL for sqlite, postgresql, mysql or mariadb instead, and touch no database.",
+        ),
+    ] = None,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Set a database up, or bring its tables up to date.
+
+    All tables are named ptm_… and can live beside an application's own. It is safe to run again, and
+    needed after an upgrade of ptmeter that says so.
+    """
+    if sql is not None:
+        return _print_script(sql)
+    if db is None:
+        msg = "name the database to set up with --db or PTMETER_DB, or print its SQL with --sql DIALECT"
+        raise InvalidArgumentError(msg)
+    before, after = _upgrade(db, durability)
+    if as_json:
+        from .writing import write_json
+
+        write_json({"revision_before": before, "revision": after, "changed": before != after})
+        return ExitCode.OK
+    from .writing import screen
+
+    was = "was empty" if before is None else f"was at {before}"
+    screen().print(f"at revision {after}" + (", nothing to do" if before == after else f"; it {was}"))
+    return ExitCode.OK
+
+
+def verify(
+    db: options.Database,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Re-derive every balance from the journal, check the hash chain, and name the first row that disagrees.
+
+    Exits with 0 only if everything was covered and everything holds; run it every night. A ledger whose
+    hash chain has a key needs it in PTMETER_CHAIN_KEY, in hexadecimal.
+    """
+    options.must_exist(db)
+    with options.open_meter(db, chosen=options.policy(durability)) as meter:
+        report = meter.verify()
+    from .writing import screen, write_json
+
+    if as_json:
+        write_json(report_document(report))
+    else:
+        screen().print(*report_lines(report), sep="\n")
+    return ExitCode.OK if report.clean else ExitCode.FAILED
+
+
+def sweep(
+    db: options.Database,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=5_000, help="Holds and wallets in one transaction.")
+    ] = 500,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Book holds nobody came back for and lots past their expiry.
+
+    Nothing depends on when it runs: what is due is not available anyway, and is booked when it is needed.
+    Run it now and then, so that accounts nobody touches are up to date too.
+    """
+    options.must_exist(db)
+    holds = wallets = 0
+    with options.open_meter(db, chosen=options.policy(durability)) as meter:
+        while True:
+            swept = meter.sweep(limit=limit)
+            holds, wallets = holds + swept.holds, wallets + swept.wallets
+            if not swept.more or not (swept.holds or swept.wallets):
+                break
+    from .writing import screen, write_json
+
+    if as_json:
+        write_json({"holds_expired": holds, "wallets_lapsed": wallets})
+    else:
+        screen().print(f"{holds:,} holds expired; lots lapsed in {wallets:,} wallets")
+    return ExitCode.OK
+
+
+# --- what a verification found ---
+
+
+def report_document(report: Report) -> dict[str, Any]:
+    """A verification's report as scripts read it."""
+    return {
+        "clean": report.clean,
+        "wallets": report.wallets,
+        "transfers": report.transfers,
+        "findings": [finding._asdict() for finding in report.findings],
+        "uncovered": list(report.uncovered),
+    }
+
+
+def report_lines(report: Report) -> list[Any]:
+    """A verification's report as people read it: the verdict, then the first bad row of each wallet."""
+    from rich.text import Text
+
+    from .writing import safe
+
+    looked_at = f"{report.transfers:,} transfers in {report.wallets:,} wallets"
+    if report.clean:
+        return [Text.assemble(("clean", "bold green"), f": {looked_at}, every hash and balance as derived")]
+    lines = [Text.assemble(("NOT CLEAN", "bold red"), f": {looked_at}")]
+    further = Counter((finding.account, finding.unit) for finding in report.findings)
+    for finding in report.findings:
+        if count := further.pop((finding.account, finding.unit), 0):
+            more = f" (and {count - 1} more in this wallet)" if count > 1 else ""
+            lines.append(Text.assemble(("  wrong      ", "red"), safe(str(finding)), more))
+    lines += [Text.assemble(("  uncovered  ", "yellow"), safe(gap)) for gap in report.uncovered]
+    return lines
+
+
+# --- setting up ---
+
+
+def _print_script(dialect: str) -> int:
+    from ..storage import schema
+    from ..storage.engine import SYNC
+
+    if dialect not in SYNC:
+        msg = f"there is no SQL for {dialect!r}: choose {', '.join(SYNC)}"
+        raise InvalidArgumentError(msg)
+    sys.stdout.write(schema.script(dialect))
+    return ExitCode.OK
+
+
+def _upgrade(db: str, durability: Durability) -> tuple[str | None, str]:
+    from ..storage import schema
+    from ..storage.engine import new_engine
+    from ..storage.opening import MEMORY
+    from ..storage.store import SqlStore
+
+    if db == MEMORY:
+        msg = "memory:// keeps nothing, so there is nothing to set up: name a database"
+        raise ConfigurationError(msg)
+    engine = new_engine(db)
+    store = SqlStore(engine, options.policy(durability))
+    try:
+        with engine.begin() as connection:
+            before = schema.revision(connection)
+        store.prepare(migrate=True)
+    finally:
+        store.close()
+    return before, schema.HEAD

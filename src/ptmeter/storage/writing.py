@@ -1,0 +1,49 @@
+"""Writing what was decided, with a statement for each kind of row: what any database understands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import BindParameter, bindparam, delete, insert, update
+
+from .prepared import Prepared
+from .tables import lot, open_hold, rejection, transfer, usage, wallet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection, Executable
+
+Rows = dict[str, list[dict[str, Any]]]
+"""Rows by what is to be done with them; see `rows.of_plan`."""
+
+WALLET_COLUMNS: Final = ("available", "held", "spent", "owed", "seq", "booked_at", "head")
+
+
+class Writer:
+    """A statement for each kind of row, repeated for each row by the driver."""
+
+    def __init__(self) -> None:
+        columns: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in WALLET_COLUMNS}
+        this_lot = (lot.c.wallet_id == bindparam("wallet"), lot.c.number == bindparam("lot"))
+        refused = rejection.c.transfer_id == bindparam("id")
+        statements: Mapping[str, Executable] = {
+            "wallets": update(wallet).where(wallet.c.wallet_id == bindparam("wallet")).values(columns),
+            "transfers": insert(transfer),
+            "usage": insert(usage),
+            "new_lots": insert(lot),
+            "lots": update(lot)
+            .where(*this_lot)
+            .values(remaining=bindparam("free"), held=bindparam("kept")),
+            "closed": delete(open_hold).where(open_hold.c.hold_id == bindparam("hold")),
+            "opened": insert(open_hold),
+            "forgotten": delete(rejection).where(refused),
+            "rejections": insert(rejection),
+        }
+        self._prepared = {kind: Prepared(statement) for kind, statement in statements.items()}
+
+    def write(self, connection: Connection, rows: Rows, /) -> None:
+        """Write the rows of a plan in the transaction of *connection*."""
+        for kind, prepared in self._prepared.items():
+            if found := rows[kind]:
+                prepared.execute_many(connection, found)
