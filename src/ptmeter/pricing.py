@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from .domain.estimates import Estimate
 from .domain.ledger import digest
 from .domain.policy import HoldSize
-from .domain.rates import PLAIN
+from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
 from .errors import InvalidArgumentError, UnknownModelError
 
@@ -59,18 +60,23 @@ class Pricing:
 
     def __init__(
         self,
-        card: RateCard,
+        cards: Sequence[RateCard],
         policy: Policy,
         *,
         catalogue: Catalogue,
         tokens: Tokens,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self.card = card
+        self._cards = tuple(cards)
         self._policy = policy
         self._catalogue = catalogue
         self._tokens = tokens
         self._clock = clock or _utc_now
+
+    @property
+    def card(self) -> RateCard:
+        """The rate card in force now."""
+        return self._cards[0] if len(self._cards) == 1 else card_at(self._cards, self._clock())
 
     def estimate(
         self,
@@ -148,7 +154,7 @@ class Pricing:
 
 def request_digest(model: str, request: Request, max_tokens: int | None) -> bytes:
     """What identifies a request, so that another one under the same key is noticed."""
-    return digest((model, max_tokens, repr(request)))
+    return digest((model, max_tokens, json.dumps(request, sort_keys=True, default=repr)))
 
 
 def _output_limit(request: Request) -> int | None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from ..domain.policy import Policy
-from ..domain.rates import PLAIN
+from ..domain.rates import PLAIN, RateCard
 from ..operations import metering, reading, sweeping, verifying
 from ..operations.posting import post
 from ..pricing import Pricing, request_digest
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..domain.ledger import Linked, Outcome, Overage
     from ..domain.plans import Plans
     from ..domain.pt import Whole
-    from ..domain.rates import RateCard, Workload
+    from ..domain.rates import Workload
     from ..domain.receipts import Balance, Hold, Page, Receipt
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
@@ -55,7 +55,7 @@ class AsyncMeter:
         cls,
         target: str | AsyncEngine,
         *,
-        card: RateCard | None = None,
+        card: RateCard | Sequence[RateCard] | None = None,
         plans: Plans | None = None,
         catalogue: Catalogue | None = None,
         tokens: Tokens | None = None,
@@ -71,7 +71,8 @@ class AsyncMeter:
 
         Args:
             target: ``sqlite:///pt.db``, ``postgresql://…``, ``mysql://…``, ``memory://`` or an engine.
-            card: The rate card; the bundled reference card if left out.
+            card: The rate card, or several with their effective dates; the bundled reference card if left
+                out.
             plans: Which models each plan opens; left out, every account may use every model.
             catalogue: Where prices come from; the genai-prices package if left out.
             tokens: Who counts tokens; tiktoken with bundled ranks if left out.
@@ -81,19 +82,18 @@ class AsyncMeter:
 
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
+            UnknownUnitError: A plan gives or opens a unit that the rate card has not.
         """
         policy = policy or Policy()
-        if card is None:
-            from ..configuration import reference_card
-
-            card = reference_card()
         pricing = Pricing(
-            card,
+            _cards(card),
             policy,
             catalogue=catalogue or GenaiPrices(),
             tokens=tokens or Tokenizers(),
             clock=clock,
         )
+        for unit in plans.units if plans else ():
+            pricing.card.unit(unit)
         store = open_store_async(target, policy, clock)
         return cls(AsyncPlatform(store, pricing, policy, plans, migrate=migrate))
 
@@ -281,3 +281,11 @@ class AsyncMeter:
     async def post(self, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
         """The door itself: carry out linked groups of commands in one transaction, in order."""
         return await self._platform.run(partial(post, batch=batch, card=self._platform.pricing.card))
+
+
+def _cards(card: RateCard | Sequence[RateCard] | None) -> Sequence[RateCard]:
+    if card is None:
+        from ..configuration import reference_card
+
+        return (reference_card(),)
+    return (card,) if isinstance(card, RateCard) else card

@@ -91,7 +91,7 @@ def pricing(
     from ..pricing import Pricing
     from ..providers.tokens import Tokenizers
 
-    return Pricing(rate_card(card), chosen, catalogue=catalogue(prices), tokens=tokens or Tokenizers())
+    return Pricing([rate_card(card)], chosen, catalogue=catalogue(prices), tokens=tokens or Tokenizers())
 
 
 def open_meter(db: str, *, card: Path | None = None, chosen: Policy, migrate: bool = False) -> Meter:

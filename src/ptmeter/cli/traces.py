@@ -138,8 +138,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _columns(text: str) -> list[str]:
-    fields: list[str] = next(csv.reader([text.rstrip("\r\n")], strict=True), [])
-    return [field.strip() for field in fields]
+    parsed = list(csv.reader([text.rstrip("\r\n")], strict=True))
+    return [field.strip() for field in parsed[0]] if parsed else []
 
 
 def _azure(line: int, row: Mapping[str, str]) -> Row:

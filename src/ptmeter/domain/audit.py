@@ -124,6 +124,8 @@ class WalletAudit:
     def _check_place(self, row: Transfer) -> None:
         if row.seq != self.seq + 1:
             raise _Bad(f"it follows transfer {self.seq}: {row.seq - self.seq - 1} rows are missing")
+        if row.hash[:1] != bytes([chain.VERSION]):
+            raise _Bad(f"its hash is of version {row.hash[:1].hex()}, which this ptmeter does not know")
         if row.hash != chain.link(row, self.head, self.chain_key):
             raise _Bad("its hash does not match its content and the row before it")
         if self.booked_at is not None and row.booked_at <= self.booked_at:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from .ledger import Transfer, UsageEvent, WalletId
 
 VERSION: Final = 1
-"""The encoding's version, the first byte of every row: a change of encoding is a new number."""
+"""The encoding's version: the first byte of what is hashed, and of the hash, so that rows say which it is."""
 
-SIZE: Final = 32
+SIZE: Final = 33
+"""Bytes of a hash: the version and BLAKE2b-256."""
+
+_DIGEST: Final = SIZE - 1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -40,12 +43,13 @@ def moment(microseconds: int) -> datetime:
 def genesis(wallet: WalletId, key: bytes = b"") -> bytes:
     """What the first row of *wallet* follows."""
     name = bytes([VERSION]) + _text(wallet.account) + _text(wallet.unit)
-    return blake2b(name, digest_size=SIZE, key=key).digest()
+    return bytes([VERSION]) + blake2b(name, digest_size=_DIGEST, key=key).digest()
 
 
 def link(transfer: Transfer, previous: bytes, key: bytes = b"") -> bytes:
     """The hash of *transfer* as the successor of the row whose hash is *previous*."""
-    return blake2b(canonical(transfer) + previous, digest_size=SIZE, key=key).digest()
+    bound = canonical(transfer) + previous
+    return bytes([VERSION]) + blake2b(bound, digest_size=_DIGEST, key=key).digest()
 
 
 def canonical(transfer: Transfer) -> bytes:

@@ -45,6 +45,12 @@ class Plans:
 
     by_name: Mapping[str, Plan]
 
+    @property
+    def units(self) -> frozenset[str]:
+        """Every unit that some plan gives or opens."""
+        named = (plan.units | plan.allowance.keys() for plan in self.by_name.values())
+        return frozenset(unit for units in named for unit in units)
+
     def find(self, name: str) -> Plan:
         """
         The plan called *name*.

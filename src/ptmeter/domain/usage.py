@@ -94,6 +94,11 @@ class Usage:
         """The classes that are not zero, by name."""
         return {name: count for name in TOKEN_CLASSES if (count := getattr(self, name))}
 
+    def facts(self) -> tuple[object, ...]:
+        """What was used, without what was not: two usages are the same if and only if these are."""
+        tools = sorted((name, count) for name, count in self.tool_calls.items() if count)
+        return (*self.tokens().items(), *tools, self.requests, str(self.quality))
+
     def __add__(self, other: Usage) -> Usage:
         names = [f.name for f in fields(self) if f.name not in ("tool_calls", "quality")]
         tools = {

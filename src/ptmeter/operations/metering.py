@@ -131,7 +131,7 @@ def settle(
     if card:
         books.cards.keep(card)
     event = _event(charge, usage)
-    asked = digest((held.key, *sorted(amounts.items()), repr(usage)))
+    asked = digest((held.key, *sorted(amounts.items()), *_facts(usage)))
     ids = transfer_ids(held.account, "settle", key, held.amounts)
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
     group = tuple(
@@ -187,7 +187,7 @@ def debit(
         Debit(
             wallet=wallet_id(account, unit),
             id=ids[unit],
-            fingerprint=digest((note, *sorted(amounts.items()), repr(usage))),
+            fingerprint=digest((note, *sorted(amounts.items()), *_facts(usage))),
             amount=positive(amounts[unit], "a debit"),
             note=note,
             overage=overage,
@@ -246,6 +246,10 @@ def _locked(books: Books, account: str, estimate: Estimate, plans: Plans | None)
 def _is_open(books: Books, held: Hold) -> bool:
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
     return books.ledger.are_open(list(holds.values()))
+
+
+def _facts(usage: Usage | None) -> tuple[object, ...]:
+    return usage.facts() if usage else ()
 
 
 def _event(charge: Charge | None, usage: Usage | None) -> UsageEvent | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InsufficientFundsError, ModelLockedError
 from .workload import MAX_TOKENS, Ending
@@ -98,9 +98,7 @@ class Application:
                 key=key,
                 max_tokens=MAX_TOKENS,
             ) as metered:
-                if call.ending is Ending.FAILED:
-                    raise ProviderError
-                metered.record(call.answer())
+                metered.record(_answer(call))
         except ProviderError:
             return Ending.FAILED
         return Ending.ANSWERED
@@ -125,3 +123,10 @@ class Application:
                 **{unit: TOP_UPS[unit]},
             )
             self._sold[account, unit] += 1
+
+
+def _answer(call: Planned) -> dict[str, Any]:
+    """Stand in for the provider."""
+    if call.ending is Ending.FAILED:
+        raise ProviderError
+    return call.answer()

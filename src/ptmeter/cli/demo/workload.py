@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SOURCE: Final = "Azure LLM inference trace 2023, conversation and code (Azure Public Dataset, CC-BY 4.0)"
-
 INPUT_LEVELS: Final = (*(step / 20 for step in range(20)), 0.975, 0.99, 0.995, 1.0)
 OUTPUT_LEVELS: Final = (*(step / 10 for step in range(10)), 0.95, 0.98, 0.99, 1.0)
 
@@ -30,27 +28,29 @@ class Shape(NamedTuple):
     output: tuple[tuple[int, ...], ...]
 
 
-CHAT: Final = Shape(
-    (2, 181, 207, 372, 387, 396, 403, 414, 703, 984, 1020, 1045, 1071, 1097, 1130, 1189, 1315, 1876, 2734)
-    + (4083, 4092, 4142, 4831, 14050),
-    (
-        (7, 25, 62, 74, 86, 105, 133, 162, 179, 212, 217, 224, 260, 1000),
-        (25, 81, 86, 90, 94, 97, 101, 107, 117, 135, 148, 168, 184, 739),
-        (10, 95, 375, 390, 396, 399, 409, 415, 429, 461, 532, 601, 638, 1000),
-        (26, 138, 371, 386, 396, 399, 410, 418, 429, 477, 549, 617, 652, 1000),
-        (15, 39, 47, 55, 66, 77, 90, 105, 128, 162, 200, 288, 407, 918),
-    ),
+def _shape(inputs: str, *outputs: str) -> Shape:
+    return Shape(_numbers(inputs), tuple(map(_numbers, outputs)))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split()))
+
+
+CHAT: Final = _shape(
+    "2 181 207 372 387 396 403 414 703 984 1020 1045 1071 1097 1130 1189 1315 1876 2734 4083 4092 4142 4831 14050",
+    "7 25 62 74 86 105 133 162 179 212 217 224 260 1000",
+    "25 81 86 90 94 97 101 107 117 135 148 168 184 739",
+    "10 95 375 390 396 399 409 415 429 461 532 601 638 1000",
+    "26 138 371 386 396 399 410 418 429 477 549 617 652 1000",
+    "15 39 47 55 66 77 90 105 128 162 200 288 407 918",
 )
-CODE: Final = Shape(
-    (3, 75, 147, 232, 386, 578, 770, 938, 1075, 1261, 1469, 1690, 1909, 2164, 2433, 2745, 3192, 3919, 5186)
-    + (7302, 7435, 7436, 7436, 7437),
-    (
-        (6, 7, 8, 10, 12, 14, 16, 19, 28, 54, 88, 139, 232, 1899),
-        (6, 7, 8, 9, 11, 13, 16, 21, 30, 57, 89, 173, 249, 841),
-        (6, 7, 8, 9, 11, 13, 16, 21, 30, 55, 86, 164, 232, 824),
-        (6, 7, 8, 9, 11, 12, 14, 18, 26, 53, 90, 178, 253, 940),
-        (6, 7, 8, 10, 11, 13, 16, 21, 30, 58, 101, 172, 286, 928),
-    ),
+CODE: Final = _shape(
+    "3 75 147 232 386 578 770 938 1075 1261 1469 1690 1909 2164 2433 2745 3192 3919 5186 7302 7435 7436 7436 7437",
+    "6 7 8 10 12 14 16 19 28 54 88 139 232 1899",
+    "6 7 8 9 11 13 16 21 30 57 89 173 249 841",
+    "6 7 8 9 11 13 16 21 30 55 86 164 232 824",
+    "6 7 8 9 11 12 14 18 26 53 90 178 253 940",
+    "6 7 8 10 11 13 16 21 30 58 101 172 286 928",
 )
 CODE_SHARE: Final = 0.3
 
@@ -94,12 +94,102 @@ class Ending(StrEnum):
 FAILING: Final = 0.03
 ABANDONED: Final = 0.01
 
-WORDS: Final = (
-    "the of and to in is that it was for on are as with they at be this have from or one had by word but not "
-    "what all were we when your can said there use an each which she do how their if will up other about out "
-    "many then them these so some her would make like him into time has look two more write go see number no "
-    "way could people my than first water been call who oil its now find long down day did get come made may"
-).split()
+WORDS: Final = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "that",
+    "it",
+    "was",
+    "for",
+    "on",
+    "are",
+    "as",
+    "with",
+    "they",
+    "at",
+    "be",
+    "this",
+    "have",
+    "from",
+    "or",
+    "one",
+    "had",
+    "by",
+    "word",
+    "but",
+    "not",
+    "what",
+    "all",
+    "were",
+    "we",
+    "when",
+    "your",
+    "can",
+    "said",
+    "there",
+    "use",
+    "an",
+    "each",
+    "which",
+    "she",
+    "do",
+    "how",
+    "their",
+    "if",
+    "will",
+    "up",
+    "other",
+    "about",
+    "out",
+    "many",
+    "then",
+    "them",
+    "these",
+    "so",
+    "some",
+    "her",
+    "would",
+    "make",
+    "like",
+    "him",
+    "into",
+    "time",
+    "has",
+    "look",
+    "two",
+    "more",
+    "write",
+    "go",
+    "see",
+    "number",
+    "no",
+    "way",
+    "could",
+    "people",
+    "my",
+    "than",
+    "first",
+    "water",
+    "been",
+    "call",
+    "who",
+    "oil",
+    "its",
+    "now",
+    "find",
+    "long",
+    "down",
+    "day",
+    "did",
+    "get",
+    "come",
+    "made",
+    "may",
+]
 
 
 @dataclass(frozen=True, slots=True)

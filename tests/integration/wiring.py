@@ -1,0 +1,185 @@
+"""How the tests here get at a database beside ptmeter's own way: engines, tables of an application, plain SQL."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from ptmeter import AsyncMeter, Meter
+from ptmeter.storage.engine import resolve
+from tests.backends import DRIVERS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from tests.backends import Driver
+
+T = TypeVar("T")
+
+SQL_DRIVERS: Final = tuple(driver for driver in DRIVERS if driver.backend != "memory")
+SERVER_DRIVERS: Final = tuple(driver for driver in SQL_DRIVERS if driver.backend != "sqlite")
+
+
+def params(drivers: tuple[Driver, ...]) -> list[Any]:
+    """Drivers as pytest parameters, marked by their database."""
+    return [pytest.param(d, id=d.name, marks=getattr(pytest.mark, d.backend)) for d in drivers]
+
+
+def servers(*names: str) -> list[Any]:
+    """Databases as pytest parameters, marked."""
+    return [pytest.param(name, id=name, marks=getattr(pytest.mark, name)) for name in names]
+
+
+def through(driver: Driver, url: str) -> str:
+    """The URL with that driver."""
+    return driver.scheme + url[url.index("://") :]
+
+
+@contextmanager
+def engine_on(url: str, **options: Any) -> Iterator[Engine]:
+    """An engine of the application's own."""
+    engine = create_engine(resolve(url, asynchronous=False), **options)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@asynccontextmanager
+async def async_engine_on(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
+    """An asynchronous engine of the application's own."""
+    engine = create_async_engine(resolve(url, asynchronous=True), **options)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def few(url: str) -> dict[str, Any]:
+    """Options for a small pool on a server that others use too."""
+    return {} if url.startswith("sqlite") else {"pool_size": 6, "max_overflow": 0, "pool_timeout": 60}
+
+
+@contextmanager
+def meter_on(url: str, **options: Any) -> Iterator[Meter]:
+    """A meter with few connections."""
+    if url.startswith("sqlite"):
+        with Meter.open(url, **options) as meter:
+            yield meter
+        return
+    with engine_on(url, **few(url)) as engine, Meter.open(engine, **options) as meter:
+        yield meter
+
+
+@asynccontextmanager
+async def async_meter_on(url: str, **options: Any) -> AsyncIterator[AsyncMeter]:
+    """An asynchronous meter with few connections."""
+    if url.startswith("sqlite"):
+        async with AsyncMeter.open(url, **options) as meter:
+            yield meter
+        return
+    async with async_engine_on(url, **few(url)) as engine, AsyncMeter.open(engine, **options) as meter:
+        yield meter
+
+
+def query(url: str, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the database itself."""
+    with engine_on(url) as engine, engine.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+
+def execute(url: str, *statements: str) -> None:
+    """Have the database do something, each statement for itself."""
+    with engine_on(url, isolation_level="AUTOCOMMIT") as engine, engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def clean(url: str) -> bool:
+    """Whether a new meter, which remembers nothing, finds everything in order."""
+    with engine_on(url) as engine, Meter.open(engine) as meter:
+        return meter.verify().clean
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """The application's own transaction, whatever its colour, for the caller to end."""
+
+    connection: Any
+    execute: Callable[[str], Any]
+
+
+class Host:
+    """An application of one colour: an engine of its own, a meter on it, and transactions of its own."""
+
+    def __init__(self, url: str, *, asynchronous: bool, **options: Any) -> None:
+        self.asynchronous = asynchronous
+        self._runner = asyncio.Runner()
+        self.engine: Any
+        if asynchronous:
+            self.engine = create_async_engine(resolve(url, asynchronous=True), **options)
+            self.meter: Any = AsyncMeter.open(self.engine)
+        else:
+            self.engine = create_engine(resolve(url, asynchronous=False), **options)
+            self.meter = Meter.open(self.engine)
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.asynchronous:
+            self.wait(self.engine.dispose())
+        else:
+            self.engine.dispose()
+        self._runner.close()
+
+    def wait(self, value: Awaitable[T] | T) -> T:
+        """The value, once it is there."""
+        if not self.asynchronous:
+            return value  # type: ignore[return-value]
+
+        async def await_it() -> T:
+            return await value  # type: ignore[misc]
+
+        return self._runner.run(await_it())
+
+    def transaction(self, script: Callable[[Any], Any], **options: Any) -> Any:
+        """Carry out *script* in ``engine.begin()``; it is given a connection whose methods `wait`."""
+        if self.asynchronous:
+            return self._runner.run(self._async_transaction(script, options))
+        with self.engine.execution_options(**options).begin() as connection:
+            return script(Here(connection, lambda value: value, self.meter))
+
+    async def _async_transaction(self, script: Callable[[Any], Any], options: dict[str, Any]) -> Any:
+        """The script is a plain function: it is carried out in a greenlet that can wait for the loop."""
+        from sqlalchemy.util import await_only, greenlet_spawn
+
+        async with self.engine.execution_options(**options).begin() as connection:
+            return await greenlet_spawn(script, Here(connection, await_only, self.meter))
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a script sees of the transaction it is in."""
+
+    connection: Any
+    wait: Callable[[Any], Any]
+    meter: Any
+
+    def sql(self, statement: str) -> Any:
+        """The application's own statement."""
+        return self.wait(self.connection.exec_driver_sql(statement))
+
+    @property
+    def joined(self) -> Any:
+        """The meter inside this transaction; what its verbs return is to be waited for."""
+        return self.meter.joined(self.connection)
