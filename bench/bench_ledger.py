@@ -109,6 +109,19 @@ def _call(store: SqlStore, key: str) -> None:
     )
 
 
+_READ = """
+SELECT 'hold' AS what, wallet_id, number, amount, expires_at, hold_id AS id, allocations, 0 AS remaining,
+    0 AS held, 0 AS priority FROM ptm_open_hold
+    WHERE hold_id IN (%s) OR wallet_id IN (%s) AND expires_at <= %s
+UNION ALL SELECT 'lot', wallet_id, number, granted, expires_at, NULL, NULL, remaining, held, priority
+    FROM ptm_lot WHERE wallet_id IN (%s) AND (remaining > 0 OR held > 0)
+UNION ALL SELECT 'known', wallet_id, 0, 0, NULL, transfer_id, NULL, 0, 0, 0 FROM ptm_transfer
+    WHERE transfer_id IN (%s)
+UNION ALL SELECT 'known', wallet_id, 0, 0, NULL, transfer_id, NULL, 0, 0, 0 FROM ptm_rejection
+    WHERE transfer_id IN (%s)
+"""
+
+
 class _Hand:
     """What a hold sends to PostgreSQL, statement by statement, with no library between."""
 
@@ -157,17 +170,7 @@ class _Hand:
                 ("acme", "core"),
             )
             cursor.fetchall()
-            cursor.execute(
-                "SELECT transfer_id FROM ptm_transfer WHERE transfer_id IN (%s)"
-                " UNION ALL SELECT transfer_id FROM ptm_rejection WHERE transfer_id IN (%s)",
-                (transfer_id, transfer_id),
-            )
-            cursor.fetchall()
-            cursor.execute(
-                "SELECT wallet_id, priority, number, granted, remaining, held, expires_at FROM ptm_lot"
-                " WHERE wallet_id IN (%s) AND (remaining > 0 OR held > 0) ORDER BY wallet_id, number",
-                (self._wallet,),
-            )
+            cursor.execute(_READ, (transfer_id, self._wallet, now - 1, self._wallet, transfer_id, transfer_id))
             cursor.fetchall()
             cursor.execute(
                 "UPDATE ptm_wallet SET available = %s, held = %s, spent = 0, owed = 0, seq = %s,"

@@ -10,15 +10,13 @@ from __future__ import annotations
 import multiprocessing
 import traceback
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnProcess
     from multiprocessing.synchronize import Barrier
-
-T = TypeVar("T")
 
 _context = multiprocessing.get_context("spawn")
 
@@ -34,13 +32,13 @@ class Fleet:
         self.size = size
         self._workers: list[tuple[SpawnProcess, Connection]] = []
 
-    def run(self, job: Callable[..., T], orders: Sequence[tuple[Any, ...]], *, seconds: float = 90) -> list[T]:
-        """Have every process carry out *job*, a function of a module, with its own orders, at once."""
+    def run(self, orders: Sequence[tuple[Any, ...]], *, seconds: float = 90) -> list[Any]:
+        """Have each process carry out a function of `jobs` with its arguments, all at once."""
         assert len(orders) == self.size
         if not self._workers:
             self._start()
-        for (_, pipe), order in zip(self._workers, orders, strict=True):
-            pipe.send((job, order))
+        for (_, pipe), (job, *arguments) in zip(self._workers, orders, strict=True):
+            pipe.send((job, arguments))
         deadline = monotonic() + seconds
         try:
             return [self._answer(pipe, deadline) for _, pipe in self._workers]
@@ -58,7 +56,7 @@ class Fleet:
         self._workers.clear()
 
     def _start(self) -> None:
-        gate = _context.Barrier(self.size)
+        self._gate = gate = _context.Barrier(self.size)  # it lasts as long as somebody here knows of it
         for _ in range(self.size):
             here, there = _context.Pipe()
             process = _context.Process(target=_serve, args=(there, gate), daemon=True)
@@ -73,7 +71,7 @@ class Fleet:
             raise WorkerError(msg)
         try:
             succeeded, value = pipe.recv()
-        except EOFError as died:
+        except (EOFError, OSError) as died:
             msg = "a worker died"
             raise WorkerError(msg) from died
         if not succeeded:
@@ -84,12 +82,11 @@ class Fleet:
 def _serve(pipe: Connection, gate: Barrier) -> None:
     while True:
         try:
-            job, order = pipe.recv()
+            job, arguments = pipe.recv()
+            gate.wait(timeout=60)
+            answer = True, job(*arguments)
         except EOFError:
             return
-        try:
-            gate.wait(timeout=60)
-            answer = True, job(*order)
         except BaseException:  # noqa: BLE001 - whatever it was, the test is to say so
             answer = False, traceback.format_exc()
         pipe.send(answer)

@@ -110,14 +110,6 @@ def clean(url: str) -> bool:
         return meter.verify().clean
 
 
-@dataclass(frozen=True)
-class Transaction:
-    """The application's own transaction, whatever its colour, for the caller to end."""
-
-    connection: Any
-    execute: Callable[[str], Any]
-
-
 class Host:
     """An application of one colour: an engine of its own, a meter on it, and transactions of its own."""
 

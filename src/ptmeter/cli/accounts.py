@@ -26,7 +26,7 @@ def grant(
     account: options.Account,
     *,
     amounts: Annotated[
-        list[str], typer.Argument(metavar="UNIT=PT...", help="Whole PT by unit, as core=100 advanced=7.5.")
+        list[str], typer.Argument(metavar="UNIT=PT", help="Whole PT by unit, as core=100 advanced=7.5.")
     ],
     db: options.Database,
     source: Annotated[
@@ -46,7 +46,8 @@ def grant(
         typer.Option("--expires", metavar="TIME", help="When what is left lapses; never, if left out."),
     ] = None,
     priority: Annotated[
-        int, typer.Option("--priority", min=0, max=999, help="What is used first: lower numbers.")
+        int,
+        typer.Option("--priority", metavar="N", min=0, max=999, help="What is used first: lower numbers."),
     ] = 50,
     card: options.CardFile = None,
     durability: options.Survival = Durability.STRICT,
@@ -99,7 +100,9 @@ def statement(
         str | None, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")
     ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Booked before it.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Lines on a page.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="Lines on a page.")
+    ] = 100,
     after: Annotated[
         str | None, typer.Option("--after", metavar="PLACE", help="Go on where the page before ended.")
     ] = None,
@@ -218,7 +221,7 @@ def _granted_line(granted: Granted) -> str:
 def _balance_table(found: Balance) -> Table:
     from .writing import pt, table
 
-    made = table(found.account, "unit", "available", "held", "spent", "owed", "expires", left=1)
+    made = table(found.account, "unit", ">available", ">held", ">spent", ">owed", "expires")
     for name, unit in sorted(found.units.items()):
         made.add_row(
             name,
@@ -240,16 +243,16 @@ def _definitions(card: RateCard, units: Iterable[str]) -> list[Text]:
 def _statement_table(account: str, entries: Sequence[Entry]) -> Table:
     from .writing import pt, remark, table, time_text
 
-    columns = ("booked (UTC)", "unit", "what", "of", "#", "PT", "available", "held")
-    made = table(f"{account}", *columns, left=3)
-    made.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
+    columns = ("booked (UTC)", "unit", ">#", "what", ">of #", ">PT", ">available", ">held")
+    made = table(account, *columns)
+    made.add_column("", no_wrap=True, overflow="ellipsis")
     for entry in entries:
         made.add_row(
             time_text(entry.booked_at),
             entry.unit,
+            remark(str(entry.number)),
             entry.kind,
             remark(str(entry.completes or "")),
-            str(entry.number),
             pt(entry.amount),
             pt(entry.available_after),
             pt(entry.held_after),

@@ -64,7 +64,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
 
 
 def _epilog(title: str, lines: Sequence[str]) -> str:
-    return f"[bold]{title}[/bold]\n\n\b\n" + "\n".join(f"  {line}" for line in lines)
+    return "\n".join(("\b", f"[bold]{title}[/bold]", *(f"  {line}" for line in lines)))
 
 
 app = typer.Typer(
@@ -72,7 +72,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_epilog("Exit codes", [f"{code:>3}  {meaning}" for code, meaning in MEANINGS.items()]),
 )
 for _command, _examples in COMMANDS:

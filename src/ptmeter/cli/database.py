@@ -40,7 +40,7 @@ def migrate(
     needed after an upgrade of ptmeter that says so.
     """
     if sql is not None:
-        return _print_script(sql)
+        return _print_script(sql, as_json=as_json)
     if db is None:
         msg = "name the database to set up with --db or PTMETER_DB, or print its SQL with --sql DIALECT"
         raise InvalidArgumentError(msg)
@@ -83,7 +83,10 @@ def verify(
 def sweep(
     db: options.Database,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=5_000, help="Holds and wallets in one transaction.")
+        int,
+        typer.Option(
+            "--limit", metavar="N", min=1, max=5_000, help="Holds and wallets in one transaction."
+        ),
     ] = 500,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
@@ -147,14 +150,20 @@ def report_lines(report: Report) -> list[Any]:
 # --- setting up ---
 
 
-def _print_script(dialect: str) -> int:
+def _print_script(dialect: str, *, as_json: bool) -> int:
     from ..storage import schema
     from ..storage.engine import SYNC
 
     if dialect not in SYNC:
         msg = f"there is no SQL for {dialect!r}: choose {', '.join(SYNC)}"
         raise InvalidArgumentError(msg)
-    sys.stdout.write(schema.script(dialect))
+    script = schema.script(dialect)
+    if as_json:
+        from .writing import write_json
+
+        write_json({"dialect": dialect, "revision": schema.HEAD, "sql": script})
+    else:
+        sys.stdout.write(script)
     return ExitCode.OK
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
+from ..domain.estimates import Method
 from ..errors import InvalidArgumentError
 from . import options
 from .failures import ExitCode
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from ..domain.estimates import Estimate
     from ..domain.plans import Plans
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 BODY_KEYS: Final = frozenset({"messages", "input", "prompt", "system", "instructions"})
 """A JSON object with one of these is the body of a request; any other is text that happens to be JSON."""
+
+
+COUNTED: Final = {
+    Method.EXACT: "by the model's own tokenizer",
+    Method.CALIBRATED: "by another tokenizer, times a measured factor",
+    Method.APPROXIMATE: "in part from the bytes alone",
+}
 
 
 def estimate(
@@ -34,7 +42,7 @@ def estimate(
         str | None, typer.Option("--model", help="The model; left out, the one the request names.")
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="The longest answer allowed.")
+        int | None, typer.Option("--max-tokens", metavar="N", min=1, help="The longest answer allowed.")
     ] = None,
     card: options.CardFile = None,
     plans: options.PlansFile = None,
@@ -58,7 +66,7 @@ def estimate(
     if as_json:
         write_json(_document(found, opening, rates.card.version))
     else:
-        screen().print(_table(found, opening))
+        screen().print(*_lines(found, opening), sep="\n")
     return ExitCode.OK
 
 
@@ -136,24 +144,19 @@ def _document(found: Estimate, opening: list[str], card_version: str) -> dict[st
     }
 
 
-def _table(found: Estimate, opening: list[str]) -> Table:
+def _lines(found: Estimate, opening: list[str]) -> list[RenderableType]:
     from .writing import facts, money, number, pt, remark, safe, table
 
-    made = table("", "", "expected", "at most")
+    made = table(safe(found.model), "", ">expected", ">at most")
     made.add_row(f"{found.unit} PT", pt(found.expected, "bold"), pt(found.at_most, "bold"))
     made.add_row("provider cost", money(found.cost_expected, 6), money(found.cost_at_most, 6))
     made.add_row("input tokens", number(found.input.tokens), number(found.input.high))
     made.add_row("output tokens", number(found.output_expected), number(found.output_at_most))
     rows = {
-        "hold": f"{found.hold}, set aside until the answer is there",
-        "counted": str(found.input.method),
-        "plans": ", ".join(opening) or "none opens this model",
-        "1 PT": found.definition,
+        "hold": f"{found.hold}, set aside until the call is answered",
+        "counted": f"{found.input.method}: {COUNTED[found.input.method]}",
+        "plans": ", ".join(opening) or "none includes this model",
+        "PT": found.definition,
     }
-    whole = facts(safe(found.model), {})
-    whole.add_row("", made)
-    for name, value in rows.items():
-        whole.add_row(name, remark(value))
-    for note in found.notes:
-        whole.add_row("note", remark(note))
-    return whole
+    notes = [remark(f"note: {note}") for note in found.notes]
+    return [made, "", facts(rows), *notes]

@@ -84,7 +84,7 @@ def from_database(error: Exception) -> StorageError | None:
         return None
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()
     reason = cause[0] if cause else type(error).__name__
-    return StorageError(f"the database could not be used: {reason}: check --db and that the server is up")
+    return StorageError(f"the database could not be used ({reason}): check --db, and that the server is up")
 
 
 def _plain(value: object) -> object:

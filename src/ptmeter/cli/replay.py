@@ -50,9 +50,11 @@ def replay(
         ),
     ] = 10,
     batch: Annotated[
-        int, typer.Option("--batch", min=1, max=5_000, help="Calls in one transaction.")
+        int, typer.Option("--batch", metavar="N", min=1, max=5_000, help="Calls in one transaction.")
     ] = 500,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only so many calls.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many calls.")
+    ] = None,
     hold: Annotated[
         HoldSize, typer.Option("--hold", help="What is held before the answer's length is known.")
     ] = HoldSize.EXPECTED,
@@ -60,7 +62,9 @@ def replay(
         str | None,
         typer.Option("--key", help="Names the run; another key meters the same trace once more."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="For the calls sampled from ServeGen's clients.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="For the calls sampled from ServeGen's clients.")
+    ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first malformed line.")] = False,
     check: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Verify the ledger at the end.")

@@ -71,12 +71,12 @@ def lines(run: Run) -> list[RenderableType]:
         "refused": _refusals(run),
         "over hold": Text.assemble(number(totals.over_hold), remark("  cost more than was held for them")),
         "provider cost": Text(" + ").join(costs) if costs else remark("–"),
-        "sales value": Text.assemble(money(sales), "  margin ", margin_light(share))
+        "sales value": Text.assemble(money(sales, 2), "  margin ", margin_light(share))
         if sales
         else remark("–"),
     }
     return [
-        facts(f"{safe(run.rating.trace.name)}, {run.rating.trace.format}", summary),
+        facts(summary, f"{safe(run.rating.trace.name)}, {run.rating.trace.format}"),
         "",
         _tokens(run),
         "",
@@ -97,7 +97,7 @@ def _refusals(run: Run) -> Text:
 
 
 def _tokens(run: Run) -> RenderableType:
-    made = table("tokens", "class", "tokens", "a call")
+    made = table("tokens", "class", ">tokens", ">a call")
     found = {name: count for name, count in run.totals.tokens.items() if count}
     for name, count in found.items():
         kind = "" if name in INPUT_CLASSES else "magenta"
@@ -107,7 +107,7 @@ def _tokens(run: Run) -> RenderableType:
 
 
 def _units(run: Run) -> RenderableType:
-    made = table("PT", "unit", "held", "charged")
+    made = table("PT", "unit", ">held", ">charged")
     for name, unit in sorted(run.totals.units.items()):
         made.add_row(name, pt(PT(unit.held)), pt(PT(unit.charged), "bold"))
     return made

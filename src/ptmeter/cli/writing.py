@@ -108,8 +108,8 @@ def safe(text: str) -> str:
     return "".join(each if each.isprintable() else "·" for each in text)
 
 
-def table(title: str, *columns: str, left: int = 1) -> Table:
-    """A table whose first *left* columns hold words and whose others hold figures."""
+def table(title: str, *columns: str) -> Table:
+    """A table; columns whose names begin with ``>`` hold figures and are flush right."""
     made = Table(
         title=title,
         title_justify="left",
@@ -122,15 +122,17 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
         show_edge=False,
     )
     for position, name in enumerate(columns):
-        words = position < left
         made.add_column(
-            name, justify="left" if words else "right", no_wrap=True, style="cyan" if not position else ""
+            name.removeprefix(">"),
+            justify="right" if name.startswith(">") else "left",
+            style="" if position else "cyan",
+            no_wrap=True,
         )
     return made
 
 
-def facts(title: str, rows: Mapping[str, RenderableType]) -> Table:
-    """A list of facts: their names beside them."""
+def facts(rows: Mapping[str, RenderableType], title: str | None = None) -> Table:
+    """A list of facts, each beside its name."""
     made = Table(
         title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
     )

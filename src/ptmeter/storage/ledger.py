@@ -49,7 +49,7 @@ class SqlLedger(Journal):
             "holds": named,
             "at": chain.microseconds(at),
         }
-        found = self._sql.read.execute(self._connection, wanted).all()
+        found = self._sql.read.fetch(self._connection, wanted)
         self._locked = _with_lots(wallets, found)
         holds = self._holds(found)
         return State(
@@ -73,7 +73,7 @@ class SqlLedger(Journal):
     def _lock(self, names: Sequence[WalletId]) -> tuple[list[Wallet], datetime | None]:
         if len(names) == 1:
             name = {"account": names[0].account, "unit": names[0].unit}
-            found = self._sql.lock_one.execute(self._connection, name).all()
+            found = self._sql.lock_one.fetch(self._connection, name)
         else:
             found = self._all(self._sql.lock_many, names=names)
         now = found[0].now if found else None

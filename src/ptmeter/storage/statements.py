@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
     bindparam,
@@ -36,6 +36,40 @@ LOT: Final = "lot"
 KNOWN: Final = "known"
 """What a row of `Statements.read` is."""
 
+
+class Locked(NamedTuple):
+    """A row of `Statements.lock_one`: a wallet in the order of its columns, and the time."""
+
+    wallet_id: int
+    available: int
+    held: int
+    spent: int
+    owed: int
+    credit_limit: int
+    seq: int
+    booked_at: int
+    head: bytes
+    state: int
+    account: str
+    unit: str
+    now: int | None
+
+
+class Found(NamedTuple):
+    """A row of `Statements.read`; what does not apply to its kind is 0 or ``None``."""
+
+    what: str
+    wallet_id: int
+    number: int
+    amount: int
+    expires_at: int
+    id: bytes
+    allocations: str | None
+    remaining: int
+    held: int
+    priority: int
+
+
 completion = transfer.alias("completion")
 
 
@@ -47,13 +81,14 @@ class Statements:
         self.now = select(now)
         lock = select(wallet, now).order_by(wallet.c.wallet_id).with_for_update(key_share=True)
         self.lock_one = Prepared(
-            lock.where(wallet.c.account == bindparam("account"), wallet.c.unit == bindparam("unit"))
+            lock.where(wallet.c.account == bindparam("account"), wallet.c.unit == bindparam("unit")),
+            row=Locked._make,
         )
         self.lock_many = lock.where(
             tuple_(wallet.c.account, wallet.c.unit).in_(bindparam("names", expanding=True))
         )
         ids: BindParameter[Any] = bindparam("ids", expanding=True)
-        self.read = Prepared(_read(ids), lists=("ids", "wallets", "holds"))
+        self.read = Prepared(_read(ids), lists=("ids", "wallets", "holds"), row=Found._make)
         self.posted = (
             select(transfer, completion.c.amount, completion.c.available_after, completion.c.held_after)
             .select_from(transfer.outerjoin(completion, _completes()))

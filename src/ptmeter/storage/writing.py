@@ -46,4 +46,4 @@ class Writer:
         """Write the rows of a plan in the transaction of *connection*."""
         for kind, prepared in self._prepared.items():
             if found := rows[kind]:
-                prepared.execute_many(connection, found)
+                prepared.repeat(connection, found)

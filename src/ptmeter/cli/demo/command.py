@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 def demo(
     *,
-    calls: Annotated[int, typer.Option("--calls", min=1, help="How many calls are made.")] = 3_000,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same calls.")] = 2023,
+    calls: Annotated[
+        int, typer.Option("--calls", metavar="N", min=1, help="How many calls are made.")
+    ] = 3_000,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="The same seed gives the same calls.")
+    ] = 2023,
     keep: Annotated[
         Path | None,
         typer.Option(

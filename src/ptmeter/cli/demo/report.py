@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from .workload import Planned
 
 WORDS: Final = {
-    Ending.ANSWERED: "answered and charged",
+    Ending.ANSWERED: "charged",
     Ending.FAILED: "failed and given back",
-    Ending.ABANDONED: "abandoned and expired",
-    Ending.NO_FUNDS: "refused for want of PT",
-    Ending.LOCKED: "refused, for the plan lacks the model",
+    Ending.ABANDONED: "expired",
+    Ending.NO_FUNDS: "out of PT",
+    Ending.LOCKED: "locked by their plan",
 }
 
 
@@ -135,7 +135,7 @@ def _model_document(model: ModelFigures, card: RateCard) -> dict[str, Any]:
 
 
 def _plans(plans: Plans) -> Table:
-    made = table("who is billed", "account", "plan", "a month", "core PT", "advanced PT", left=2)
+    made = table("who is billed", "account", "plan", ">a month", ">core PT", ">advanced PT")
     for customer in CUSTOMERS:
         plan = plans.find(customer.plan)
         made.add_row(
@@ -151,8 +151,8 @@ def _plans(plans: Plans) -> Table:
 
 
 def _estimates(estimates: Sequence[tuple[Planned, Estimate]]) -> Table:
-    columns = ("model", "counted", "tokens in", "expected", "at most", "held", "cost at most")
-    made = table("what a call will cost, before it is sent", *columns, left=2)
+    columns = ("model", "counted", ">tokens in", ">expected", ">at most", ">held", ">cost at most")
+    made = table("what a call will cost, before it is sent", *columns)
     for call, estimate in estimates:
         made.add_row(
             call.model,
@@ -167,8 +167,18 @@ def _estimates(estimates: Sequence[tuple[Planned, Estimate]]) -> Table:
 
 
 def _wallets(figures: Figures) -> Table:
-    columns = ("account", "plan", "unit", "granted", "spent", "held", "expired", "refused", "available")
-    made = table("where the PT went", *columns, left=3)
+    columns = (
+        "account",
+        "plan",
+        "unit",
+        ">granted",
+        ">spent",
+        ">held",
+        ">expired",
+        ">refused",
+        ">available",
+    )
+    made = table("where the PT went", *columns)
     shown = ""
     for wallet in figures.wallets:
         account, plan = wallet.customer.account, wallet.customer.plan
@@ -190,8 +200,8 @@ def _wallets(figures: Figures) -> Table:
 
 
 def _models(models: Sequence[ModelFigures], card: RateCard) -> Table:
-    columns = ("model", "unit", "calls", "tokens", "cost", "PT", "sales value", "margin")
-    made = table("what the models cost and brought in", *columns, left=2)
+    columns = ("model", "unit", ">calls", ">tokens", ">cost", ">PT", ">sales value", ">margin")
+    made = table("what the models cost and brought in", *columns)
     charged: dict[str, int] = {}
     for model in models:
         charged[model.unit] = charged.get(model.unit, 0) + model.charged

@@ -1,0 +1,132 @@
+"""What the worker processes do: each function is one caller's day, and says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+
+from ptmeter.domain.ledger import Debit, Grant, Hold, Posted, digest, transfer_id, wallet_id
+from ptmeter.domain.pt import MICRO
+from ptmeter.errors import PtmeterError
+from ptmeter.storage.tables import wallet
+from ptmeter.testing.steps import MINUTE
+from tests.integration.wiring import async_meter_on, engine_on, few, meter_on
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ptmeter.domain.ledger import Command, Outcome
+
+HELD = "held"
+
+
+# --- many callers, one balance ------------------------------------------------------------------
+
+
+def hold_in_threads(url: str, keys: Sequence[str]) -> list[str]:
+    """Hold one PT under each key, each in a thread of its own."""
+    with meter_on(url) as meter, ThreadPoolExecutor(len(keys)) as pool:
+        return list(pool.map(lambda key: _ended(partial(meter.hold, "acme", key=key, core=1)), keys))
+
+
+def hold_in_tasks(url: str, keys: Sequence[str]) -> list[str]:
+    """Hold one PT under each key, each in a task of its own."""
+
+    async def hold_all() -> list[str]:
+        async with async_meter_on(url) as meter:
+            holds = (_ended_later(meter.hold("acme", key=key, core=1)) for key in keys)
+            return list(await asyncio.gather(*holds))
+
+    return asyncio.run(hold_all())
+
+
+def check_then_debit(url: str, keys: Sequence[str]) -> list[str]:
+    """What everybody writes first: look whether there is enough; if there is, write what is left."""
+    with engine_on(url, **few(url)) as engine, ThreadPoolExecutor(len(keys)) as pool:
+
+        def hold(_: str) -> str:
+            with engine.connect() as connection:
+                row = connection.execute(select(wallet.c.available, wallet.c.held)).one()
+            if row.available < MICRO:
+                return "InsufficientFundsError"
+            left = {"available": row.available - MICRO, "held": row.held + MICRO}
+            with engine.begin() as connection:
+                connection.execute(update(wallet).values(left))
+            return HELD
+
+        return list(pool.map(hold, keys))
+
+
+def _ended(attempt: Callable[[], Any]) -> str:
+    try:
+        attempt()
+    except PtmeterError as error:
+        return type(error).__name__
+    return HELD
+
+
+async def _ended_later(attempt: Awaitable[Any]) -> str:
+    try:
+        await attempt
+    except PtmeterError as error:
+        return type(error).__name__
+    return HELD
+
+
+# --- many deliveries of one request -------------------------------------------------------------
+
+
+def command_for(verb: str, account: str, key: str, amount: int) -> Command:
+    """The command that the operations would make of a request."""
+    facts: dict[str, Any] = {
+        "wallet": wallet_id(account, "core"),
+        "id": transfer_id(account, verb, key),
+        "fingerprint": digest((amount,)),
+        "amount": amount * MICRO,
+    }
+    if verb == "hold":
+        return Hold(**facts, ttl=MINUTE)
+    return Grant(**facts, note="gift") if verb == "grant" else Debit(**facts)
+
+
+def deliver(
+    url: str, commands: Sequence[Command], seed: int, largest: int
+) -> list[tuple[bytes, bytes, Outcome]]:
+    """Post commands in the order they come, in batches of any size up to *largest*, from three threads."""
+    random = Random(seed)
+    batches: list[list[Command]] = []
+    rest = list(commands)
+    while rest:
+        size = random.choice((1, 2, largest // 4, largest, largest))
+        batches.append(rest[: max(size, 1)])
+        del rest[: max(size, 1)]
+    with meter_on(url) as meter, ThreadPoolExecutor(3) as pool:
+        outcomes = pool.map(lambda batch: meter.post([(command,) for command in batch]), batches)
+        return [
+            (command.id, command.fingerprint, _without_usage(outcome))
+            for batch, answered in zip(batches, outcomes, strict=True)
+            for command, (outcome,) in zip(batch, answered, strict=True)
+        ]
+
+
+def _without_usage(outcome: Outcome) -> Outcome:
+    assert not isinstance(outcome, Posted) or outcome.transfer.usage is None
+    return outcome
+
+
+# --- setting up ---------------------------------------------------------------------------------
+
+
+def set_up(url: str) -> str | None:
+    """Open a meter on a database that may be new, and give somebody something."""
+    try:
+        with meter_on(url, migrate=True) as meter:
+            meter.funds.grant("acme", source="test", key="same for all", core=1)
+    except Exception as error:  # noqa: BLE001 - an error of whatever kind is what is asked for
+        return f"{type(error).__module__}.{type(error).__name__}: {error}"
+    return None
