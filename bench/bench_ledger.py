@@ -15,13 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import backends
 
 from ptmeter.domain.ledger import Overage
 from ptmeter.domain.policy import Policy
 from ptmeter.operations import funding, metering, verifying
 from ptmeter.storage.engine import new_engine
 from ptmeter.storage.store import SqlStore
-from tests import backends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         opened.close()
 
 
-def bench_hold(benchmark: Any, store: SqlStore) -> None:
+def test_one_hold(benchmark: Any, store: SqlStore) -> None:
     """One caller places holds."""
     keys = itertools.count()
 
@@ -54,7 +54,7 @@ def bench_hold(benchmark: Any, store: SqlStore) -> None:
     benchmark(lambda: _hold(store, f"h{next(keys)}"))
 
 
-def bench_hold_and_settle(benchmark: Any, store: SqlStore) -> None:
+def test_hold_and_settle(benchmark: Any, store: SqlStore) -> None:
     """One caller holds and settles."""
     keys = itertools.count()
 
@@ -62,7 +62,7 @@ def bench_hold_and_settle(benchmark: Any, store: SqlStore) -> None:
     benchmark(lambda: _call(store, f"c{next(keys)}"))
 
 
-def bench_64_callers(benchmark: Any, store: SqlStore) -> None:
+def test_64_callers(benchmark: Any, store: SqlStore) -> None:
     """64 threads hold and settle on one wallet; the figure is for all 64 calls."""
     keys = itertools.count()
 
@@ -75,14 +75,14 @@ def bench_64_callers(benchmark: Any, store: SqlStore) -> None:
         )
 
 
-def bench_hold_by_hand(benchmark: Any) -> None:
+def test_one_hold_by_hand(benchmark: Any) -> None:
     """The statements of a hold, written by hand on psycopg: what SQLAlchemy and the planner add to."""
     benchmark.group = "one hold, one caller"
     with _Hand() as hand:
         benchmark(hand.hold)
 
 
-def bench_plain_pattern(benchmark: Any) -> None:
+def test_plain_pattern(benchmark: Any) -> None:
     """SELECT FOR UPDATE, UPDATE, INSERT, COMMIT on psycopg; no lots, hash, idempotency or expiry."""
     benchmark.group = "one hold, one caller"
     with _Hand() as hand:
@@ -90,9 +90,7 @@ def bench_plain_pattern(benchmark: Any) -> None:
 
 
 def _give(store: SqlStore) -> None:
-    give = partial(
-        funding.grant, account="acme", amounts={"core": 10**15}, source="bench", key="bench"
-    )
+    give = partial(funding.grant, account="acme", amounts={"core": 10**15}, source="bench", key="bench")
     store.run(give)
 
 
@@ -104,9 +102,7 @@ def _hold(store: SqlStore, key: str) -> Any:
 def _call(store: SqlStore, key: str) -> None:
     placed = _hold(store, key)
     amounts = {"core": 1_000_000}
-    store.run(
-        partial(metering.settle, held=placed, amounts=amounts, key=key, overage=Overage.ALLOW)
-    )
+    store.run(partial(metering.settle, held=placed, amounts=amounts, key=key, overage=Overage.ALLOW))
 
 
 _READ = """
@@ -153,7 +149,9 @@ class _Hand:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("SELECT available FROM plain_wallet WHERE id = 1 FOR UPDATE")
             cursor.fetchone()
-            cursor.execute("UPDATE plain_wallet SET available = available - 3, held = held + 3 WHERE id = 1")
+            cursor.execute(
+                "UPDATE plain_wallet SET available = available - 3, held = held + 3 WHERE id = 1"
+            )
             cursor.execute("INSERT INTO plain_hold VALUES (%s, 1, 3)", (uuid.uuid4().bytes,))
 
     def hold(self) -> None:
@@ -170,7 +168,9 @@ class _Hand:
                 ("acme", "core"),
             )
             cursor.fetchall()
-            cursor.execute(_READ, (transfer_id, self._wallet, now - 1, self._wallet, transfer_id, transfer_id))
+            cursor.execute(
+                _READ, (transfer_id, self._wallet, now - 1, self._wallet, transfer_id, transfer_id)
+            )
             cursor.fetchall()
             cursor.execute(
                 "UPDATE ptm_wallet SET available = %s, held = %s, spent = 0, owed = 0, seq = %s,"

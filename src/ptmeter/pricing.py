@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .domain.estimates import Count
     from .domain.policy import Policy
     from .domain.prices import Price
-    from .domain.rates import Charge, RateCard, Workload
+    from .domain.rates import Charge, RateCard, Tariff, Workload
 
     Request = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
     """What is sent to a model: text, chat messages, or the whole body of the request."""
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 OUTPUT_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 """Where requests say how long the answer may be: OpenAI chat, OpenAI responses, Anthropic and others."""
+
+MOST_TARIFFS: Final = 1_000
+"""Names of models whose tariff is remembered; whoever sends us more is not calling models."""
 
 
 class Catalogue(Protocol):
@@ -72,6 +75,7 @@ class Pricing:
         self._catalogue = catalogue
         self._tokens = tokens
         self._clock = clock or _utc_now
+        self._tariffs: dict[str, Tariff] = {}
 
     @property
     def card(self) -> RateCard:
@@ -95,18 +99,16 @@ class Pricing:
         Raises:
             UnknownModelError: No price or rate is known for the model.
         """
-        price, unit = self._price(model)
+        tariff = self._tariff(model)
         count = self._tokens.count_request(model, request)
         at_most = max_tokens or _output_limit(request) or self._policy.max_output_tokens
         expected = min(self._policy.expected_output_tokens, at_most)
-        likely = self._charge(
-            model, Usage(input_uncached=count.tokens, output_text=expected), price, workload
-        )
-        worst = self._charge(model, _dearest(price, count.high, at_most), price, workload)
+        likely = tariff.charge(Usage(input_uncached=count.tokens, output_text=expected), workload)
+        worst = tariff.charge(_dearest(tariff.price, count.high, at_most), workload)
         held = worst if self._policy.hold is HoldSize.AT_MOST else likely
         return Estimate(
             model=model,
-            unit=unit,
+            unit=tariff.unit,
             input=count,
             output_expected=expected,
             output_at_most=at_most,
@@ -115,7 +117,7 @@ class Pricing:
             hold=held.amount,
             cost_expected=likely.cost,
             cost_at_most=worst.cost,
-            definition=self.card.definition(unit),
+            definition=tariff.definition,
             notes=count.notes,
         )
 
@@ -126,8 +128,7 @@ class Pricing:
         Raises:
             UnknownModelError: No price or rate is known for the model, or for a class that was used.
         """
-        price, _ = self._price(model)
-        return self._charge(model, usage, price, workload)
+        return self._tariff(model).charge(usage, workload)
 
     def count_broken_off(self, model: str, estimate: Estimate, text: str, known: Usage | None) -> Usage:
         """The usage of a stream that ended early: what the provider said of the input, and *text*."""
@@ -135,21 +136,24 @@ class Pricing:
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
-    def _price(self, model: str) -> tuple[Price, str]:
-        ceiling = self._policy.unpriced
+    def _tariff(self, model: str) -> Tariff:
+        """What *model* is rated by now; worked out again only when its price or the card changes."""
+        card = self.card
         try:
             price = self._catalogue.price(model, self._clock())
-            return price, self.card.rule(model).unit
+            known = self._tariffs.get(model)
+            if known and known.price is price and known.card_version == card.version:
+                return known
+            tariff = card.tariff(model, price)
         except UnknownModelError:
+            ceiling = self._policy.unpriced
             if ceiling is None:
                 raise
-            return ceiling.price(model), ceiling.unit
-
-    def _charge(self, model: str, usage: Usage, price: Price, workload: Workload) -> Charge:
-        ceiling = self._policy.unpriced
-        if ceiling is not None and price.source == "unpriced":
-            return self.card.rate_in(ceiling.unit, model, usage, price, workload)
-        return self.card.rate(model, usage, price, workload)
+            return card.tariff_in(ceiling.unit, model, ceiling.price(model))
+        if len(self._tariffs) >= MOST_TARIFFS:
+            self._tariffs.clear()
+        self._tariffs[model] = tariff
+        return tariff
 
 
 def request_digest(model: str, request: Request, max_tokens: int | None) -> bytes:

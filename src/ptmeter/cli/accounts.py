@@ -77,7 +77,7 @@ def balance(
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
-    """Show what an account has available, holds, has spent and owes, and what expires when."""
+    """Show what an account has, holds, has spent and owes, and what expires."""
     options.must_exist(db)
     units = options.rate_card(card)
     with options.open_meter(db, card=card, chosen=options.policy(durability)) as meter:
@@ -112,7 +112,8 @@ def statement(
     """
     List an account's transfers, oldest first, each with the balance after it.
 
-    A time is a date, which begins at midnight UTC, or has its offset, as in 2026-11-22T18:30+00:00.
+    A time is a date, which begins at midnight UTC, or has its offset, as in
+    2026-11-22T18:30+00:00.
     """
     options.must_exist(db)
     first = options.moment(since, "--since") if since else None

@@ -95,8 +95,9 @@ def ptmeter(
     """
     Meter LLM usage in prepaid Platform Tokens (PT), on your own database.
 
-    The database is named by --db or, better for a URL with a password in it, by PTMETER_DB. A command
-    says what it did in tables for people or, with --json, in one document for scripts.
+    The database is named by --db or, better for a URL with a password in it,
+    by PTMETER_DB. A command says what it did in tables for people or, with
+    --json, in one document for scripts.
     """
 
 

@@ -36,8 +36,8 @@ def migrate(
     """
     Set a database up, or bring its tables up to date.
 
-    All tables are named ptm_… and can live beside an application's own. It is safe to run again, and
-    needed after an upgrade of ptmeter that says so.
+    All tables are named ptm_… and can live beside an application's own. It is
+    safe to run again, and needed after an upgrade of ptmeter that says so.
     """
     if sql is not None:
         return _print_script(sql, as_json=as_json)
@@ -63,10 +63,11 @@ def verify(
     as_json: options.AsJson = False,
 ) -> int:
     """
-    Re-derive every balance from the journal, check the hash chain, and name the first row that disagrees.
+    Re-derive every balance from the journal, and name the first bad row.
 
-    Exits with 0 only if everything was covered and everything holds; run it every night. A ledger whose
-    hash chain has a key needs it in PTMETER_CHAIN_KEY, in hexadecimal.
+    Exits with 0 only if everything was covered and everything holds; run it
+    every night. A ledger whose hash chain has a key needs that key, in
+    hexadecimal, in PTMETER_CHAIN_KEY.
     """
     options.must_exist(db)
     with options.open_meter(db, chosen=options.policy(durability)) as meter:
@@ -92,10 +93,11 @@ def sweep(
     as_json: options.AsJson = False,
 ) -> int:
     """
-    Book holds nobody came back for and lots past their expiry.
+    Book the holds nobody came back for, and lots past their expiry.
 
-    Nothing depends on when it runs: what is due is not available anyway, and is booked when it is needed.
-    Run it now and then, so that accounts nobody touches are up to date too.
+    Nothing depends on when it runs: what is due is not available anyway, and
+    is booked when it is needed. Run it now and then, so that accounts nobody
+    touches are up to date too.
     """
     options.must_exist(db)
     holds = wallets = 0

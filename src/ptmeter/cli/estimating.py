@@ -50,10 +50,11 @@ def estimate(
     as_json: options.AsJson = False,
 ) -> int:
     """
-    Say what sending a text or a chat request will cost, and at most: in PT, tokens and provider cost.
+    Say what a text or a chat request will cost before it is sent.
 
-    The file may be plain text, a JSON list of chat messages, or the JSON body of a request to OpenAI or
-    Anthropic. It is counted here, nothing is sent anywhere, and no database is needed.
+    The file may be plain text, a JSON list of chat messages, or the JSON body
+    of a request to OpenAI or Anthropic. It is counted here: nothing is sent
+    anywhere, and no database is needed.
     """
     text = _read(file)
     request = sniffed(text)

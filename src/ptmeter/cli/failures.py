@@ -35,13 +35,14 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "the check failed: verify found something, or could not cover everything",
+    ExitCode.FAILED: "the check failed: verify found something, or could not cover all",
     ExitCode.USAGE: "wrong usage: an argument, a file or the configuration",
     ExitCode.REFUSED: "refused: too few PT, a locked model, a key used for something else",
-    ExitCode.DATABASE: "the database: unreachable, tables not set up, commits that could be lost",
+    ExitCode.DATABASE: "the database: unreachable, not set up, or it could lose commits",
     ExitCode.RETRY: "try again as it is: contention, or a connection lost around a commit",
     ExitCode.BUG: "a fault in ptmeter: please report it",
     ExitCode.INTERRUPTED: "interrupted; what was done so far stands",
+    ExitCode.BROKEN_PIPE: "nobody read on: the pipe was closed",
 }
 
 _BY_KIND: Final = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(what: str, total: int) -> Generator[Callable[[int], None]]:
+def bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
     """Show how far *what* has got; yields what to call with each further count, from any thread."""
     console = screen(errors=True)
     columns = (

@@ -66,22 +66,27 @@ def replay(
         int, typer.Option("--seed", metavar="N", help="For the calls sampled from ServeGen's clients.")
     ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first malformed line.")] = False,
-    check: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Verify the ledger at the end.")
-    ] = True,
+    unverified: Annotated[
+        bool, typer.Option("--no-verify", help="Leave out the check at the end.")
+    ] = False,
     card: options.CardFile = None,
     prices: options.PricesFile = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
     """
-    Meter a trace of real calls: fund its accounts, then hold and settle every call.
+    Meter a trace of real calls: fund its accounts, hold and settle each call.
 
-    Run it again to finish a run that was interrupted, even killed: no call is charged twice. Calls are
-    rated at today's prices and booked under their own times. Reads the traces of Azure (2023, 2024),
-    Mooncake with cached tokens, BurstGPT and ServeGen, and any file with the columns timestamp,
-    input_tokens and output_tokens (and cached_tokens, model, account if you have them).
+    Run it again to finish a run that was interrupted, even killed: no call
+    is charged twice. Calls are rated at today's prices and booked under the
+    times in the trace.
+
+    It reads the traces of Azure (2023, 2024), Mooncake with cached tokens,
+    BurstGPT and ServeGen, and any file with the columns timestamp,
+    input_tokens and output_tokens, and cached_tokens, model and account if
+    it has them.
     """
+    from .progress import bar
     from .rating import KnownCounts, Rating
     from .replaying import Run, Totals, survey
     from .traces import open_trace
@@ -90,14 +95,15 @@ def replay(
     rates = options.pricing(card, prices, chosen, KnownCounts())
     rating = Rating(open_trace(trace, seed=seed), rates, model=model, accounts=accounts, key=key)
     rating.check()
-    surveyed = survey(rating.calls(limit), lambda line: _report(line, rating, strict=strict))
+    with bar("rating", limit) as advance:
+        surveyed = survey(rating.calls(limit), lambda line: _report(line, rating, strict=strict), advance)
     if not surveyed.calls:
         msg = f"{trace} has no call that can be metered, and {surveyed.malformed} malformed lines"
         raise InvalidArgumentError(msg)
     run = Run(rating, surveyed, Totals())
     with options.open_meter(db, card=card, chosen=chosen) as meter:
         _meter(meter, run, limit=limit, size=batch, overage=chosen.overage)
-        if check and not run.stopped:
+        if not unverified and not run.stopped:
             run.report = meter.verify()
     return _conclude(run, as_json=as_json)
 

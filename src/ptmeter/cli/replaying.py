@@ -31,6 +31,10 @@ TTL: Final = timedelta(hours=1)
 """How long a hold waits: longer than a batch takes, and late settles are charged all the same."""
 
 
+TOLD_EVERY: Final = 1_000
+"""After how many calls a survey says how far it has got."""
+
+
 @dataclass(slots=True)
 class Survey:
     """What the first pass over a trace found: how many calls, and what each wallet needs for them."""
@@ -91,7 +95,9 @@ class Run:
     report: Report | None = None
 
 
-def survey(rated: Iterable[Rated], report: Callable[[Malformed], None]) -> Survey:
+def survey(
+    rated: Iterable[Rated], report: Callable[[Malformed], None], advance: Callable[[int], None]
+) -> Survey:
     """
     Pass over a trace once: find what each wallet needs, and report what is no call.
 
@@ -105,6 +111,8 @@ def survey(rated: Iterable[Rated], report: Callable[[Malformed], None]) -> Surve
             report(call)
             continue
         found.calls += 1
+        if not found.calls % TOLD_EVERY:
+            advance(TOLD_EVERY)
         most = max(call.hold, call.charge.amount.micro)
         found.needs[call.wallet] = found.needs.get(call.wallet, 0) + most
     return found

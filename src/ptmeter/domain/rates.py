@@ -187,6 +187,42 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """One model's price, unit and method together: all that its calls are rated by."""
+
+    model: str
+    unit: str
+    rate: UnitRate
+    method: Banded | CostPlus
+    price: Price
+    card_version: str
+    definition: str
+    """What one PT of the unit is."""
+
+    def charge(self, usage: Usage, workload: Workload = PLAIN) -> Charge:
+        """
+        What *usage* costs the account and us.
+
+        Raises:
+            UnknownModelError: The price lacks a class that was used.
+        """
+        cost = self.price.cost(usage)
+        match self.method:
+            case Banded() as banded:
+                amount = banded.amount(usage.total)
+            case CostPlus() as cost_plus:
+                amount = cost_plus.amount(cost, self.rate.pays_for, workload)
+        return Charge(
+            model=self.model,
+            unit=self.unit,
+            amount=PT(amount),
+            cost=cost,
+            price=self.price,
+            card_version=self.card_version,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RateCard:
     """
     The units of a platform, and which models are charged in which.
@@ -242,6 +278,31 @@ class RateCard:
             raise UnknownUnitError(msg)
         return rate
 
+    def tariff(self, model: str, price: Price) -> Tariff:
+        """
+        What calls of *model* are rated by, at *price*.
+
+        Raises:
+            UnknownModelError: No rule matches it.
+        """
+        rule = self.rule(model)
+        return self.tariff_in(rule.unit, model, price, method=rule.method)
+
+    def tariff_in(
+        self, unit: str, model: str, price: Price, *, method: Banded | CostPlus | None = None
+    ) -> Tariff:
+        """The same in a unit of one's choice, by its method unless another is given."""
+        rate = self.unit(unit)
+        return Tariff(
+            model=model,
+            unit=unit,
+            rate=rate,
+            method=method or rate.method,
+            price=price,
+            card_version=self.version,
+            definition=self.definition(unit),
+        )
+
     def rate(self, model: str, usage: Usage, price: Price, workload: Workload = PLAIN) -> Charge:
         """
         What *usage* of *model* costs in PT.
@@ -249,35 +310,7 @@ class RateCard:
         Raises:
             UnknownModelError: No rule matches the model, or the price lacks a class that was used.
         """
-        rule = self.rule(model)
-        return self.rate_in(rule.unit, model, usage, price, workload, method=rule.method)
-
-    def rate_in(
-        self,
-        unit: str,
-        model: str,
-        usage: Usage,
-        price: Price,
-        workload: Workload = PLAIN,
-        *,
-        method: Banded | CostPlus | None = None,
-    ) -> Charge:
-        """What *usage* costs in *unit*, by its method unless another is given."""
-        rate = self.unit(unit)
-        cost = price.cost(usage)
-        match method or rate.method:
-            case Banded() as banded:
-                amount = banded.amount(usage.total)
-            case cost_plus:
-                amount = cost_plus.amount(cost, rate.pays_for, workload)
-        return Charge(
-            model=model,
-            unit=unit,
-            amount=PT(amount),
-            cost=cost,
-            price=price,
-            card_version=self.version,
-        )
+        return self.tariff(model, price).charge(usage, workload)
 
     def definition(self, unit: str) -> str:
         """What one PT of *unit* is, in a sentence: shown wherever PT are."""

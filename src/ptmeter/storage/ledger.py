@@ -119,7 +119,7 @@ class SqlLedger(Journal):
 
     def write(self, plan: Plan) -> None:
         """See `ports.Ledger.write`."""
-        self._prices.keep({t.usage.price for t in plan.transfers if t.usage is not None})
+        self._prices.keep(t.usage.price for t in plan.transfers if t.usage is not None)
         self._sql.writer.write(self._connection, rows.of_plan(plan, self._locked))
 
 

@@ -294,7 +294,8 @@ def test_a_workload_raises_what_cost_plus_charges() -> None:
 
 def test_a_call_can_be_charged_in_a_given_unit() -> None:
     """A model without a rule can be charged in a unit that is named instead."""
-    charge = card().rate_in("advanced", "gpt-x", Usage(input_uncached=10), PRICE)
+    tariff = card().tariff_in("advanced", "gpt-x", PRICE)
+    charge = tariff.charge(Usage(input_uncached=10))
 
     assert ("advanced", PT.of(1)) == (charge.unit, charge.amount)
 

@@ -41,11 +41,12 @@ def demo(
     as_json: options.AsJson = False,
 ) -> int:
     """
-    Show ptmeter at work: three accounts, eight threads, a few thousand calls, then the books.
+    Show ptmeter at work: three accounts, eight threads, thousands of calls.
 
-    Everything is real but the models: requests are counted and estimated, PT are held, charged, given back
-    and expired on an SQLite ledger, one account runs dry, and in the end every row is verified. Needs no
-    server, no key and no network.
+    Everything is real but the models: requests are counted and estimated, PT
+    are held, charged, given back and expired on an SQLite ledger, one account
+    runs dry, and in the end every row is verified. It needs no server, no key
+    and no network.
     """
     with tempfile.TemporaryDirectory(prefix="ptmeter-demo-") as folder:
         if keep is not None and keep.exists():

@@ -1,0 +1,51 @@
+"""Every block of the README and of the documentation runs, and shows what it prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+import pytest
+from sybil import Sybil
+
+from .blocks import blocks
+from .stand_ins import anthropic_module, openai_module
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture
+def provider_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SDKs that answer without a key or a network, in the providers' own shapes."""
+    monkeypatch.setitem(sys.modules, "openai", openai_module())
+    monkeypatch.setitem(sys.modules, "anthropic", anthropic_module())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_blocks_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider_sdks: None
+) -> None:
+    """A page's blocks run one after the other in an empty folder, and print what the page shows."""
+    monkeypatch.chdir(tmp_path)
+    document = Sybil([blocks]).parse(page)
+    document.namespace.update(what_a_reader_has())
+
+    for example in document.examples():
+        example.evaluate()
+
+
+def what_a_reader_has() -> dict[str, Any]:
+    """What an application has at hand before it meets ptmeter: a client, a request and its id."""
+    return {
+        "__name__": "page",
+        "client": openai_module().OpenAI(),
+        "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+        "request": SimpleNamespace(id="req-1"),
+    }

@@ -1,0 +1,223 @@
+"""
+The same commands at the same times on SQLite, PostgreSQL, MariaDB and in memory: the same, to the last hash.
+
+The scripts are those the planner is tested with; all are played to one ledger on each database, each script
+with accounts of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from sqlalchemy import update
+
+from ptmeter import Policy
+from ptmeter.domain.ledger import Kind, Posted, Refusal, Refused, WalletId
+from ptmeter.operations import reading, verifying
+from ptmeter.operations.posting import post
+from ptmeter.storage.engine import new_engine
+from ptmeter.storage.memory import MemoryStore
+from ptmeter.storage.store import SqlStore
+from ptmeter.storage.tables import wallet as wallet_table
+from ptmeter.testing import Clock
+from tests.unit.domain import strategies
+from tests.unit.domain.strategies import CHAIN_KEY, START, Director, scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from ptmeter.domain.ledger import Linked, Outcome
+    from ptmeter.ports import Books, Store
+    from tests.backends import Backend
+    from tests.naive import Terms
+    from tests.unit.domain.strategies import Script
+
+SCRIPTS = 40
+POLICY = Policy(chain_key=CHAIN_KEY)
+SQL = ("sqlite", "postgres", "mysql")
+ALL = (*SQL, "memory")
+
+Told = "list[tuple[Outcome, ...]]"
+Kept = "dict[WalletId, Any]"
+
+
+@dataclass
+class Ledger:
+    """One store, and what it answered and kept."""
+
+    store: Store
+    clock: Clock
+    told: list[tuple[Outcome, ...]] = field(default_factory=list[tuple["Outcome", ...]])
+    kept: dict[WalletId, Any] = field(default_factory=dict[WalletId, Any])
+
+
+class Play:
+    """Scripts, played to several ledgers at once."""
+
+    def __init__(self, ledgers: dict[str, Ledger]) -> None:
+        self.ledgers = ledgers
+        self._accounts = strategies.WALLETS
+        self._scripts = 0
+
+    def run(self, script: Script) -> None:
+        self._scripts += 1
+        strategies.WALLETS = tuple(
+            WalletId(f"{name.account}-{self._scripts}", name.unit) for name in self._accounts
+        )
+        try:
+            self._run(script)
+        finally:
+            strategies.WALLETS = self._accounts
+
+    def _run(self, script: Script) -> None:
+        director = Director()
+        for step in script:
+            director.begin(step.moment, step.groups)
+            for ledger in self.ledgers.values():
+                ledger.clock.turn(director.at - ledger.clock())
+                for name, terms in director.ledger.terms.items():
+                    ledger.store.run(lambda books, n=name, t=terms: set_terms(books, n, t, director.at))
+            batch: list[Linked] = []
+            for number, drafted in enumerate(step.groups):
+                batch.append(director.post(drafted)[0])
+                if step.moment.cuts >> number & 1 or number == len(step.groups) - 1:
+                    self._post(batch)
+                    batch = []
+        for ledger in self.ledgers.values():
+            for name in strategies.WALLETS:
+                ledger.kept[name] = ledger.store.read(lambda books, n=name: everything(books, n))
+
+    def _post(self, batch: list[Linked]) -> None:
+        for ledger in self.ledgers.values():
+            ledger.told += ledger.store.run(lambda books: post(books, batch))
+
+
+def set_terms(books: Books, name: WalletId, terms: Terms, at: datetime) -> None:
+    """What an operator does to a wallet, opening it if need be."""
+    ledger: Any = books.ledger
+    if name not in {wallet.id for wallet in ledger.wallets(name.account)}:
+        ledger._open(name if hasattr(ledger, "_tables") else [name], at)
+    if hasattr(ledger, "_tables"):
+        wallets = ledger._tables.wallets
+        wallets[name] = replace(wallets[name], credit_limit=terms.credit_limit, state=terms.state)
+    else:
+        this = (wallet_table.c.account == name.account) & (wallet_table.c.unit == name.unit)
+        values = {"credit_limit": terms.credit_limit, "state": int(terms.state)}
+        ledger._connection.execute(update(wallet_table).where(this).values(values))
+
+
+def everything(books: Books, name: WalletId) -> Any:
+    """A wallet with its lots, rows and open holds, and the balance its owner sees."""
+    found = [wallet for wallet in books.ledger.wallets(name.account) if wallet.id == name]
+    return [
+        (
+            replace(wallet, number=0),
+            books.ledger.journal(wallet),
+            sorted(books.ledger.open_holds(wallet), key=lambda hold: hold.number),
+            reading.balance(books, name.account)[name.unit],
+        )
+        for wallet in found
+    ]
+
+
+@pytest.fixture(scope="module")
+def ledgers(request: pytest.FixtureRequest) -> Iterator[dict[str, Ledger]]:
+    """The ledgers, after all scripts."""
+    opened: dict[str, Ledger] = {}
+    for name in SQL:
+        backend: Backend = request.getfixturevalue(f"{name}_backend")
+        clock = Clock(START)
+        opened[name] = Ledger(SqlStore(new_engine(backend.empty()), POLICY, clock), clock)
+    clock = Clock(START)
+    opened["memory"] = Ledger(MemoryStore(POLICY, clock), clock)
+    play = Play(opened)
+
+    @settings(
+        max_examples=SCRIPTS,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(scripts(longest=12))
+    def every_script(script: Script) -> None:
+        play.run(script)
+
+    every_script()
+    yield opened
+    for ledger in opened.values():
+        ledger.store.close()
+
+
+def comparable(outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """A replay from SQL leaves the usage out: who repeats a request knows what it was about."""
+    return tuple(
+        replace(outcome, transfer=replace(outcome.transfer, usage=None))
+        if isinstance(outcome, Posted) and outcome.replayed
+        else outcome
+        for outcome in outcomes
+    )
+
+
+def first_difference(one: Ledger, other: Ledger) -> Any:
+    """The first group that was answered differently, and both answers."""
+    pairs = zip(map(comparable, one.told), map(comparable, other.told), strict=True)
+    return next(((number, a, b) for number, (a, b) in enumerate(pairs) if a != b), None)
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.mysql, pytest.mark.sqlite]
+
+
+@pytest.mark.parametrize("name", ["postgres", "mysql"])
+def test_the_databases_answer_alike(ledgers: dict[str, Ledger], name: str) -> None:
+    """Every group of every script has the same outcomes as on SQLite, with the same hashes in them."""
+    assert None is first_difference(ledgers["sqlite"], ledgers[name])
+
+
+def test_memory_answers_as_the_databases_do(ledgers: dict[str, Ledger]) -> None:
+    """What is tested in memory behaves the same on a database, replays included."""
+    assert None is first_difference(ledgers["memory"], ledgers["sqlite"])
+
+
+@pytest.mark.parametrize("name", ["postgres", "mysql", "memory"])
+def test_the_journals_are_equal(ledgers: dict[str, Ledger], name: str) -> None:
+    """Every wallet, row, hash, lot, open hold and balance is the same as on SQLite."""
+    expected, actual = ledgers["sqlite"].kept, ledgers[name].kept
+
+    assert [] == [wallet for wallet in expected if expected[wallet] != actual[wallet]]
+    assert expected.keys() == actual.keys()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_all_of_them_verify(ledgers: dict[str, Ledger], name: str) -> None:
+    """The audit, which knows nothing of the planner, finds each of the ledgers in order."""
+    report = ledgers[name].store.read(verifying.verify)
+
+    assert report.clean, report.findings[:3]
+    assert SCRIPTS <= report.wallets
+
+
+def test_the_scripts_come_across_everything(ledgers: dict[str, Ledger]) -> None:
+    """Every kind of row was written, every refusal given and something replayed: else agreeing is easy."""
+    told = [outcome for outcomes in ledgers["sqlite"].told for outcome in outcomes]
+    rows = [row for kept in ledgers["sqlite"].kept.values() for wallet in kept for row in wallet[1]]
+
+    assert set(Kind) == {row.kind for row in rows}
+    assert set(Refusal) == {outcome.reason for outcome in told if isinstance(outcome, Refused)}
+    assert {Posted, Refused} == {type(outcome) for outcome in told if outcome.replayed}
+
+
+def test_a_difference_is_noticed(ledgers: dict[str, Ledger]) -> None:
+    """The control: one hash that is another, or one outcome, is found."""
+    one = ledgers["sqlite"]
+    number = next(n for n, (first, *_) in enumerate(one.told) if isinstance(first, Posted))
+    posted: Any = one.told[number][0]
+    other = replace(posted, transfer=replace(posted.transfer, hash=bytes(33)))
+    told = [*one.told[:number], (other, *one.told[number][1:]), *one.told[number + 1 :]]
+
+    assert first_difference(one, replace(one, told=told))[0] == number
