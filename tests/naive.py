@@ -88,7 +88,7 @@ class Answer(NamedTuple):
     at: datetime
 
 
-class _No(Exception):
+class _NoError(Exception):
     def __init__(self, reason: Refusal, available: int = 0, required: int = 0) -> None:
         self.refused = Refused(reason=reason, available=available, required=required)
 
@@ -98,7 +98,7 @@ class NaiveLedger:
     """Rows in the order they were written, the wallets' terms, and what was answered to whom."""
 
     rows: list[Transfer] = field(default_factory=list[Transfer])
-    terms: dict["WalletId", Terms] = field(default_factory=dict["WalletId", Terms])
+    terms: dict[WalletId, Terms] = field(default_factory=dict["WalletId", Terms])
     answers: dict[bytes, Answer] = field(default_factory=dict[bytes, Answer])
     at: datetime = FAR
 
@@ -117,8 +117,8 @@ class NaiveLedger:
         outcomes: list[Outcome] = []
         try:
             for command in group:
-                outcomes.append(attempt._carry_out(command))
-        except _No as no:
+                outcomes += [attempt._carry_out(command)]
+        except _NoError as no:
             failed = len(outcomes)
             linked = Refused(reason=Refusal.LINKED)
             outcomes = [no.refused if i == failed else linked for i in range(len(group))]
@@ -191,7 +191,7 @@ class NaiveLedger:
 
     def _carry_out(self, command: Command) -> Posted:
         if command.wallet not in self.terms:
-            raise _No(Refusal.NO_WALLET)
+            raise _NoError(Refusal.NO_WALLET)
         lapsed = self._lapse(command.wallet)
         charged = 0
         if isinstance(command, Grant):
@@ -216,7 +216,7 @@ class NaiveLedger:
 
     def _give(self, command: Grant | Adjust, kind: Kind, amount: int, **more: Any) -> Transfer:
         if self.terms[command.wallet].state is WalletState.CLOSED:
-            raise _No(Refusal.NOT_OPEN)
+            raise _NoError(Refusal.NOT_OPEN)
         more |= {"priority": command.priority, "expires_at": command.expires_at, "note": command.note}
         row = self._book(command.wallet, kind, amount, command, **more)
         self._afterwards(command.wallet)
@@ -241,7 +241,7 @@ class NaiveLedger:
             return self._settle_late(command, end)
         over = command.amount - hold.amount
         if over > 0 and command.overage is Overage.REJECT:
-            raise _No(Refusal.OVER_HOLD, available=hold.amount, required=command.amount)
+            raise _NoError(Refusal.OVER_HOLD, available=hold.amount, required=command.amount)
         row = self._end(hold, Kind.SETTLE, min(command.amount, hold.amount), command)
         if over > 0:
             self._cover(command, over, self._limit(command))
@@ -253,7 +253,7 @@ class NaiveLedger:
     def _settle_late(self, command: Settle, end: Transfer) -> Transfer:
         completed = any(row.completes == end.seq for row in self.of(command.wallet))
         if end.kind is not Kind.EXPIRE or completed or not command.amount:
-            raise _No(Refusal.HOLD_NOT_PENDING)
+            raise _NoError(Refusal.HOLD_NOT_PENDING)
         self._cover(command, command.amount, self._limit(command))
         more = {"completes": end.seq, "usage": command.usage, "effective_at": command.effective_at}
         return self._take(command, Kind.DEBIT, command.amount, **more)
@@ -261,11 +261,11 @@ class NaiveLedger:
     def _give_back(self, command: Void | Expire) -> Transfer:
         hold = self._find(command)
         if self.end_of(hold):
-            raise _No(Refusal.HOLD_NOT_PENDING)
+            raise _NoError(Refusal.HOLD_NOT_PENDING)
         if isinstance(command, Void):
             return self._end(hold, Kind.VOID, 0, command)
         if hold.expires_at and self.at < hold.expires_at:
-            raise _No(Refusal.NOT_DUE)
+            raise _NoError(Refusal.NOT_DUE)
         return self._end(hold, Kind.EXPIRE, 0, command)
 
     def _find(self, command: Settle | Void | Expire) -> Transfer:
@@ -274,13 +274,13 @@ class NaiveLedger:
 
     def _must_be_open(self, wallet: WalletId) -> None:
         if self.terms[wallet].state is not WalletState.OPEN:
-            raise _No(Refusal.NOT_OPEN)
+            raise _NoError(Refusal.NOT_OPEN)
 
     def _limit(self, command: Settle | Debit) -> int | None:
         return None if command.overage is Overage.ALLOW else self.terms[command.wallet].credit_limit
 
     def _refuse(self, reason: Refusal) -> Transfer:
-        raise _No(reason)
+        raise _NoError(reason)
 
     # --- what happens by itself ---
 
@@ -294,7 +294,7 @@ class NaiveLedger:
         short = amount - self.available(wallet)
         room = short if limit is None else max(0, limit - self.owed(wallet))
         if short > room:
-            raise _No(Refusal.INSUFFICIENT_FUNDS, self.available(wallet) + room, amount)
+            raise _NoError(Refusal.INSUFFICIENT_FUNDS, self.available(wallet) + room, amount)
         if short > 0:
             self._book(wallet, Kind.ADVANCE, short, None, priority=1_000)
 
@@ -328,10 +328,10 @@ class NaiveLedger:
         return first(amount, [(lot.number, lot.free) for lot in self.lots(wallet)])
 
     def _end(
-        self, hold: Transfer, kind: Kind, spent: int, command: Command | None, id: bytes = NO_ID
+        self, hold: Transfer, kind: Kind, spent: int, command: Command | None, **more: Any
     ) -> Transfer:
         """Resolve a hold, of which *spent* is used up and the rest goes back where it came from."""
-        more: dict[str, Any] = {"completes": hold.seq, "id": id}
+        more["completes"] = hold.seq
         more["allocations"] = first(spent, hold.allocations) if spent else hold.allocations
         if isinstance(command, Settle):
             more |= {"usage": command.usage, "effective_at": command.effective_at}
@@ -344,16 +344,18 @@ class NaiveLedger:
         self, wallet: WalletId, kind: Kind, amount: int, command: Command | None, **more: Any
     ) -> Transfer:
         booked_at = self._booking_time(wallet)
-        asked = {"id": command.id, "fingerprint": command.fingerprint} if command else {}
-        said = {"id": NO_ID, "fingerprint": NOBODY, "available_after": 0, "held_after": 0} | more | asked
-        said["effective_at"] = more.get("effective_at") or booked_at
         row = Transfer(
+            id=command.id if command else more.pop("id", NO_ID),
             wallet=wallet,
             seq=len(self.of(wallet)) + 1,
             kind=kind,
             amount=amount,
+            available_after=0,
+            held_after=0,
+            fingerprint=command.fingerprint if command else NOBODY,
+            effective_at=more.pop("effective_at", None) or booked_at,
             booked_at=booked_at,
-            **said,
+            **more,
         )
         self.rows.append(row)
         row = replace(row, available_after=self.available(wallet), held_after=self.held(wallet))

@@ -50,7 +50,7 @@ VARYING: Final = (
 """What is never the same twice, and what stands for it when two outputs are compared."""
 
 COMMANDS: Final = {"ptmeter": ("-m", "ptmeter.cli"), "pytest": ("-m", "pytest", "-p", "no:cacheprovider")}
-WIDTH: Final = 84
+WIDTH: Final = 100
 """Columns of the terminal that the pages show."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,6 +78,7 @@ def chunks() -> Iterator[Object]:
 
 async def _slowly() -> AsyncIterator[Object]:
     for chunk in chunks():
+        await asyncio.sleep(0.01)
         yield chunk
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain.pt import PT
-from ..errors import PtmeterError
+from ..errors import InvalidArgumentError, PtmeterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +64,12 @@ class AsyncPlatform:
         Raises:
             UnknownUnitError: The platform has no such unit.
             TypeError: An amount is a float.
+            InvalidArgumentError: There is none.
         """
+        if not amounts:
+            example = min(self.pricing.card.units)
+            msg = f"say how many PT of which unit, such as {example}=10"
+            raise InvalidArgumentError(msg)
         for unit in amounts:
             self.pricing.card.unit(unit)
         return {unit: PT.of(amount).micro for unit, amount in amounts.items()}

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NEEDED: Final = frozenset({"rich", "typer"})
+NEEDED: Final = ("rich", "typer")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line, this process's own if none is given; returns the exit code."""
     try:
-        app = import_module(".app", __name__)
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in NEEDED:
-            raise
+        for name in NEEDED:
+            import_module(name)
+    except ModuleNotFoundError:
         sys.stderr.write("the ptmeter command needs typer and rich: pip install 'ptmeter[cli]'\n")
         return 2
+    app = import_module(".app", __name__)
     code: int = app.run(sys.argv[1:] if arguments is None else arguments)
     return code

@@ -56,7 +56,10 @@ def grant(
     """Give PT to an account, which comes into being if it is new."""
     given = _amounts(amounts)
     until = options.moment(expires, "--expires") if expires else None
-    with options.open_meter(db, card=card, chosen=options.policy(durability)) as meter:
+    rates = options.rate_card(card)
+    for unit in given:
+        rates.unit(unit)
+    with options.open_meter(db, rates, options.policy(durability)) as meter:
         granted = meter.funds.grant(
             account, source=source, key=key, priority=priority, expires_at=until, **given
         )
@@ -79,8 +82,8 @@ def balance(
 ) -> int:
     """Show what an account has, holds, has spent and owes, and what expires."""
     options.must_exist(db)
-    units = options.rate_card(card)
-    with options.open_meter(db, card=card, chosen=options.policy(durability)) as meter:
+    rates = options.rate_card(card)
+    with options.open_meter(db, rates, options.policy(durability)) as meter:
         found = meter.balance(account)
     from .writing import screen, write_json
 
@@ -88,7 +91,7 @@ def balance(
         write_json(_balance_document(found))
     else:
         out = screen()
-        out.print(_balance_table(found), *_definitions(units, found.units), sep="\n")
+        out.print(_balance_table(found), *_definitions(rates, found.units), sep="\n")
     return ExitCode.OK
 
 
@@ -118,7 +121,7 @@ def statement(
     options.must_exist(db)
     first = options.moment(since, "--since") if since else None
     end = options.moment(until, "--until") if until else None
-    with options.open_meter(db, chosen=options.policy(durability)) as meter:
+    with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         page = meter.statement(account, since=first, until=end, after=after, limit=limit)
     from .writing import remark, screen, write_json
 

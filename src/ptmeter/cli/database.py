@@ -70,7 +70,7 @@ def verify(
     hexadecimal, in PTMETER_CHAIN_KEY.
     """
     options.must_exist(db)
-    with options.open_meter(db, chosen=options.policy(durability)) as meter:
+    with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         report = meter.verify()
     from .writing import screen, write_json
 
@@ -101,7 +101,7 @@ def sweep(
     """
     options.must_exist(db)
     holds = wallets = 0
-    with options.open_meter(db, chosen=options.policy(durability)) as meter:
+    with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         while True:
             swept = meter.sweep(limit=limit)
             holds, wallets = holds + swept.holds, wallets + swept.wallets

@@ -94,11 +94,11 @@ def pricing(
     return Pricing([rate_card(card)], chosen, catalogue=catalogue(prices), tokens=tokens or Tokenizers())
 
 
-def open_meter(db: str, *, card: Path | None = None, chosen: Policy, migrate: bool = False) -> Meter:
-    """A meter for a command that rates nothing: the card says only which units there are."""
+def open_meter(db: str, card: RateCard, chosen: Policy) -> Meter:
+    """A meter for a command; the card says which units there are."""
     from .._sync import Meter
 
-    return Meter.open(db, card=rate_card(card), policy=chosen, migrate=migrate)
+    return Meter.open(db, card=card, policy=chosen)
 
 
 def must_exist(db: str) -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..domain.estimates import Count, Method
-from ..domain.ledger import WalletId, digest, positive, wallet_id
+from ..domain.ledger import WalletId, check_amount, digest, wallet_id
 from ..domain.usage import Usage
 from ..errors import ConfigurationError, InvalidArgumentError, UnknownModelError
 from .traces import Malformed
@@ -103,7 +103,8 @@ class Rating:
                 usage.output_text,
                 usage.output_reasoning,
             )
-            hold = positive(self._hold(model, usage.input_total), "a hold")
+            hold = self._hold(model, usage.input_total)
+            check_amount(hold, "a hold", least=1)
             account = row.account or f"replay-{(row.line - 1) % self._accounts + 1}"
             wallet = wallet_id(account, charge.unit)
         except (InvalidArgumentError, UnknownModelError) as problem:

@@ -101,7 +101,7 @@ def replay(
         msg = f"{trace} has no call that can be metered, and {surveyed.malformed} malformed lines"
         raise InvalidArgumentError(msg)
     run = Run(rating, surveyed, Totals())
-    with options.open_meter(db, card=card, chosen=chosen) as meter:
+    with options.open_meter(db, rates.card, chosen) as meter:
         _meter(meter, run, limit=limit, size=batch, overage=chosen.overage)
         if not unverified and not run.stopped:
             run.report = meter.verify()

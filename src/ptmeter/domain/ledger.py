@@ -215,6 +215,9 @@ class Grant(_Command):
     expires_at: datetime | None = None
     effective_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        check_amount(self.amount, "a grant", least=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(_Command):
@@ -222,6 +225,12 @@ class Hold(_Command):
 
     amount: int
     ttl: timedelta
+
+    def __post_init__(self) -> None:
+        check_amount(self.amount, "a hold", least=1)
+        if self.ttl.total_seconds() <= 0:
+            msg = "a hold needs time: ttl must be positive"
+            raise InvalidArgumentError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +242,9 @@ class Settle(_Command):
     usage: UsageEvent | None = None
     overage: Overage = Overage.ALLOW
     effective_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_amount(self.amount, "a settle", least=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +271,9 @@ class Debit(_Command):
     note: str = ""
     effective_at: datetime | None = None
 
+    def __post_init__(self) -> None:
+        check_amount(self.amount, "a debit", least=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
@@ -268,6 +283,12 @@ class Adjust(_Command):
     note: str
     priority: int = 50
     expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_amount(abs(self.amount), "an adjustment", least=1)
+        if not self.note:
+            msg = "an adjustment needs a reason"
+            raise InvalidArgumentError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,7 +361,13 @@ def transfer_id(account: str, verb: str, key: str, *more: str) -> bytes:
     A key is the caller's own name for a request. It is scoped by account and verb, so two accounts can
     use the same key, and one key can name a hold and its settle; but not by unit, so a request sent again
     for another model is recognised as the contradiction it is.
+
+    Raises:
+        InvalidArgumentError: The key is empty or no text.
     """
+    if not isinstance(key, str) or not key:  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"a key is a text that names the request, such as its id, not {key!r}"
+        raise InvalidArgumentError(msg)
     return digest((account, verb, key, *more))
 
 
@@ -385,14 +412,13 @@ def wallet_id(account: str, unit: str) -> WalletId:
     return WalletId(account, unit)
 
 
-def positive(amount: int, what: str) -> int:
+def check_amount(amount: int, what: str, *, least: int) -> None:
     """
-    Return *amount* (micro-PT) if the ledger can move it.
+    Make sure that the ledger can move *amount* micro-PT.
 
     Raises:
-        InvalidArgumentError: It is zero, negative or beyond what the ledger can count.
+        InvalidArgumentError: It is no whole number, below *least*, or more than the ledger can count.
     """
-    if not 0 < amount < LARGEST:
-        msg = f"{what} must be a positive amount of PT"
+    if type(amount) is not int or not least <= amount < LARGEST:
+        msg = f"{what} takes {least} micro-PT or more, and fewer than 2**62, not {amount!r}"
         raise InvalidArgumentError(msg)
-    return amount

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..domain.ledger import Adjust, Grant, digest, positive, transfer_ids, wallet_id
+from ..domain.ledger import Adjust, Grant, digest, transfer_ids, wallet_id
 from ..domain.pt import PT
 from ..domain.receipts import Granted
-from ..errors import InvalidArgumentError, PtmeterError
+from ..errors import PtmeterError
 from .posting import post_one
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def grant(
             wallet=wallet_id(account, unit),
             id=ids[unit],
             fingerprint=asked,
-            amount=positive(amounts[unit], "a grant"),
+            amount=amounts[unit],
             note=source,
             priority=priority,
             expires_at=expires_at,
@@ -50,9 +50,6 @@ def adjust(
     books: Books, account: str, amounts: Mapping[str, int], *, reason: str, key: str
 ) -> Granted | PtmeterError:
     """Correct an account by signed amounts; a negative one needs PT that are available."""
-    if not reason:
-        msg = "an adjustment needs a reason"
-        raise InvalidArgumentError(msg)
     asked = digest(("adjust", reason, *sorted(amounts.items())))
     ids = transfer_ids(account, "adjust", key, amounts)
     group = tuple(
@@ -60,7 +57,7 @@ def adjust(
             wallet=wallet_id(account, unit),
             id=ids[unit],
             fingerprint=asked,
-            amount=_signed(amounts[unit]),
+            amount=amounts[unit],
             note=reason,
         )
         for unit in ids
@@ -81,8 +78,3 @@ def _granted(
         available={p.transfer.wallet.unit: PT(p.available) for p in posted},
         replayed=posted[0].replayed,
     )
-
-
-def _signed(amount: int) -> int:
-    positive(abs(amount), "an adjustment")
-    return amount

@@ -12,7 +12,6 @@ from ..domain.ledger import (
     UsageEvent,
     Void,
     digest,
-    positive,
     transfer_id,
     transfer_ids,
     wallet_id,
@@ -63,7 +62,7 @@ def hold(
             wallet=wallet_id(account, unit),
             id=ids[unit],
             fingerprint=asked,
-            amount=positive(amounts[unit], "a hold"),
+            amount=amounts[unit],
             ttl=ttl,
         )
         for unit in ids
@@ -140,7 +139,7 @@ def settle(
             id=ids[unit],
             fingerprint=asked,
             hold_id=holds[unit],
-            amount=_not_negative(amounts.get(unit, 0)),
+            amount=amounts.get(unit, 0),
             usage=event if charge is None or charge.unit == unit else None,
             overage=overage,
             effective_at=effective_at,
@@ -188,7 +187,7 @@ def debit(
             wallet=wallet_id(account, unit),
             id=ids[unit],
             fingerprint=digest((note, *sorted(amounts.items()), *_facts(usage))),
-            amount=positive(amounts[unit], "a debit"),
+            amount=amounts[unit],
             note=note,
             overage=overage,
             usage=_event(charge, usage),
@@ -256,10 +255,3 @@ def _event(charge: Charge | None, usage: Usage | None) -> UsageEvent | None:
     if charge is None or usage is None:
         return None
     return UsageEvent(usage=usage, price=charge.price, card_version=charge.card_version, cost=charge.cost)
-
-
-def _not_negative(amount: int) -> int:
-    if amount < 0:
-        msg = "a settle cannot be negative: to give PT back, adjust or grant"
-        raise InvalidArgumentError(msg)
-    return amount

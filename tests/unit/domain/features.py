@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from tests.naive import COMES_IN, DECISIONS, ENDS_A_HOLD
+
 from ptmeter.domain.ledger import (
     Debit,
     Expire,
@@ -19,14 +21,15 @@ from ptmeter.domain.ledger import (
     WalletState,
 )
 from ptmeter.domain.pt import LARGEST
-from tests.naive import COMES_IN, DECISIONS, ENDS_A_HOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tests.naive import NaiveLedger
+    from tests.unit.domain.strategies import Director
+
     from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer
     from ptmeter.domain.planner import Decided
-    from tests.unit.domain.strategies import Director
 
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
@@ -65,7 +68,7 @@ FEATURES = frozenset(
         "settle refused over the limit",
         "settle late",
         "settle late on credit",
-        "settle late, then once more",
+        "settle after a late settle",
         "settle after a settle",
         "settle after a void",
         "overage from what is there",
@@ -132,7 +135,9 @@ def _answer(
     if isinstance(outcome, Refused):
         yield f"refused {outcome.reason.name}"
         yield from _refused(director, command, outcome)
-    if command.id in refusals and not (isinstance(outcome, Refused) and outcome.reason is Refusal.KEY_REUSED):
+    if command.id in refusals and not (
+        isinstance(outcome, Refused) and outcome.reason is Refusal.KEY_REUSED
+    ):
         yield "decided anew after a day" if isinstance(outcome, Refused) else "accepted after a day"
 
 
@@ -154,12 +159,17 @@ def _refused(director: Director, command: Command, refused: Refused) -> Iterator
         hold = next((h for h in ledger.holds(command.wallet) if h.id == command.hold_id), None)
         end = ledger.end_of(hold) if hold else None
         if end and reason is Refusal.HOLD_NOT_PENDING:
-            late = any(row.completes == end.seq for row in ledger.of(command.wallet))
-            again = end.kind is Kind.EXPIRE and late
-            yield f"{verb} late, then once more" if again else f"{verb} after a{'n expiry' if end.kind is Kind.EXPIRE else ' ' + end.kind.name.lower()}"
+            yield f"{verb} after {_ended(ledger, end)}"
         if hold and hold.expires_at and reason is Refusal.NOT_DUE:
-            if hold.expires_at - director.at == MICROSECOND:
-                yield "expiry a microsecond early"
+            early = hold.expires_at - director.at
+            yield "expiry a microsecond early" if early == MICROSECOND else "expiry early"
+
+
+def _ended(ledger: NaiveLedger, end: Transfer) -> str:
+    if end.kind is not Kind.EXPIRE:
+        return f"a {end.kind.name.lower()}"
+    late = any(row.completes == end.seq for row in ledger.of(end.wallet))
+    return "a late settle" if late else "an expiry"
 
 
 def _posted(
@@ -205,7 +215,13 @@ def _settled(
         yield "settle late on credit" if lent else "settle late"
     elif posted.charged > row.amount:
         over = lent and director.ledger.owed(command.wallet) > terms.credit_limit
-        yield "overage over the credit limit" if over else "overage on credit" if lent else "overage from what is there"
+        yield (
+            "overage over the credit limit"
+            if over
+            else "overage on credit"
+            if lent
+            else "overage from what is there"
+        )
         if command.overage.value == "within_credit_limit":
             yield "overage within the credit limit"
         if any(row.kind is Kind.EXPIRE for row in rows):
@@ -215,7 +231,7 @@ def _settled(
         used = row.allocations
         if len(used) > 1:
             yield "settle from several lots"
-        if used[-1] not in hold.allocations:
+        if not set(used) <= set(hold.allocations):
             yield "settle of a part of one lot"
 
 

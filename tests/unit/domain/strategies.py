@@ -1,10 +1,9 @@
 """
-Scripts for the ledger and the store they are played on.
+Scripts for the ledger, and who reads them out.
 
 A script says things like "hold exactly what is available, under a key used before, a microsecond before
 the next expiry": what that is in figures is read off the naive ledger when the line comes up, so that
-the edges are hit often. `Shelf` keeps what a plan writes the way the SQL store does, constraints
-included, and gives the planner no more to see than the SQL store would.
+the edges are hit often.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
+from tests.naive import COMES_IN, DECISIONS, NOBODY, NaiveLedger, Terms
 
-from ptmeter.domain import chain
 from ptmeter.domain.ledger import (
     Adjust,
     Debit,
@@ -26,34 +25,29 @@ from ptmeter.domain.ledger import (
     Kind,
     Lapse,
     Overage,
-    Posted,
     Refused,
     Settle,
     UsageEvent,
     Void,
-    Wallet,
     WalletId,
     WalletState,
     digest,
     transfer_id,
 )
-from ptmeter.domain.moves import Resolved
-from ptmeter.domain.planner import Decided, Plan, State, plan
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import LARGEST, Money
 from ptmeter.domain.usage import Usage
-from tests.naive import COMES_IN, DECISIONS, NOBODY, NaiveLedger, Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from ptmeter.domain.ledger import Command, Linked, Lot, OpenHold, Outcome, Transfer
+    from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer
 
 MUCH = 1_000_000
 """More than this comes into a wallet once at most: 64 bits have to hold the sum."""
 
-START = datetime(2030, 1, 1, tzinfo=UTC)
 CHAIN_KEY = b"kept outside the database"
+START = datetime(2030, 1, 1, tzinfo=UTC)
 
 WALLETS = (WalletId("acme", "pt"), WalletId("acme", "gpu"), WalletId("zeta", "pt"), WalletId("ghost", "pt"))
 """Two of one account, one of another, and one that nobody ever gives anything."""
@@ -74,13 +68,16 @@ class Amount(NamedTuple):
     plus: int = 0
 
 
+TEN = Amount("just", 10)
+
+
 @dataclass(frozen=True)
 class Draft:
     """A command whose figures are not known yet."""
 
     verb: str
     wallet: int = 0
-    amount: Amount = Amount("just", 10)
+    amount: Amount = TEN
     key: int | None = None
     """A key used before, perhaps; else a fresh one."""
     which: str = "open"
@@ -266,10 +263,18 @@ _scenes: list[Script] = [
             ),
             Step(((back,),), Moment(timedelta(seconds=61))),
         )
-        for back in (Draft("void", 0), Draft("settle", 0, Amount("just", 3)), Draft("settle", 0, Amount("hold", -1)))
+        for back in (
+            Draft("void", 0),
+            Draft("settle", 0, Amount("just", 3)),
+            Draft("settle", 0, Amount("hold", -1)),
+        )
     ),
     *(
-        (Step(((Draft("settle", 0, Amount("hold", 1), overage=Overage.REJECT),), Again("refused")), moment),)
+        (
+            Step(
+                ((Draft("settle", 0, Amount("hold", 1), overage=Overage.REJECT),), Again("refused")), moment
+            ),
+        )
         for moment in (Moment(), Moment(cuts=7))
     ),
     *(
@@ -336,7 +341,9 @@ def scripts(*, longest: int = 48) -> st.SearchStrategy[Script]:
     """Scripts that begin with a grant or three, and go on with anything."""
     lengths = st.sampled_from([length for length in (4, 12, 24, 48) if length <= longest])
     rest = lengths.flatmap(lambda length: st.lists(_chunk, min_size=length // 2, max_size=length))
-    return st.builds(lambda opening, rest: (opening, *(step for chunk in rest for step in chunk)), _opening, rest)
+    return st.builds(
+        lambda opening, rest: (opening, *(step for chunk in rest for step in chunk)), _opening, rest
+    )
 
 
 # --- from drafts to commands --------------------------------------------------------------------
@@ -383,7 +390,8 @@ class Director:
         ]
         earlier = (fitting or [group for group, _ in self.arrived])[-again.back :][0]
         if again.how == "altered":
-            return (*earlier[:-1], replace(earlier[-1], fingerprint=digest((earlier[-1].fingerprint,))))
+            *others, last = earlier
+            return (*others, replace(last, fingerprint=digest((last.fingerprint,))))
         return earlier[:1] if again.how == "beginning" else earlier
 
     def _time_after(self, moment: Moment) -> datetime:
@@ -503,145 +511,3 @@ def _with(terms: Terms, setting: Setting) -> Terms:
             return replace(terms, state=WalletState.CLOSED)
         case _:
             return replace(terms, state=WalletState.OPEN)
-
-
-# --- what is kept -------------------------------------------------------------------------------
-
-
-@dataclass
-class Shelf:
-    """The tables, in memory. Whatever the database would refuse to store is refused here."""
-
-    wallets: dict["WalletId", Wallet] = field(default_factory=dict["WalletId", Wallet])
-    lots: dict["WalletId", dict[int, Lot]] = field(default_factory=dict["WalletId", "dict[int, Lot]"])
-    journal: dict["WalletId", list[Transfer]] = field(
-        default_factory=dict["WalletId", "list[Transfer]"]
-    )
-    holds: dict[bytes, OpenHold] = field(default_factory=dict[bytes, "OpenHold"])
-    rejections: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
-    transfers: dict[bytes, Transfer] = field(default_factory=dict[bytes, "Transfer"])
-    first_outcomes: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
-
-    def open(self, name: WalletId, at: datetime) -> None:
-        """What the store does when PT are first given."""
-        if name not in self.wallets:
-            head = chain.genesis(name, CHAIN_KEY)
-            number = len(self.wallets) + 1
-            self.wallets[name] = Wallet(id=name, number=number, booked_at=at, head=head)
-            self.lots[name], self.journal[name] = {}, []
-
-    def set_terms(self, name: WalletId, terms: Terms) -> None:
-        """What the operator does."""
-        self.wallets[name] = replace(
-            self.wallets[name], credit_limit=terms.credit_limit, state=terms.state
-        )
-
-    def post(self, batch: Sequence[Linked], at: datetime) -> list[tuple[Outcome, ...]]:
-        """Read, plan, write."""
-        planned = plan(self.lock(batch, at), batch, chain_key=CHAIN_KEY)
-        self.write(planned)
-        self._remember(batch, planned, at)
-        return planned.outcomes
-
-    def full_wallet(self, name: WalletId) -> Wallet:
-        """A wallet with all its lots, the used up ones too, as an audit wants it."""
-        return replace(self.wallets[name], lots=tuple(self.lots[name].values()))
-
-    def open_holds(self, name: WalletId) -> list[OpenHold]:
-        """The wallet's holds that nobody has resolved."""
-        return [hold for hold in self.holds.values() if hold.wallet == name]
-
-    def lock(self, batch: Sequence[Linked], at: datetime) -> State:
-        """What the SQL store reads: live lots, the holds that are named or due, how others ended."""
-        commands = [command for group in batch for command in group]
-        named = [c.hold_id for c in commands if isinstance(c, Settle | Void | Expire)]
-        wallets = {
-            c.wallet: replace(self.wallets[c.wallet], lots=self._live_lots(c.wallet))
-            for c in commands
-            if c.wallet in self.wallets
-        }
-        holds = {
-            hold.id: hold
-            for hold in self.holds.values()
-            if hold.wallet in wallets and (hold.id in named or hold.expires_at <= at)
-        }
-        decided = {c.id: d for c in commands if (d := self._decided(c.id))}
-        resolved = {name: r for name in named if name not in holds and (r := self._resolved(name))}
-        return State(at, wallets, decided, holds, resolved)
-
-    def write(self, planned: Plan) -> None:
-        """What the SQL store writes, under the constraints of its tables."""
-        for row in planned.transfers:
-            self._insert(row)
-        for wallet in planned.wallets:
-            _check_wallet(wallet)
-            self.wallets[wallet.id] = replace(wallet, lots=())
-            for lot in wallet.lots:
-                _check(lot.remaining >= 0 and lot.held >= 0, lot)
-                _check(lot.remaining + lot.held <= lot.granted, lot)
-                self.lots[wallet.id][lot.number] = lot
-        for hold_id in planned.closed:
-            del self.holds[hold_id]
-        for hold in planned.opened:
-            _check(hold.id not in self.holds and hold.amount > 0, hold)
-            self.holds[hold.id] = hold
-        for rejection in planned.rejections:
-            _check(rejection.wallet in self.wallets, rejection)
-        names = [rejection.id for rejection in planned.rejections]
-        _check(len(set(names)) == len(names), names)
-        self.rejections |= {rejection.id: rejection.decided for rejection in planned.rejections}
-
-    def facts(self) -> tuple[object, ...]:
-        """Everything but the memory of refusals, as it is now."""
-        lots = {name: dict(theirs) for name, theirs in self.lots.items()}
-        journal = {name: tuple(rows) for name, rows in self.journal.items()}
-        return dict(self.wallets), lots, dict(self.holds), journal
-
-    def _insert(self, row: Transfer) -> None:
-        rows = self.journal[row.wallet]
-        _check(row.id not in self.transfers, row)
-        _check(row.seq == len(rows) + 1, row)
-        _check(0 < row.amount < 2**63 and 0 <= row.available_after < 2**63, row)
-        _check(0 <= row.held_after < 2**63, row)
-        completed = {earlier.completes for earlier in rows} - {None}
-        _check(row.completes not in completed, row)
-        self.transfers[row.id] = row
-        rows.append(row)
-
-    def _live_lots(self, name: WalletId) -> tuple[Lot, ...]:
-        return tuple(lot for lot in self.lots[name].values() if lot.remaining or lot.held)
-
-    def _decided(self, name: bytes) -> Decided | None:
-        row = self.transfers.get(name)
-        if row is None:
-            return self.rejections.get(name)
-        unasked = Posted(transfer=row, charged=0, available=row.available_after, held=row.held_after)
-        return self.first_outcomes.get(name) or Decided(row.fingerprint, unasked, row.booked_at)
-
-    def _resolved(self, hold_id: bytes) -> Resolved | None:
-        hold = self.transfers.get(hold_id)
-        if hold is None or hold.kind is not Kind.HOLD:
-            return None
-        rows = self.journal[hold.wallet]
-        resolution = next((row for row in rows if row.completes == hold.seq), None)
-        if resolution is None:
-            return None
-        late = any(row.completes == resolution.seq for row in rows)
-        return Resolved(resolution.kind, resolution.seq, late)
-
-    def _remember(self, batch: Sequence[Linked], planned: Plan, at: datetime) -> None:
-        for group, outcomes in zip(batch, planned.outcomes, strict=True):
-            for command, outcome in zip(group, outcomes, strict=True):
-                fresh = isinstance(outcome, Posted) and not outcome.replayed
-                if fresh and outcome.transfer.id == command.id:
-                    self.first_outcomes[command.id] = Decided(command.fingerprint, outcome, at)
-
-
-def _check_wallet(wallet: Wallet) -> None:
-    _check(min(wallet.available, wallet.held, wallet.spent, wallet.owed) >= 0, wallet)
-    _check(max(wallet.available, wallet.held, wallet.spent, wallet.owed) < 2**63, wallet)
-    _check(not wallet.owed or not wallet.available, wallet)
-
-
-def _check(holds: bool, what: object) -> None:
-    assert holds, f"a database would not store {what}"

@@ -8,6 +8,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from tests.naive import Terms
+from tests.unit.domain.shelf import CHAIN_KEY, Shelf
+from tests.unit.domain.strategies import PRICE, START, USAGE
 
 from ptmeter.domain import chain
 from ptmeter.domain.audit import Finding, Report, WalletAudit
@@ -31,8 +34,6 @@ from ptmeter.domain.ledger import (
 )
 from ptmeter.domain.pt import Money
 from ptmeter.domain.usage import TOKEN_CLASSES, Quality, Usage
-from tests.naive import Terms
-from tests.unit.domain.strategies import CHAIN_KEY, PRICE, START, USAGE, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,9 +67,14 @@ def story() -> Story:
     shelf, at = Shelf(), START
     shelf.open(WALLET, START - MINUTE)
     shelf.set_terms(WALLET, Terms(START, credit_limit=20))
-    asked = {name: {"id": named(name), "wallet": WALLET, "fingerprint": named(f"{name}?")} for name in NAMES}
+    asked = {
+        name: {"id": named(name), "wallet": WALLET, "fingerprint": named(f"{name}?")} for name in NAMES
+    }
     told: list[tuple[timedelta, Command]] = [
-        (0 * MINUTE, Grant(**asked["g1"], amount=100, priority=10, expires_at=START + HOUR, note="promotion")),
+        (
+            0 * MINUTE,
+            Grant(**asked["g1"], amount=100, priority=10, expires_at=START + HOUR, note="promotion"),
+        ),
         (0 * MINUTE, Grant(**asked["g2"], amount=50)),
         (0 * MINUTE, Hold(**asked["h1"], amount=30, ttl=MINUTE)),
         (0 * MINUTE, Hold(**asked["h2"], amount=20, ttl=MINUTE)),
@@ -92,7 +98,25 @@ def story() -> Story:
     return Story(tuple(shelf.journal[WALLET]), shelf.full_wallet(WALLET), tuple(shelf.open_holds(WALLET)))
 
 
-NAMES = ("g1", "g2", "h1", "h2", "s1", "h3", "s3", "h4", "v4", "up", "down", "e2", "s2", "d1", "g3", "h5", "g4")
+NAMES = (
+    "g1",
+    "g2",
+    "h1",
+    "h2",
+    "s1",
+    "h3",
+    "s3",
+    "h4",
+    "v4",
+    "up",
+    "down",
+    "e2",
+    "s2",
+    "d1",
+    "g3",
+    "h5",
+    "g4",
+)
 
 
 def rows_of_every_kind() -> list[Transfer]:
@@ -233,7 +257,16 @@ def test_no_column_is_left_out() -> None:
     event = {field.name for field in fields(UsageEvent)} | {field.name for field in fields(Usage)}
 
     assert {field.name for field in fields(Transfer)} - {"wallet"} == OTHER.keys()
-    assert {"usage", "price", "card_version", "cost", "requests", "tool_calls", "quality", *TOKEN_CLASSES} == event
+    assert {
+        "usage",
+        "price",
+        "card_version",
+        "cost",
+        "requests",
+        "tool_calls",
+        "quality",
+        *TOKEN_CLASSES,
+    } == event
 
 
 @pytest.mark.parametrize("row", rows_of_every_kind(), ids=lambda row: f"{row.seq}-{row.kind.name.lower()}")
@@ -400,7 +433,9 @@ def base() -> tuple[Transfer, ...]:
     """
     shelf = Shelf()
     shelf.open(WALLET, START - MINUTE)
-    asked = {name: {"id": named(name), "wallet": WALLET, "fingerprint": named(f"{name}?")} for name in NAMES}
+    asked = {
+        name: {"id": named(name), "wallet": WALLET, "fingerprint": named(f"{name}?")} for name in NAMES
+    }
     told: list[tuple[timedelta, Command]] = [
         (0 * MINUTE, Grant(**asked["g1"], amount=100)),
         (0 * MINUTE, Grant(**asked["g2"], amount=40, priority=10, expires_at=START + HOUR)),
@@ -474,7 +509,9 @@ FORGERIES: dict[str, Callable[[], Transfer]] = {
     "settle of more than the hold": lambda: forged(
         Kind.SETTLE, 51, (2, 40), (1, 11), completes=place_of("h1")
     ),
-    "settle from other lots than the hold": lambda: forged(Kind.SETTLE, 5, (1, 5), completes=place_of("h1")),
+    "settle from other lots than the hold": lambda: forged(
+        Kind.SETTLE, 5, (1, 5), completes=place_of("h1")
+    ),
     "settle of a settled hold": lambda: forged(Kind.SETTLE, 5, (4, 5), completes=place_of("h2")),
     "void of an expired hold": lambda: forged(Kind.VOID, 5, (4, 5), completes=place_of("h4")),
     "void of a part": lambda: forged(Kind.VOID, 40, (2, 40), completes=place_of("h1")),
@@ -487,7 +524,9 @@ FORGERIES: dict[str, Callable[[], Transfer]] = {
         Kind.LAPSE, 2, (4, 2), completes=place_of("s2"), booked_at=START + 2 * HOUR
     ),
     "repay of what is not owed": lambda: forged(Kind.REPAY, 1, (4, 1)),
-    "balance that is off": lambda: forged(Kind.DEBIT, 1, (4, 1), available_after=base()[-1].available_after),
+    "balance that is off": lambda: forged(
+        Kind.DEBIT, 1, (4, 1), available_after=base()[-1].available_after
+    ),
 }
 
 

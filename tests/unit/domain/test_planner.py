@@ -21,6 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from tests.naive import COMES_IN, ENDS_A_HOLD, NO_ID, NOBODY, Pile, first
+from tests.unit.domain import shelf as shelves
+from tests.unit.domain.features import FEATURES, features
+from tests.unit.domain.shelf import CHAIN_KEY, Shelf
+from tests.unit.domain.strategies import GHOST, START, WALLETS, Director, scripts
 
 from ptmeter.domain.audit import WalletAudit
 from ptmeter.domain.ledger import (
@@ -41,24 +46,13 @@ from ptmeter.domain.ledger import (
 from ptmeter.domain.planner import plan
 from ptmeter.domain.pt import LARGEST
 from ptmeter.errors import InvalidArgumentError, InvariantError
-from tests.naive import COMES_IN, ENDS_A_HOLD, NO_ID, NOBODY, Pile, first
-from tests.unit.domain import strategies
-from tests.unit.domain.features import FEATURES, features
-from tests.unit.domain.strategies import (
-    CHAIN_KEY,
-    GHOST,
-    START,
-    WALLETS,
-    Director,
-    Shelf,
-    scripts,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ptmeter.domain.ledger import Linked, Outcome, Transfer, WalletId
     from tests.unit.domain.strategies import Script, Step
+
+    from ptmeter.domain.ledger import Linked, Outcome, Transfer, WalletId
 
 SEQUENCES = int(os.environ.get("PTMETER_SEQUENCES", "2000"))
 MINUTE = timedelta(minutes=1)
@@ -79,7 +73,7 @@ class Play:
     director: Director = field(default_factory=Director)
     batched: Shelf = field(default_factory=Shelf)
     single: Shelf = field(default_factory=Shelf)
-    audits: dict["WalletId", WalletAudit] = field(default_factory=dict["WalletId", WalletAudit])
+    audits: dict[WalletId, WalletAudit] = field(default_factory=dict["WalletId", WalletAudit])
 
     def run(self, script: Script) -> None:
         for step in script:
@@ -299,7 +293,7 @@ def test_a_hold_is_resolved_in_its_own_wallet(verb: Any, expired: bool) -> None:
         sweep = Expire(**asked("sweep", THEIRS), hold_id=named("hold"))
         shelf.post([(sweep,)], START + MINUTE)
     before = shelf.facts()
-    more = {"amount": 7} if verb is Settle else {}
+    more: dict[str, Any] = {"amount": 7} if verb is Settle else {}
     ours = verb(**asked("ours"), hold_id=named("hold"), **more)
     both_locked = Lapse(**asked("lapse", THEIRS))
 
@@ -484,7 +478,7 @@ def break_ledger(monkeypatch: pytest.MonkeyPatch, fault: Fault | None) -> None:
         loaded.__package__ = spec.parent
         monkeypatch.setitem(sys.modules, spec.name, loaded)
         exec(compile(source, spec.origin, "exec"), loaded.__dict__)
-    monkeypatch.setattr(strategies, "plan", loaded.__dict__["plan"])
+    monkeypatch.setattr(shelves, "plan", loaded.__dict__["plan"])
 
 
 def first_fault(*, compared: bool) -> Exception | None:
