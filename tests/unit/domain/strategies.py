@@ -381,13 +381,7 @@ class Director:
         return self.arrived[-1]
 
     def _again(self, again: Again) -> Linked:
-        fitting = [
-            group
-            for group, outcomes in self.arrived
-            if again.what == "any"
-            or (again.what == "linked" and len(group) > 1)
-            or (again.what == "refused" and any(_is_remembered(outcome) for outcome in outcomes))
-        ]
+        fitting = [group for group, outcomes in self.arrived if _fits(again.what, group, outcomes)]
         earlier = (fitting or [group for group, _ in self.arrived])[-again.back :][0]
         if again.how == "altered":
             *others, last = earlier
@@ -483,6 +477,12 @@ class Director:
 
     def _available(self, wallet: WalletId) -> int:
         return sum(lot.free for lot in self.ledger.lots(wallet) if not lot.is_over(self.at))
+
+
+def _fits(what: str, group: Linked, outcomes: tuple[Outcome, ...]) -> bool:
+    if what == "linked":
+        return len(group) > 1
+    return what == "any" or any(map(_is_remembered, outcomes))
 
 
 def _is_remembered(outcome: Outcome) -> bool:

@@ -291,13 +291,13 @@ def test_a_hold_is_resolved_in_its_own_wallet(verb: Any, expired: bool) -> None:
     shelf = shelf_with(holds=10)
     if expired:
         sweep = Expire(**asked("sweep", THEIRS), hold_id=named("hold"))
-        shelf.post([(sweep,)], START + MINUTE)
+        shelf.post([(sweep,)], START + 2 * MINUTE)
     before = shelf.facts()
     more: dict[str, Any] = {"amount": 7} if verb is Settle else {}
     ours = verb(**asked("ours"), hold_id=named("hold"), **more)
     both_locked = Lapse(**asked("lapse", THEIRS))
 
-    outcomes = shelf.post([(ours,), (both_locked,)], START + MINUTE)
+    outcomes = shelf.post([(ours,), (both_locked,)], START + (2 if expired else 0) * MINUTE)
 
     assert Refusal.HOLD_NOT_FOUND is reason_of(outcomes[0][0])
     assert before == shelf.facts()

@@ -1,0 +1,162 @@
+"""
+A task that is cancelled in the middle of a hold or a settle leaves nothing half done.
+
+Web servers cancel a request's task when its client goes away, at whatever point that happens to be. Every
+task here is cancelled after so many turns of the event loop, so that each statement and each wait between
+them is hit, and then asked for once more under its key. A store that commits what it has got so far, and one
+that forgets to give its connection back, show that the checks would notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ptmeter import PT, AsyncMeter, ContentionError, Policy
+from ptmeter.storage.store import AsyncSqlStore, transact
+from tests.integration.wiring import SQL_DRIVERS, async_engine_on, clean, params, through
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from sqlalchemy import Connection
+
+    from ptmeter.ports import Books
+    from tests.backends import Backend, Driver
+
+ASYNC = tuple(driver for driver in SQL_DRIVERS if driver.asynchronous)
+
+CALLS = 60
+SIDE_BY_SIDE = 4
+TURNS = 60
+"""More turns of the loop than any call takes on SQLite; the servers' answers take further ones."""
+
+
+class Found:
+    """What a run of cancelled calls left."""
+
+    def __init__(self) -> None:
+        self.cancelled = 0
+        self.finished = 0
+        self.checked_out = -1
+        self.spent = PT.of(-1)
+        self.held = PT.of(-1)
+
+
+async def cancel_many(meter: AsyncMeter, engine: AsyncEngine, *, seed: int) -> Found:
+    """Calls that are cut off anywhere; then each again, to its end."""
+    random, found = Random(seed), Found()
+    await meter.funds.grant("acme", source="test", key="g", core=1_000)
+
+    async def one(number: int) -> None:
+        placed = await meter.hold("acme", key=f"c{number}", core=2)
+        await meter.settle(placed, key=f"c{number}", core=1)
+
+    async def cut_off(number: int) -> None:
+        task = asyncio.ensure_future(one(number))
+        turns = random.randrange(TURNS)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if turns % 3 == 0:
+            await asyncio.sleep(random.random() / 50)
+        task.cancel()
+        with suppress(asyncio.CancelledError, ContentionError):
+            await task
+        found.cancelled += task.cancelled()
+        found.finished += not task.cancelled()
+
+    for number in range(0, CALLS, SIDE_BY_SIDE):
+        await asyncio.gather(*(cut_off(number + n) for n in range(SIDE_BY_SIDE)))
+    found.checked_out = await settled(lambda: engine.pool.checkedout())  # type: ignore[attr-defined]
+    for number in range(CALLS):
+        await asyncio.wait_for(one(number), 30)
+    core = (await meter.balance("acme")).core
+    found.spent, found.held = core.spent, core.held
+    return found
+
+
+async def settled(count: Callable[[], int]) -> int:
+    """What *count* comes down to: a connection is given back by a task of its own after a cancellation."""
+    for _ in range(100):
+        if not count():
+            break
+        await asyncio.sleep(0.01)
+    return count()
+
+
+@pytest.mark.parametrize("driver", params(ASYNC))
+def test_a_cancelled_call_leaves_nothing_behind(
+    driver: Driver, backend_of: Callable[[str], Backend]
+) -> None:
+    """Cut off anywhere, a call is done or not begun: asked again it ends well, and is charged once."""
+    url = backend_of(driver.backend).empty()
+
+    async def run() -> Found:
+        async with (
+            async_engine_on(through(driver, url), pool_size=4, max_overflow=0) as engine,
+            AsyncMeter.open(engine) as meter,
+        ):
+            return await cancel_many(meter, engine, seed=1)
+
+    found = asyncio.run(run())
+
+    assert found.cancelled > CALLS // 4
+    assert 0 == found.checked_out
+    assert (PT.of(CALLS), PT.of(0)) == (found.spent, found.held)
+    assert clean(url)
+
+
+# --- the controls -----------------------------------------------------------------------------------
+
+
+class CommitsOnTheWayOut(AsyncSqlStore):
+    """Keeps what was written until somebody lost patience."""
+
+    async def run(self, work: Callable[[Books], Any], /) -> Any:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(self._commit_always, work)
+
+    def _commit_always(self, connection: Connection, work: Callable[[Books], Any]) -> Any:
+        transaction = connection.begin()
+        try:
+            return work(self._binder.books(connection))
+        finally:
+            transaction.commit()
+
+
+class KeepsItsConnection(AsyncSqlStore):
+    """Gives its connection back only if all went well."""
+
+    async def run(self, work: Callable[[Books], Any], /) -> Any:
+        connection = await self._engine.connect()
+        value = await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
+        await connection.close()
+        return value
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize("broken", [CommitsOnTheWayOut, KeepsItsConnection])
+def test_what_is_left_behind_is_noticed(broken: type[AsyncSqlStore], sqlite_url: str) -> None:
+    """The controls: half-written state is found by the audit, and a connection that is kept in the pool."""
+    checked_out = -1
+
+    async def run() -> None:
+        nonlocal checked_out
+        async with (
+            async_engine_on(sqlite_url, pool_size=CALLS + 4) as engine,
+            AsyncMeter.open(engine) as meter,
+        ):
+            meter._platform.store = broken(meter._platform.store._engine, Policy(attempts=2))
+            with suppress(Exception):
+                await cancel_many(meter, engine, seed=1)
+            checked_out = await settled(lambda: engine.pool.checkedout())
+
+    asyncio.run(run())
+
+    assert checked_out or not clean(sqlite_url)
