@@ -108,8 +108,11 @@ class NaiveLedger:
     def post(self, group: Linked, at: datetime) -> tuple[Outcome, ...]:
         """One linked group: all of it, or none of it."""
         before = [self._answered(command, at) for command in group]
-        if any(before):
-            same = all(a and a.fingerprint == c.fingerprint for a, c in zip(before, group, strict=True))
+        twice = len({command.id for command in group}) < len(group)
+        if any(before) or twice:
+            same = not twice and all(
+                a and a.fingerprint == c.fingerprint for a, c in zip(before, group, strict=True)
+            )
             if not same:
                 return tuple(Refused(reason=Refusal.KEY_REUSED) for _ in group)
             return tuple(replace(a.outcome, replayed=True) for a in before if a)
@@ -217,6 +220,7 @@ class NaiveLedger:
     def _give(self, command: Grant | Adjust, kind: Kind, amount: int, **more: Any) -> Transfer:
         if self.terms[command.wallet].state is WalletState.CLOSED:
             raise _NoError(Refusal.NOT_OPEN)
+        self._must_fit(command.wallet, amount)
         more |= {"priority": command.priority, "expires_at": command.expires_at, "note": command.note}
         row = self._book(command.wallet, kind, amount, command, **more)
         self._afterwards(command.wallet)
@@ -276,6 +280,11 @@ class NaiveLedger:
         if self.terms[wallet].state is not WalletState.OPEN:
             raise _NoError(Refusal.NOT_OPEN)
 
+    def _must_fit(self, wallet: WalletId, amount: int) -> None:
+        """What comes in must not make the wallet count beyond 2**62."""
+        if self.available(wallet) + self.held(wallet) + self.spent(wallet) + amount >= 2**62:
+            raise _NoError(Refusal.TOO_LARGE)
+
     def _limit(self, command: Settle | Debit) -> int | None:
         return None if command.overage is Overage.ALLOW else self.terms[command.wallet].credit_limit
 
@@ -296,6 +305,7 @@ class NaiveLedger:
         if short > room:
             raise _NoError(Refusal.INSUFFICIENT_FUNDS, self.available(wallet) + room, amount)
         if short > 0:
+            self._must_fit(wallet, short)
             self._book(wallet, Kind.ADVANCE, short, None, priority=1_000)
 
     def _expire_by_itself(self, hold: Transfer) -> None:

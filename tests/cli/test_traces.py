@@ -110,8 +110,10 @@ def test_the_files_of_others_are_read(file: Path) -> None:
         ("2023-01-01,1", "it has 2 fields, and the header 3"),
         ("2023-01-01,1,2,3", "it has 4 fields"),
         ("yesterday,1,2", "'yesterday' is no time"),
-        ("inf,1,2", "infinity"),
-        ("nan,1,2", "NaN"),
+        ("inf,1,2", "'inf' is no time"),
+        ("nan,1,2", "'nan' is no time"),
+        ("1e30,1,2", "'1e30' is no time"),
+        ("0001-01-01T00:00+09:00,1,2", "is no time"),
         ("2023-01-01,-1,2", "input '-1' is no number of tokens"),
         ("2023-01-01,1.5,2", "input '1.5'"),
         ("2023-01-01,1_0,2", "input '1_0'"),
@@ -145,7 +147,7 @@ def test_an_unknown_header_is_told_what_is_known(text: str, file: Path) -> None:
     """A file with another header, or none, is refused with all formats that are read."""
     file.write_text(text)
 
-    with pytest.raises(InvalidArgumentError, match="Azure .*Mooncake .*BurstGPT .*generic .*ServeGen"):
+    with pytest.raises(InvalidArgumentError, match=r"Azure .*Mooncake .*BurstGPT .*generic .*ServeGen"):
         open_trace(file)
 
 

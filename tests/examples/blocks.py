@@ -4,7 +4,7 @@ The blocks of a page and what running one means.
 ``python``    runs in the page's own namespace; what it prints must stand in a ``text`` block right after it
 ``console``   lines after ``$`` are run as commands, the lines below each must be what it writes
 ``text``      what the block before it printed
-``csv``, ``json``, ``yaml`` with a ``title="name"`` are written to a file of that name
+``csv``, ``json``, ``yaml`` and ``python`` with a ``title="name"`` are written to a file of that name
 ``sh``, ``sql``, ``ini``   are read, not run
 
 A ``python`` block after ``<!-- not run: why -->`` is only compiled. A comment that begins with ``hidden`` is
@@ -43,8 +43,7 @@ FILES: Final = frozenset({"csv", "json", "yaml"})
 
 VARYING: Final = (
     (re.compile(r"\b2\d\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?(\+00:00)?)?"), "<time>"),
-    (re.compile(r"\b\d[\d,]*\.\d+ s\b"), "<seconds>"),
-    (re.compile(r"\b[\d,]+ a second"), "<speed>"),
+    (re.compile(r"\b[\d.,]+ s, [\d,]+ calls/s"), "<speed>"),
     (re.compile(r"\s+$", re.MULTILINE), ""),
 )
 """What is never the same twice, and what stands for it when two outputs are compared."""
@@ -94,6 +93,8 @@ class _Run:
         match block.language:
             case "python" if block.reason:
                 compile(block.text, example.path, "exec")
+            case "python" if block.title:
+                Path(block.title).write_text(block.text, encoding="utf-8")
             case "python" | "hidden":
                 self._printed = _executed(block.text, example)
             case "console":

@@ -10,22 +10,24 @@ that forgets to give its connection back, show that the checks would notice.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import SQLAlchemyError
 
-from ptmeter import PT, AsyncMeter, ContentionError, Policy
+from ptmeter import PT, AsyncMeter, Policy, PtmeterError
 from ptmeter.storage.store import AsyncSqlStore, transact
 from tests.integration.wiring import SQL_DRIVERS, async_engine_on, clean, params, through
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Callable
 
     from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from ptmeter.ports import Books
     from tests.backends import Backend, Driver
@@ -42,8 +44,7 @@ class Found:
     """What a run of cancelled calls left."""
 
     def __init__(self) -> None:
-        self.cancelled = 0
-        self.finished = 0
+        self.ends: Counter[str] = Counter()
         self.checked_out = -1
         self.spent = PT.of(-1)
         self.held = PT.of(-1)
@@ -66,16 +67,15 @@ async def cancel_many(meter: AsyncMeter, engine: AsyncEngine, *, seed: int) -> F
         if turns % 3 == 0:
             await asyncio.sleep(random.random() / 50)
         task.cancel()
-        with suppress(asyncio.CancelledError, ContentionError):
-            await task
-        found.cancelled += task.cancelled()
-        found.finished += not task.cancelled()
+        await asyncio.wait([task])
+        failure = None if task.cancelled() else task.exception()
+        found.ends["cancelled" if task.cancelled() else type(failure).__name__ if failure else "done"] += 1
 
     for number in range(0, CALLS, SIDE_BY_SIDE):
         await asyncio.gather(*(cut_off(number + n) for n in range(SIDE_BY_SIDE)))
     found.checked_out = await settled(lambda: engine.pool.checkedout())  # type: ignore[attr-defined]
     for number in range(CALLS):
-        await asyncio.wait_for(one(number), 30)
+        await asyncio.wait_for(one(number), 5)
     core = (await meter.balance("acme")).core
     found.spent, found.held = core.spent, core.held
     return found
@@ -106,10 +106,36 @@ def test_a_cancelled_call_leaves_nothing_behind(
 
     found = asyncio.run(run())
 
-    assert found.cancelled > CALLS // 4
+    assert found.ends.total() - found.ends["done"] > CALLS // 4
     assert 0 == found.checked_out
     assert (PT.of(CALLS), PT.of(0)) == (found.spent, found.held)
     assert clean(url)
+
+
+@pytest.mark.parametrize("driver", params(ASYNC))
+def test_a_cancelled_task_is_cancelled(driver: Driver, backend_of: Callable[[str], Backend]) -> None:
+    """Who cancels a task (a timeout, a task group, a web server) sees it cancelled, not failed."""
+    url = backend_of(driver.backend).empty()
+    ends: Counter[str] = Counter()
+
+    async def run() -> None:
+        async with (
+            async_engine_on(through(driver, url), pool_size=4, max_overflow=0) as engine,
+            AsyncMeter.open(engine) as meter,
+        ):
+            await meter.funds.grant("acme", source="test", key="g", core=1_000)
+            for turns in range(1, 33):
+                task = asyncio.ensure_future(meter.hold("acme", key=f"c{turns}", core=1))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+                ends["cancelled" if task.cancelled() else repr(task.exception())] += 1
+
+    asyncio.run(run())
+
+    assert ends["cancelled"]
+    assert {"cancelled", "None"} >= set(ends)
 
 
 # --- the controls -----------------------------------------------------------------------------------
@@ -133,8 +159,13 @@ class CommitsOnTheWayOut(AsyncSqlStore):
 class KeepsItsConnection(AsyncSqlStore):
     """Gives its connection back only if all went well."""
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connections: list[AsyncConnection] = []
+
     async def run(self, work: Callable[[Books], Any], /) -> Any:
         connection = await self._engine.connect()
+        self.connections.append(connection)
         value = await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
         await connection.close()
         return value
@@ -152,10 +183,12 @@ def test_what_is_left_behind_is_noticed(broken: type[AsyncSqlStore], sqlite_url:
             async_engine_on(sqlite_url, pool_size=CALLS + 4) as engine,
             AsyncMeter.open(engine) as meter,
         ):
-            meter._platform.store = broken(meter._platform.store._engine, Policy(attempts=2))
-            with suppress(Exception):
+            store = meter._platform.store = broken(meter._platform.store._engine, Policy())
+            with suppress(PtmeterError, SQLAlchemyError):
                 await cancel_many(meter, engine, seed=1)
             checked_out = await settled(lambda: engine.pool.checkedout())
+            for connection in getattr(store, "connections", ()):
+                await connection.close()
 
     asyncio.run(run())
 

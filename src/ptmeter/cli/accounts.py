@@ -22,33 +22,45 @@ if TYPE_CHECKING:
     from ..domain.receipts import Balance, Entry, Granted, Page, UnitBalance
 
 
+Amounts = Annotated[
+    list[str], typer.Argument(metavar="UNIT=PT", help="Whole PT by unit, as core=100 advanced=7.5.")
+]
+Origin = Annotated[
+    str, typer.Option("--source", help="Where they come from: a plan, a top-up. It stays on the journal.")
+]
+Key = Annotated[
+    str,
+    typer.Option(
+        "--key",
+        help="The fact they are given for, such as a payment's id. Run again with the same key, nothing "
+        "is given twice; that is why there is no default.",
+    ),
+]
+Expires = Annotated[
+    str | None,
+    typer.Option("--expires", metavar="TIME", help="When what is left lapses; never, if left out."),
+]
+Priority = Annotated[
+    int,
+    typer.Option("--priority", metavar="N", min=0, max=999, help="What is used first: lower numbers."),
+]
+Since = Annotated[str | None, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Booked before it.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="Lines on a page.")]
+After = Annotated[
+    str | None, typer.Option("--after", metavar="PLACE", help="Go on where the page before ended.")
+]
+
+
 def grant(
     account: options.Account,
     *,
-    amounts: Annotated[
-        list[str], typer.Argument(metavar="UNIT=PT", help="Whole PT by unit, as core=100 advanced=7.5.")
-    ],
+    amounts: Amounts,
     db: options.Database,
-    source: Annotated[
-        str,
-        typer.Option("--source", help="Where they come from: a plan, a top-up. It stays on the journal."),
-    ],
-    key: Annotated[
-        str,
-        typer.Option(
-            "--key",
-            help="The fact they are given for, such as a payment's id. Run again with the same key, nothing "
-            "is given twice; that is why there is no default.",
-        ),
-    ],
-    expires: Annotated[
-        str | None,
-        typer.Option("--expires", metavar="TIME", help="When what is left lapses; never, if left out."),
-    ] = None,
-    priority: Annotated[
-        int,
-        typer.Option("--priority", metavar="N", min=0, max=999, help="What is used first: lower numbers."),
-    ] = 50,
+    source: Origin,
+    key: Key,
+    expires: Expires = None,
+    priority: Priority = 50,
     card: options.CardFile = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
@@ -99,16 +111,10 @@ def statement(
     account: options.Account,
     *,
     db: options.Database,
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")
-    ] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Booked before it.")] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="Lines on a page.")
-    ] = 100,
-    after: Annotated[
-        str | None, typer.Option("--after", metavar="PLACE", help="Go on where the page before ended.")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 100,
+    after: After = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:

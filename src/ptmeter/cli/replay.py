@@ -28,6 +28,32 @@ if TYPE_CHECKING:
     from .traces import Malformed
 
 
+TracePath = Annotated[Path, typer.Argument(metavar="TRACE", help="A trace's file, or ServeGen's folder.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="The model all calls are rated as; left out, those the trace names."),
+]
+Accounts = Annotated[
+    int,
+    typer.Option(
+        "--accounts", metavar="N", min=1, help="Deal calls out to so many accounts, if the trace has none."
+    ),
+]
+Batch = Annotated[
+    int, typer.Option("--batch", metavar="N", min=1, max=5_000, help="Calls in one transaction.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many calls.")]
+Size = Annotated[HoldSize, typer.Option("--hold", help="What is held before the answer's length is known.")]
+Key = Annotated[
+    str | None, typer.Option("--key", help="Names the run; another key meters the same trace once more.")
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="For the calls sampled from ServeGen's clients.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first malformed line.")]
+Unverified = Annotated[bool, typer.Option("--no-verify", help="Leave out the check at the end.")]
+
+
 @dataclass(slots=True)
 class Stop:
     """Whether somebody asked to stop: `replay` finishes the running batch first."""
@@ -37,38 +63,17 @@ class Stop:
 
 def replay(
     *,
-    trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A trace's file, or ServeGen's folder.")],
+    trace: TracePath,
     db: options.Database,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="The model all calls are rated as; left out, those the trace names."),
-    ] = None,
-    accounts: Annotated[
-        int,
-        typer.Option(
-            "--accounts", min=1, help="Deal calls out to so many accounts, if the trace has none."
-        ),
-    ] = 10,
-    batch: Annotated[
-        int, typer.Option("--batch", metavar="N", min=1, max=5_000, help="Calls in one transaction.")
-    ] = 500,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Only so many calls.")
-    ] = None,
-    hold: Annotated[
-        HoldSize, typer.Option("--hold", help="What is held before the answer's length is known.")
-    ] = HoldSize.EXPECTED,
-    key: Annotated[
-        str | None,
-        typer.Option("--key", help="Names the run; another key meters the same trace once more."),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="For the calls sampled from ServeGen's clients.")
-    ] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first malformed line.")] = False,
-    unverified: Annotated[
-        bool, typer.Option("--no-verify", help="Leave out the check at the end.")
-    ] = False,
+    model: Model = None,
+    accounts: Accounts = 10,
+    batch: Batch = 500,
+    limit: Limit = None,
+    hold: Size = HoldSize.EXPECTED,
+    key: Key = None,
+    seed: Seed = 0,
+    strict: Strict = False,
+    unverified: Unverified = False,
     card: options.CardFile = None,
     prices: options.PricesFile = None,
     durability: options.Survival = Durability.STRICT,
@@ -127,10 +132,10 @@ def _meter(meter: Meter, run: Run, *, limit: int | None, size: int, overage: Ove
             for batch in batches(_readable(run.rating.calls(limit)), size):
                 metering.carry_out(batch)
                 advance(len(batch))
-                run.stopped = stop.asked
-                if run.stopped:
+                if stop.asked:
                     break
-    except StorageError:
+            run.stopped = stop.asked and run.totals.seen < run.surveyed.calls
+    except (StorageError, KeyboardInterrupt):
         sys.stderr.write(_how_to_go_on(run))
         raise
     run.seconds = time.monotonic() - begun

@@ -64,6 +64,11 @@ class Totals:
     units: dict[str, UnitTotals] = field(default_factory=dict[str, UnitTotals])
     cost: dict[str, int] = field(default_factory=dict[str, int])
 
+    @property
+    def seen(self) -> int:
+        """How many calls were charged or refused."""
+        return self.calls + sum(self.refused.values())
+
     def add(self, call: Call, settled: Posted) -> None:
         """Count a call that was charged, now or before."""
         self.calls += 1

@@ -128,7 +128,7 @@ def _read(path: Path, known: _Format, header: list[str]) -> Iterator[Read]:
                 msg = f"it has {len(fields)} fields, and the header {len(header)}"
                 raise ValueError(msg)  # noqa: TRY301 - told like whatever else is wrong with the line
             yield known.row(line, dict(zip(header, fields, strict=True)))
-        except (ValueError, OverflowError, OSError, csv.Error) as problem:
+        except (ValueError, csv.Error) as problem:
             yield Malformed(line, str(problem))
 
 
@@ -148,8 +148,8 @@ def _azure(line: int, row: Mapping[str, str]) -> Row:
 
 
 def _mooncake(line: int, row: Mapping[str, str]) -> Row:
-    _number(row["timestamp_ms"])
-    return Row(line, _usage(row["input_tokens"], row["output_tokens"], row["cached_tokens_5min"]))
+    usage = _usage(row["input_tokens"], row["output_tokens"], row["cached_tokens_5min"])
+    return Row(line, usage, at=_moment(row["timestamp_ms"]))
 
 
 def _burstgpt(line: int, row: Mapping[str, str]) -> Row:
@@ -224,26 +224,17 @@ def _moment(text: str) -> datetime | None:
     """Read a time; one without an offset is in UTC, a small number counts from some beginning and is none."""
     try:
         seconds = float(text)
-    except ValueError:
-        found = _iso(text)
+        if seconds < SECONDS_SINCE_1970:
+            return None
+        return datetime.fromtimestamp(
+            seconds / 1_000 if seconds >= MILLISECONDS_SINCE_1970 else seconds, UTC
+        )
+    except (ValueError, OverflowError, OSError):
+        pass
+    try:
+        found = datetime.fromisoformat(text)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    if seconds < SECONDS_SINCE_1970:
-        return None
-    return datetime.fromtimestamp(seconds / 1_000 if seconds >= MILLISECONDS_SINCE_1970 else seconds, UTC)
-
-
-def _iso(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        msg = f"{text[:40]!r} is no time"
-        raise ValueError(msg) from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         msg = f"{text[:40]!r} is no time"
         raise ValueError(msg) from None
 

@@ -319,6 +319,8 @@ class Refusal(IntEnum):
     NOT_DUE = 8
     KEY_REUSED = 9
     """The same key came before with other arguments."""
+    TOO_LARGE = 10
+    """The wallet would hold more than it can count."""
 
 
 REMEMBERED: Final = frozenset(

@@ -52,6 +52,7 @@ class Details(TypedDict, total=False):
 class Resolved(NamedTuple):
     """A hold no longer open: how it was resolved, by which transfer, and whether that was completed."""
 
+    wallet: WalletId
     kind: Kind
     seq: int
     completed: bool
@@ -145,7 +146,7 @@ class Moves:
             **details,
         )
         self._put(self.holds, hold.id, None)
-        self._put(self.resolved, hold.id, Resolved(kind, transfer.seq, completed=False))
+        self._put(self.resolved, hold.id, Resolved(hold.wallet, kind, transfer.seq, completed=False))
         self.lapse_due(hold.wallet)
         self.repay(hold.wallet)
         return transfer

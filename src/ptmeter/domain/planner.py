@@ -36,6 +36,7 @@ from .ledger import (
     transfer_id,
 )
 from .moves import NO_REQUEST, Moves, Request
+from .pt import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,21 +128,34 @@ class _Planner:
         """Carry out a linked group, or none of it."""
         if earlier := self._earlier(group):
             return earlier
-        outcomes: list[Outcome] = []
+        outcomes: list[Posted] = []
         try:
             for command in group:
                 outcomes.append(self._carry_out(command))  # noqa: PERF401 - counts how far it came
         except _Refusal as refusal:
             self._moves.roll_back()
-            linked = Refused(reason=Refusal.LINKED)
-            failed = len(outcomes)
-            outcomes = [refusal.refused if i == failed else linked for i in range(len(group))]
+            return self._refuse(group, refusal.refused, failed=len(outcomes))
         self._moves.commit()
-        for command, outcome in zip(group, outcomes, strict=True):
-            self._remember(command, outcome)
+        for command, posted in zip(group, outcomes, strict=True):
+            if posted.transfer.id == command.id:  # a lapse is recorded under its place, not its command
+                self.decided[command.id] = Decided(command.fingerprint, posted, self._moves.at)
         return tuple(outcomes)
 
+    def _refuse(self, group: Linked, refused: Refused, *, failed: int) -> tuple[Outcome, ...]:
+        """Refuse a group for the sake of one command; remember it if that was a decision."""
+        linked = Refused(reason=Refusal.LINKED)
+        outcomes = tuple(refused if i == failed else linked for i in range(len(group)))
+        known = all(command.wallet in self._moves.wallets for command in group)
+        if known and refused.reason in REMEMBERED:
+            for command, outcome in zip(group, outcomes, strict=True):
+                decided = Decided(command.fingerprint, outcome, self._moves.at)
+                self.decided[command.id] = decided
+                self.rejections.append(Rejection(command.wallet, command.id, decided))
+        return outcomes
+
     def _earlier(self, group: Linked) -> tuple[Outcome, ...] | None:
+        if len({command.id for command in group}) < len(group):
+            return tuple(Refused(reason=Refusal.KEY_REUSED) for _ in group)
         found = [self._recall(command) for command in group]
         if not any(found):
             return None
@@ -155,18 +169,6 @@ class _Planner:
         if earlier is None or isinstance(earlier.outcome, Posted):
             return earlier
         return earlier if self._moves.at < earlier.at + REMEMBER_REFUSALS_FOR else None
-
-    def _remember(self, command: Command, outcome: Outcome) -> None:
-        decided = Decided(command.fingerprint, outcome, self._moves.at)
-        if isinstance(outcome, Posted) and outcome.transfer.id == command.id:
-            self.decided[command.id] = decided
-        elif (
-            isinstance(outcome, Refused)
-            and outcome.reason in REMEMBERED
-            and command.wallet in self._moves.wallets
-        ):
-            self.decided[command.id] = decided
-            self.rejections.append(Rejection(command.wallet, command.id, decided))
 
     def _carry_out(self, command: Command) -> Posted:
         if command.wallet not in self._moves.wallets:
@@ -202,6 +204,7 @@ class _Planner:
         wallet = self._moves.wallets[command.wallet]
         if wallet.state is WalletState.CLOSED:
             raise _Refusal(Refusal.NOT_OPEN)
+        _check_room(wallet, amount)
         transfer = self._moves.bring_in(
             wallet,
             kind,
@@ -225,7 +228,7 @@ class _Planner:
 
     def _settle(self, command: Settle) -> Posted:
         hold = self._moves.holds.get(command.hold_id)
-        if hold is None:
+        if hold is None or hold.wallet != command.wallet:
             return self._settle_late(command)
         within = min(command.amount, hold.amount)
         beyond = command.amount - within
@@ -258,7 +261,7 @@ class _Planner:
     def _settle_late(self, command: Settle) -> Posted:
         """Charge a call whose hold expired meanwhile: it was answered, so it is paid for."""
         resolved = self._moves.resolved.get(command.hold_id)
-        if resolved is None:
+        if resolved is None or resolved.wallet != command.wallet:
             raise _Refusal(Refusal.HOLD_NOT_FOUND)
         if resolved.kind is not Kind.EXPIRE or resolved.completed or command.amount == 0:
             raise _Refusal(Refusal.HOLD_NOT_PENDING)
@@ -275,21 +278,22 @@ class _Planner:
         return self._posted(transfer, charged=command.amount)
 
     def _void(self, command: Void) -> Posted:
-        hold = self._open_hold(command.hold_id)
+        hold = self._open_hold(command)
         return self._posted(self._moves.close_hold(hold, Kind.VOID, 0, _request(command)))
 
     def _expire(self, command: Expire) -> Posted:
-        hold = self._open_hold(command.hold_id)
+        hold = self._open_hold(command)
         if self._moves.at < hold.expires_at:
             raise _Refusal(Refusal.NOT_DUE)
         return self._posted(self._moves.close_hold(hold, Kind.EXPIRE, 0, _request(command)))
 
-    def _open_hold(self, hold_id: bytes) -> OpenHold:
-        hold = self._moves.holds.get(hold_id)
-        if hold is None:
-            known = hold_id in self._moves.resolved
-            raise _Refusal(Refusal.HOLD_NOT_PENDING if known else Refusal.HOLD_NOT_FOUND)
-        return hold
+    def _open_hold(self, command: Void | Expire) -> OpenHold:
+        hold = self._moves.holds.get(command.hold_id)
+        if hold is not None and hold.wallet == command.wallet:
+            return hold
+        resolved = self._moves.resolved.get(command.hold_id)
+        known = resolved is not None and resolved.wallet == command.wallet
+        raise _Refusal(Refusal.HOLD_NOT_PENDING if known else Refusal.HOLD_NOT_FOUND)
 
     # --- PT out ---
 
@@ -328,6 +332,7 @@ class _Planner:
         if limit is not None and wallet.owed + short > limit:
             funds = wallet.available + max(0, limit - wallet.owed)
             raise _Refusal(Refusal.INSUFFICIENT_FUNDS, available=funds, required=amount)
+        _check_room(wallet, short)
         return self._moves.advance(wallet, short)
 
     def _credit_limit(self, name: WalletId) -> int:
@@ -345,6 +350,11 @@ class _Planner:
     def _posted(self, transfer: Transfer, charged: int = 0) -> Posted:
         wallet = self._moves.wallets[transfer.wallet]
         return Posted(transfer=transfer, charged=charged, available=wallet.available, held=wallet.held)
+
+
+def _check_room(wallet: Wallet, amount: int) -> None:
+    if wallet.available + wallet.held + wallet.spent + amount >= LARGEST:
+        raise _Refusal(Refusal.TOO_LARGE)
 
 
 def _request(command: Command) -> Request:

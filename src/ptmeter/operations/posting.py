@@ -14,6 +14,7 @@ from ..errors import (
     HoldNotPendingError,
     IdempotencyConflictError,
     InsufficientFundsError,
+    InvalidArgumentError,
     InvariantError,
 )
 
@@ -77,6 +78,8 @@ def refusal(books: Books, command: Command, refused: Refused, key: str) -> Ptmet
             return HoldNotPendingError(account, key)
         case Refusal.KEY_REUSED:
             return IdempotencyConflictError(account, key)
+        case Refusal.TOO_LARGE:
+            return InvalidArgumentError(f"the {unit} wallet of {account!r} cannot count that much")
         case Refusal.LINKED:
             msg = "a group was refused without any of its commands being so"
             return InvariantError(msg)

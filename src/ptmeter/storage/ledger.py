@@ -110,9 +110,13 @@ class SqlLedger(Journal):
         """How the holds that are named but not open were resolved; mostly there are none."""
         if not missing:
             return {}
+        names = {wallet.number: name for name, wallet in self._locked.items()}
         return {
-            bytes(row.transfer_id): Resolved(Kind(row.kind), row.seq, row.late is not None)
+            bytes(row.transfer_id): Resolved(
+                names[row.wallet_id], Kind(row.kind), row.seq, row.late is not None
+            )
             for row in self._all(self._sql.resolved, ids=missing)
+            if row.wallet_id in names
         }
 
     # --- write ---

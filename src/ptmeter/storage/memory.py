@@ -182,7 +182,7 @@ class MemoryLedger:
         if placed.kind is not Kind.HOLD or closer is None:
             return None
         completed = any(row.completes == closer.seq for row in rows)
-        return Resolved(closer.kind, closer.seq, completed)
+        return Resolved(placed.wallet, closer.kind, closer.seq, completed)
 
 
 class MemoryAccounts:

@@ -175,7 +175,13 @@ def _resolved(ids: BindParameter[Any]) -> Executable:
     resolution = transfer.alias("resolution")
     late = transfer.alias("late")
     return (
-        select(transfer.c.transfer_id, resolution.c.kind, resolution.c.seq, late.c.seq.label("late"))
+        select(
+            transfer.c.wallet_id,
+            transfer.c.transfer_id,
+            resolution.c.kind,
+            resolution.c.seq,
+            late.c.seq.label("late"),
+        )
         .select_from(
             transfer.join(
                 resolution,

@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
-from tests.naive import COMES_IN, DECISIONS, NOBODY, NaiveLedger, Terms
+from tests.naive import DECISIONS, NOBODY, NaiveLedger, Terms
 
 from ptmeter.domain.ledger import (
     Adjust,
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer
-
-MUCH = 1_000_000
-"""More than this comes into a wallet once at most: 64 bits have to hold the sum."""
 
 CHAIN_KEY = b"kept outside the database"
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -81,7 +78,7 @@ class Draft:
     key: int | None = None
     """A key used before, perhaps; else a fresh one."""
     which: str = "open"
-    """Which hold: an open or older one, the next that is due, one that ended, expired, or never was."""
+    """Which hold: an open or older one, the next that is due, one that ended or expired, another's, none."""
     seconds: int | None = None
     """A hold's time to live, or how far off a lot's expiry is."""
     priority: int = 50
@@ -143,11 +140,12 @@ _SETTLED = (
     Amount("available", 1),
     Amount("credit", 1),
     Amount("large"),
+    Amount("room", 0),
 )
 _KEYS = (None,) * 20 + (0, 1, 2)
 _WALLETS = (0,) * 24 + (1,) * 12 + (2,) * 6 + (GHOST,)
 _FUNDED = (0,) * 8 + (1,) * 5 + (2,) * 3
-_WHICH = ("open",) * 8 + ("older",) * 4 + ("expired",) * 4 + ("ended", "due", "unknown")
+_WHICH = ("open",) * 8 + ("older",) * 4 + ("expired",) * 4 + ("ended", "due", "unknown", "foreign")
 _OVERAGES = (Overage.ALLOW, Overage.ALLOW, Overage.WITHIN_CREDIT_LIMIT, Overage.REJECT)
 _LOT_LIVES = (None,) * 5 + (30, 60, 60, 600, 3_600, 2 * 86_400, 0, -5)
 _PRIORITIES = (50, 50, 10, 90, 2_000)
@@ -159,7 +157,7 @@ def _pool(size: int, **choices: Any) -> list[Draft]:
     return [Draft(**{name: random.choice(some) for name, some in choices.items()}) for _ in range(size)]
 
 
-_LARGE = (*_AMOUNTS, Amount("large"))
+_LARGE = (*_AMOUNTS, *_AMOUNTS, Amount("large"), Amount("room", -1), Amount("room", 0))
 _grants = _pool(
     2_000,
     verb=("grant",), wallet=_FUNDED, amount=_LARGE, key=_KEYS, seconds=_LOT_LIVES,
@@ -371,12 +369,11 @@ class Director:
             self.ledger.terms[wallet] = _with(self.ledger.terms[wallet], moment.setting)
 
     def post(self, drafted: tuple[Draft, ...] | Again) -> tuple[Linked, tuple[Outcome, ...]]:
-        """The commands of one group, none with the id of another, and what the naive ledger says."""
+        """The commands of one group, and what the naive ledger says to them."""
         if isinstance(drafted, Again):
             group = self._again(drafted)
         else:
-            commands = [self._command(draft, number) for number, draft in enumerate(drafted)]
-            group = tuple({command.id: command for command in commands}.values())
+            group = tuple(self._command(draft, number) for number, draft in enumerate(drafted))
         self.arrived.append((group, self.ledger.post(group, self.at)))
         return self.arrived[-1]
 
@@ -450,16 +447,16 @@ class Director:
         return [hold for hold, end in ended if end.kind is Kind.EXPIRE or which != "expired"]
 
     def _hold_id(self, wallet: WalletId, which: str) -> bytes:
+        if which == "foreign":
+            theirs = [hold for w in WALLETS if w != wallet for hold in self.ledger.holds(w)]
+            return theirs[-1].id if theirs else digest(("nobody's",))
         holds = self._holds(wallet, which) or self.ledger.holds(wallet)
         return holds[-1].id if holds and which != "unknown" else digest(("nobody's",))
 
     def _amount(self, draft: Draft, wallet: WalletId, hold_id: bytes) -> int:
         base, plus = draft.amount
         least = 0 if draft.verb == "settle" else 1
-        amount = max(least, self._base(base, wallet, hold_id) + plus)
-        new = amount if draft.verb in {"grant", "adjust up"} else amount - self._available(wallet)
-        came_in = sum(row.amount for row in self.ledger.of(wallet) if row.kind in COMES_IN)
-        return 10 if new > MUCH and came_in > MUCH else amount
+        return min(max(least, self._base(base, wallet, hold_id) + plus), LARGEST - 1)
 
     def _base(self, base: str, wallet: WalletId, hold_id: bytes) -> int:
         match base:
@@ -472,6 +469,9 @@ class Director:
                 return self.ledger.owed(wallet)
             case "hold":
                 return next((h.amount for h in self.ledger.holds(wallet) if h.id == hold_id), 10)
+            case "room":
+                lots = self.ledger.lots(wallet)
+                return LARGEST - sum(lot.free + lot.held for lot in lots) - self.ledger.spent(wallet)
             case _:
                 return LARGEST // 2 if base == "large" else 0
 

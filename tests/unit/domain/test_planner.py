@@ -217,6 +217,7 @@ def test_the_planner_decides_as_the_naive_ledger_does() -> None:
         max_examples=SEQUENCES,
         deadline=None,
         derandomize="CI" in os.environ,
+        report_multiple_bugs=False,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(scripts())
