@@ -118,6 +118,7 @@ def table(title: str, *columns: str) -> Table:
         header_style="dim",
         border_style="dim",
         box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
     )
@@ -134,7 +135,13 @@ def table(title: str, *columns: str) -> Table:
 def facts(rows: Mapping[str, RenderableType], title: str | None = None) -> Table:
     """A list of facts, each beside its name."""
     made = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        show_header=False,
     )
     made.add_column(style="dim", no_wrap=True)
     made.add_column()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +63,7 @@ def read_back(
     wallets: list[WalletFigures] = []
     for customer in customers:
         balance = meter.balance(customer.account)
-        sums, expired = _add_up(_entries(meter, customer.account), models)
+        sums = _add_up(_entries(meter, customer.account), models)
         for unit in units:
             key = (customer.account, unit)
             if unit in balance.units or refused[key]:
@@ -76,7 +76,7 @@ def read_back(
                         available=now.available.micro,
                         held=now.held.micro,
                         spent=now.spent.micro,
-                        expired=expired[unit],
+                        expired=sums[unit, "expire"],
                         refused=refused[key],
                     )
                 )
@@ -104,25 +104,16 @@ def _entries(meter: Meter, account: str) -> Iterator[Entry]:
             return
 
 
-def _add_up(
-    entries: Iterator[Entry], models: dict[str, ModelFigures]
-) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-    """Sum amounts by unit and kind, and charge them to models: an overage to that of the settle it completes."""
+def _add_up(entries: Iterator[Entry], models: dict[str, ModelFigures]) -> Counter[tuple[str, str]]:
+    """Sum amounts by unit and kind; what was charged goes to its model. No call here costs more than its hold."""
     sums: Counter[tuple[str, str]] = Counter()
-    expired: Counter[str] = Counter()
-    charged_to: defaultdict[str, dict[int, str]] = defaultdict(dict)
     for entry in entries:
         sums[entry.unit, entry.kind] += entry.amount.micro
-        if entry.kind == "expire":
-            expired[entry.unit] += entry.amount.micro
-        if entry.model is None and entry.completes in charged_to[entry.unit] and entry.kind == "debit":
-            models[charged_to[entry.unit][entry.completes]].charged += entry.amount.micro
-        if entry.model is None or entry.usage is None:
+        if entry.model is None or entry.usage is None or entry.cost is None:
             continue
-        charged_to[entry.unit][entry.number] = entry.model
         figures = models.setdefault(entry.model, ModelFigures(entry.model, entry.unit))
         figures.calls += 1
         figures.tokens += entry.usage.total
-        figures.cost += entry.cost.nano if entry.cost else 0
+        figures.cost += entry.cost.nano
         figures.charged += entry.amount.micro
-    return sums, expired
+    return sums

@@ -78,10 +78,8 @@ def closing(figures: Figures, card: RateCard, kept: Path | None) -> list[Rendera
         "",
         *report_lines(figures.report),
         "",
-        remark(
-            "The seed fixes every call, but not which thread comes first: when an account runs dry, which of"
-        ),
-        remark("its calls is refused, and how often PT are bought, may differ from run to run."),
+        remark("The seed fixes every call, but not which thread comes first: which call of a"),
+        remark("dry account is refused, and how often PT are bought, may differ between runs."),
         "",
         *_next(kept),
     ]
@@ -151,33 +149,24 @@ def _plans(plans: Plans) -> Table:
 
 
 def _estimates(estimates: Sequence[tuple[Planned, Estimate]]) -> Table:
-    columns = ("model", "counted", ">tokens in", ">expected", ">at most", ">held", ">cost at most")
+    columns = ("model", "counted", ">tokens in", "unit", ">expected", ">at most", ">costs us")
     made = table("what a call will cost, before it is sent", *columns)
     for call, estimate in estimates:
         made.add_row(
             call.model,
             remark(str(estimate.input.method)),
             number(estimate.input.tokens),
-            Text(f"{estimate.expected} {estimate.unit}"),
-            Text(f"{estimate.at_most}"),
-            Text(f"{estimate.hold}", style="bold"),
-            money(estimate.cost_at_most, 6),
+            estimate.unit,
+            pt(estimate.expected),
+            pt(estimate.at_most, "bold"),
+            money(estimate.cost_expected),
         )
+    made.caption = "what it costs at most is held until the answer is there"
     return made
 
 
 def _wallets(figures: Figures) -> Table:
-    columns = (
-        "account",
-        "plan",
-        "unit",
-        ">granted",
-        ">spent",
-        ">held",
-        ">expired",
-        ">refused",
-        ">available",
-    )
+    columns = ("account", "plan", "unit", ">granted", ">spent", ">held", ">expired", ">refused", ">left")
     made = table("where the PT went", *columns)
     shown = ""
     for wallet in figures.wallets:
@@ -190,17 +179,17 @@ def _wallets(figures: Figures) -> Table:
             pt(PT(wallet.spent), "bold"),
             pt(PT(wallet.held)),
             pt(PT(wallet.expired)),
-            Text(f"{wallet.refused:,} calls", style="yellow") if wallet.refused else number(0),
+            Text(f"{wallet.refused:,}", style="yellow") if wallet.refused else number(0),
             pt(PT(wallet.available), "green"),
         )
         shown = account
-    bought = ", ".join(f"{account} {count} times" for account, count in sorted(figures.top_ups.items()))
-    made.caption = "what expired became available again" + (f"; topped up: {bought}" if bought else "")
+    bought = ", ".join(f"{account} × {count}" for account, count in sorted(figures.top_ups.items()))
+    made.caption = "expired holds were given back" + (f"; topped up: {bought}" if bought else "")
     return made
 
 
 def _models(models: Sequence[ModelFigures], card: RateCard) -> Table:
-    columns = ("model", "unit", ">calls", ">tokens", ">cost", ">PT", ">sales value", ">margin")
+    columns = ("model", "unit", ">calls", ">tokens", ">cost", ">PT", ">sales", ">margin")
     made = table("what the models cost and brought in", *columns)
     charged: dict[str, int] = {}
     for model in models:

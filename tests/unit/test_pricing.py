@@ -1,0 +1,189 @@
+"""What a call costs: estimates and charges from one tariff, and models nobody has a price for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ptmeter import (
+    PT,
+    Ceiling,
+    Count,
+    HoldSize,
+    InvalidArgumentError,
+    Method,
+    Policy,
+    Price,
+    RateCard,
+    UnknownModelError,
+    Usage,
+    reference_card,
+)
+from ptmeter.domain.rates import Band, Banded, ModelRule, UnitRate
+from ptmeter.domain.usage import TOKEN_CLASSES
+from ptmeter.pricing import MOST_TARIFFS, Pricing, request_digest
+
+if TYPE_CHECKING:
+    from ptmeter.testing import Clock
+
+MODEL = "small-1"
+
+
+class Words:
+    """Counts words, and takes one text in a hundred to have twice as many."""
+
+    def count_text(self, model: str, text: str) -> Count:
+        return Count(len(text.split()), 2 * len(text.split()), Method.EXACT)
+
+    def count_request(self, model: str, request: Any) -> Count:
+        return self.count_text(model, request if isinstance(request, str) else str(request))
+
+
+class Listed:
+    """A catalogue of one provider whose prices double at noon of the second day."""
+
+    def __init__(self, **rates: int) -> None:
+        self.rates = {"input_uncached": 100_000, "output_text": 400_000, **rates}
+        self.first = Price(provider="acme", model=MODEL, source="list", rates=self.rates)
+        doubled = {name: 2 * rate for name, rate in self.rates.items()}
+        self.second = Price(provider="acme", model=MODEL, source="list", rates=doubled)
+
+    def price(self, model: str, at: datetime) -> Price:
+        if not model.startswith("small"):
+            raise UnknownModelError(model, "price")
+        return self.first if at < datetime(2026, 1, 2, 12, tzinfo=UTC) else self.second
+
+
+def card(
+    name: str = "card", effective_from: datetime = datetime(2020, 1, 1, tzinfo=UTC), pt: int = 1
+) -> RateCard:
+    core = reference_card().unit("core")
+    rate = UnitRate(
+        pays_for=core.pays_for,
+        sells_at=core.sells_at,
+        method=Banded((Band(100, pt * 1_000_000), Band(1_000, 5_000_000))),
+    )
+    rules = (ModelRule("small-*", "core"),)
+    return RateCard(
+        name=name, effective_from=effective_from, units={"core": rate}, models=rules, source={"name": name}
+    )
+
+
+def pricing(clock: Clock, policy: Policy | None = None, *cards: RateCard, **rates: int) -> Pricing:
+    return Pricing(
+        cards or (card(),), policy or Policy(), catalogue=Listed(**rates), tokens=Words(), clock=clock
+    )
+
+
+def test_an_estimate_says_expected_and_at_most(clock: Clock) -> None:
+    """Expected goes by the likely counts, at most by the high count and the longest answer allowed."""
+    policy = Policy(expected_output_tokens=40, max_output_tokens=200)
+
+    estimate = pricing(clock, policy).estimate(MODEL, "one two three")
+
+    assert (3, 6) == (estimate.input.tokens, estimate.input.high)
+    assert (40, 200) == (estimate.output_expected, estimate.output_at_most)
+    assert (PT.of(1), PT.of(5)) == (estimate.expected, estimate.at_most)
+    assert estimate.hold == estimate.at_most
+
+
+def test_a_hold_may_be_what_is_expected(clock: Clock) -> None:
+    """The policy says how much is set aside."""
+    policy = Policy(hold=HoldSize.EXPECTED, expected_output_tokens=40)
+
+    assert PT.of(1) == pricing(clock, policy).estimate(MODEL, "one two three").hold
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_the_request_may_limit_the_answer(clock: Clock, name: str) -> None:
+    """A request body that limits its answer limits the estimate; an argument goes before it."""
+    body = {"messages": [], name: 7}
+
+    assert 7 == pricing(clock).estimate(MODEL, body).output_at_most
+    assert 5 == pricing(clock).estimate(MODEL, body, max_tokens=5).output_at_most
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "10", True])
+def test_a_senseless_limit_is_refused(clock: Clock, limit: object) -> None:
+    """A limit that is no positive whole number says so, instead of being taken for the default."""
+    with pytest.raises(InvalidArgumentError, match="max_tokens"):
+        pricing(clock).estimate(MODEL, {"messages": [], "max_tokens": limit})
+
+
+def test_at_most_counts_a_cache_write(clock: Clock) -> None:
+    """Where writing the cache costs more than reading none, the upper bound assumes it."""
+    plain = pricing(clock).estimate(MODEL, "one two three")
+    writes = pricing(clock, None, input_cache_write_5m=125_000).estimate(MODEL, "one two three")
+
+    assert writes.cost_at_most.nano - plain.cost_at_most.nano == 6 * 25
+    assert writes.cost_expected == plain.cost_expected
+
+
+def test_a_price_counts_from_its_date(clock: Clock) -> None:
+    """What was rated at the first price stays so; what comes after the change goes by the second."""
+    priced = pricing(clock)
+    used = Usage(input_uncached=1_000)
+
+    before = priced.charge(MODEL, used)
+    clock.turn(timedelta(days=2))
+    after = priced.charge(MODEL, used)
+
+    assert 2 * before.cost.nano == after.cost.nano
+    assert before.price.version != after.price.version
+
+
+def test_a_rate_card_counts_from_its_date(clock: Clock) -> None:
+    """Of several rate cards the one in force is used, and the charge says which."""
+    later = card("later", datetime(2026, 1, 2, tzinfo=UTC), pt=2)
+    priced = pricing(clock, None, card(), later)
+    used = Usage(input_uncached=10)
+
+    before = priced.charge(MODEL, used)
+    clock.turn(timedelta(days=1))
+    after = priced.charge(MODEL, used)
+
+    assert (PT.of(1), PT.of(2)) == (before.amount, after.amount)
+    assert after.card_version == later.version != before.card_version
+
+
+def test_an_unknown_model_is_refused(clock: Clock) -> None:
+    """A model without a price, or without a rule, is never free."""
+    with pytest.raises(UnknownModelError, match="no price is known for model 'large-9'"):
+        pricing(clock).estimate("large-9", "one")
+
+
+def test_an_unknown_model_can_be_held_at_a_ceiling(clock: Clock) -> None:
+    """Under a ceiling it is charged at the ceiling's rates, and its price says that it is parked."""
+    ceiling = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1_000_000))
+
+    charge = pricing(clock, Policy(unpriced=ceiling)).charge("large-9", Usage(input_uncached=10))
+
+    assert (10_000, "unpriced", "core") == (charge.cost.nano, charge.price.source, charge.unit)
+
+
+def test_a_flood_of_names_is_not_remembered(clock: Clock) -> None:
+    """Names that somebody makes up cannot fill the memory."""
+    priced = pricing(clock)
+
+    for number in range(MOST_TARIFFS + 10):
+        priced.charge(f"small-{number}", Usage())
+
+    assert len(priced._tariffs) <= MOST_TARIFFS
+
+
+def test_requests_are_told_apart() -> None:
+    """The same request has the same digest in any order of its keys; another has another."""
+    message = {"role": "user", "content": "hi"}
+
+    assert request_digest(MODEL, [message], None) == request_digest(
+        MODEL, [dict(reversed(message.items()))], None
+    )
+    others = [
+        request_digest(MODEL, [message], 10),
+        request_digest("small-2", [message], None),
+        request_digest(MODEL, [{**message, "content": "ho"}], None),
+    ]
+    assert request_digest(MODEL, [message], None) not in others
+    assert len(set(others)) == 3
