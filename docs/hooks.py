@@ -53,16 +53,14 @@ def families() -> str:
     """How the models of each family are counted."""
     from ptmeter.providers.families import FAMILIES, SCALE
 
-    rows = [
-        (
-            family.name,
-            f"`{family.encoding}`",
-            "its own" if family.exact else f"× {family.expected / SCALE:g}",
-            "exact" if family.exact else f"× {family.high / SCALE:g}",
-        )
-        for family in FAMILIES
-    ]
-    return table(("family", "encoding", "factor", "bound"), rows)
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for family in FAMILIES:
+        factor = "its own" if family.exact else f"× {family.expected / SCALE:g}"
+        bound = "exact" if family.exact else f"× {family.high / SCALE:g}"
+        alike.setdefault((f"`{family.encoding}`", factor, bound), []).append(family.name)
+    return table(
+        ("families", "encoding", "factor", "bound"), ((", ".join(names), *how) for how, names in alike.items())
+    )
 
 
 def error_classes() -> Iterator[Any]:
@@ -84,8 +82,8 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _command(name: str, command: Any, examples: Iterable[str]) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
-    usage = " ".join((f"ptmeter {name}", *(p.metavar or p.name.upper() for p in arguments), "[OPTIONS]"))
-    rows = [(f"`{p.metavar}`", p.help or "", "") for p in arguments]
+    usage = " ".join((f"ptmeter {name}", *map(_argument, arguments), "[OPTIONS]"))
+    rows = [(f"`{_argument(p)}`", p.help or "", "" if p.default is None else f"`{p.default}`") for p in arguments]
     rows += [(_spelled(p), p.help or "", _default(p)) for p in options]
     return "\n\n".join(
         (
@@ -102,6 +100,11 @@ def _prose(text: str) -> str:
     return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
+def _argument(parameter: Any) -> str:
+    name: str = parameter.metavar or parameter.name.upper()
+    return name if parameter.nargs == 1 else f"{name}..."
+
+
 def _spelled(parameter: Any) -> str:
     kind = parameter.type_descriptor.annotation
     choices = "|".join(kind) if inspect.isclass(kind) and issubclass(kind, StrEnum) else ""
@@ -111,12 +114,11 @@ def _spelled(parameter: Any) -> str:
 
 
 def _default(parameter: Any) -> str:
-    if parameter.envvar:
-        variable = f"`{parameter.envvar}`"
-        return f"{variable}, or `{parameter.default}`" if parameter.default else f"{variable}; required"
-    if parameter.required:
-        return "required"
-    return "" if parameter.default in (None, False) else f"`{parameter.default}`"
+    default = "required" if parameter.required else ""
+    if parameter.default not in (None, False):
+        default = f"`{parameter.default}`"
+    variable = f"`{parameter.envvar}`" if parameter.envvar else ""
+    return ", or ".join(filter(None, (variable, default if variable != default else "")))
 
 
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {

@@ -236,3 +236,31 @@ def test_a_chain_key_must_be_hexadecimal(run: Run, db: str, monkeypatch: pytest.
 
     assert 2 == ended.code
     assert "horse" not in ended.err
+
+
+def test_colours_are_for_terminals_that_want_them(
+    run: Run, meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not a terminal gets plain text, and NO_COLOR is respected on one."""
+    plain = run("verify").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    coloured = run("verify").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    uncoloured = run("verify").out
+
+    assert "\x1b" not in plain
+    assert "\x1b[1;32mclean" in coloured
+    assert "32m" not in uncoloured
+
+
+def test_a_progress_bar_is_for_those_who_look(
+    run: Run, db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal is shown how far a replay has got, on stderr; the document on stdout stays alone."""
+    (tmp_path / "trace.csv").write_text("timestamp,input_tokens,output_tokens\n" + "0,10,1\n" * 30)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ended = run("replay", str(tmp_path / "trace.csv"), "--model", "gpt-4o-mini", "--batch", "10", "--json")
+
+    assert "metering" in ended.err
+    assert "calls/s" in ended.err
+    assert 30 == ended.json["calls"]

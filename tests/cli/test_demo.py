@@ -10,6 +10,7 @@ import pytest
 
 from ptmeter import Meter
 from ptmeter.cli.demo import workload
+from ptmeter.cli.demo.playing import Application
 from ptmeter.cli.demo.workload import CHAT, CODE, INPUT_LEVELS, OUTPUT_LEVELS, plan_calls
 
 if TYPE_CHECKING:
@@ -71,6 +72,28 @@ def test_a_dry_account_is_refused_and_a_paying_one_tops_up(run: Run) -> None:
     assert 0 < refused["ada", "core"] == found["calls"]["no_funds"]
     assert found["top_ups"]
     assert 0 == sum(count for (account, _), count in refused.items() if account != "ada")
+
+
+def test_a_kept_ledger_is_where_to_look_next(run: Run, tmp_path: Path) -> None:
+    """With ``--keep`` the last lines are commands that work on what was kept."""
+    shown = run("demo", "--calls", "20", "--keep", str(tmp_path / "kept.db")).out
+    commands = [line.split("ptmeter ")[1].split() for line in shown.splitlines() if "--db sqlite" in line]
+
+    assert 2 == len(commands)
+    assert [0, 0] == [run(*command).code for command in commands]
+
+
+def test_interrupted_it_leaves_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends the demonstration with 130, and what it kept in a temporary folder is gone."""
+
+    def interrupt(self: Application, call: workload.Planned) -> workload.Ending:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Application, "make", interrupt)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    assert 130 == run("demo", "--calls", "20").code
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_ledger_that_is_there_is_not_overwritten(run: Run, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ FEATURES = frozenset(
         "replayed an expiry on demand to the sweep",
         "decided anew after a day",
         "accepted after a day",
+        "an id twice in a group",
+        "another wallet's hold",
         "linked in two wallets",
         "linked, and the last one refused",
         "hold from several lots",
@@ -118,6 +120,8 @@ def _linked(group: Linked, outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield "replayed a group"
     elif posted and len({command.wallet for command in group}) > 1:
         yield "linked in two wallets"
+    if len({command.id for command in group}) < len(group):
+        yield "an id twice in a group"
     last = outcomes[-1]
     if isinstance(last, Refused) and last.reason not in {Refusal.KEY_REUSED, Refusal.LINKED}:
         yield "linked, and the last one refused"
@@ -158,6 +162,8 @@ def _refused(director: Director, command: Command, refused: Refused) -> Iterator
     if isinstance(command, Settle | Void | Expire):
         hold = next((h for h in ledger.holds(command.wallet) if h.id == command.hold_id), None)
         end = ledger.end_of(hold) if hold else None
+        if any(row.id == command.hold_id and row is not hold for row in ledger.rows):
+            yield "another wallet's hold"
         if end and reason is Refusal.HOLD_NOT_PENDING:
             yield f"{verb} after {_ended(ledger, end)}"
         if hold and hold.expires_at and reason is Refusal.NOT_DUE:

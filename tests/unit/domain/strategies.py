@@ -285,6 +285,7 @@ _scenes: list[Script] = [
                 (
                     (Draft("grant", 1),),
                     (Draft("hold", 0, amount, seconds=60), Draft("hold", 1, seconds=60)),
+                    (Draft("debit", 0, key=0), Draft("debit", 0, key=0)),
                     (Draft("settle", 0, Amount("hold", plus)), Draft("settle", 1, Amount("just", 3))),
                     Again("linked", back),
                 ),

@@ -43,6 +43,7 @@ from ptmeter.domain.ledger import (
     Void,
     digest,
 )
+from ptmeter.domain.moves import expiry
 from ptmeter.domain.planner import plan
 from ptmeter.domain.pt import LARGEST
 from ptmeter.errors import InvalidArgumentError, InvariantError
@@ -338,6 +339,22 @@ def test_an_id_names_one_transfer_even_within_a_group() -> None:
     assert len(planned.transfers) == len({row.id for row in planned.transfers})
 
 
+def test_an_expiry_on_demand_is_found_done_by_the_sweep_beside_it() -> None:
+    """A sweep is told of an expiry that a shortage of funds brought about, in the same batch or later."""
+    batched, single = shelf_with(holds=100), shelf_with(holds=100)
+    expired = Expire(
+        wallet=THEIRS, id=expiry(batched.holds[named("hold")]).id, fingerprint=NOBODY, hold_id=named("hold")
+    )
+    batch: list[Linked] = [(Debit(**asked("debit", THEIRS), amount=5),), (expired,)]
+
+    together = batched.post(batch, START + 2 * MINUTE)
+    one_by_one = [single.post([group], START + 2 * MINUTE)[0] for group in batch]
+
+    assert one_by_one == together
+    assert isinstance(together[1][0], Posted)
+    assert together[1][0].replayed
+
+
 def test_what_64_bits_cannot_hold_is_refused_alone() -> None:
     """A wallet that would outgrow the ledger is refused, and nobody else in the batch is kept waiting."""
     shelf = shelf_with()
@@ -359,7 +376,7 @@ def reason_of(outcome: Outcome) -> Refusal | None:
 
 
 class Fault(NamedTuple):
-    """A line of the ledger, and what it is replaced with."""
+    """A line of the ledger, and what it is replaced with where it first occurs."""
 
     what: str
     module: str
@@ -380,7 +397,7 @@ FAULTS = (
     Fault("nothing is undone", "moves", "in reversed(self._undo):", "in ():"),
     Fault("rows of a refused group stay", "moves", "del self.transfers[self._committed :]", "pass"),
     Fault("undone in the order it was done", "moves", "in reversed(self._undo):", "in self._undo:"),
-    Fault("a refusal undoes the group before", "moves", "self._undo.clear()\n        self._committed", "self._committed"),
+    Fault("a refusal undoes the group before", "moves", "self._undo.clear()", "self._committed"),
     Fault("a hold's time runs by the clock", "moves", "self._booking_time(wallet) + ttl", "self.at + ttl", unlawful=False),
     Fault("the rest of a hold goes to the youngest lot", "moves", "shift(shift(wallet.lots, used, held=-1), rest, remaining=1, held=-1)",
           "shift(shift(shift(wallet.lots, used, held=-1), rest, held=-1), ((wallet.lots[-1].number, hold.amount - spent),), remaining=1)"),
@@ -474,7 +491,7 @@ def break_ledger(monkeypatch: pytest.MonkeyPatch, fault: Fault | None) -> None:
         source = Path(spec.origin).read_text(encoding="utf-8")
         if fault and fault.module == name:
             assert fault.line in source, "the ledger has changed: this fault needs another line"
-            source = source.replace(fault.line, fault.broken)
+            source = source.replace(fault.line, fault.broken, 1)
         loaded = ModuleType(spec.name)
         loaded.__package__ = spec.parent
         monkeypatch.setitem(sys.modules, spec.name, loaded)
