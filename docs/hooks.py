@@ -25,12 +25,16 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def commands() -> str:
     """Every command with its arguments and options, as `--help` has them."""
-    from ptmeter.cli.app import COMMANDS, app
     from typer.main import get_command
+
+    from ptmeter.cli.app import COMMANDS, app
 
     group: Any = get_command(app)
     examples = {function.__name__: lines for function, lines in COMMANDS}
-    return "\n\n".join(_command(name, command, examples[name]) for name, command in group.commands.items())
+    return "\n\n".join(
+        _command(name, command, examples[name])
+        for name, command in group.commands.items()
+    )
 
 
 def errors() -> str:
@@ -49,6 +53,16 @@ def errors() -> str:
     return table(("error", "code", "retryable", "exit code"), rows)
 
 
+def exit_codes() -> str:
+    """What each exit code of the command means."""
+    from ptmeter.cli.failures import MEANINGS
+
+    return table(
+        ("code", "meaning"),
+        ((str(int(code)), meaning) for code, meaning in MEANINGS.items()),
+    )
+
+
 def families() -> str:
     """How the models of each family are counted."""
     from ptmeter.providers.families import FAMILIES, SCALE
@@ -57,9 +71,12 @@ def families() -> str:
     for family in FAMILIES:
         factor = "its own" if family.exact else f"× {family.expected / SCALE:g}"
         bound = "exact" if family.exact else f"× {family.high / SCALE:g}"
-        alike.setdefault((f"`{family.encoding}`", factor, bound), []).append(family.name)
+        alike.setdefault((f"`{family.encoding}`", factor, bound), []).append(
+            family.name
+        )
     return table(
-        ("families", "encoding", "factor", "bound"), ((", ".join(names), *how) for how, names in alike.items())
+        ("families", "encoding", "factor", "bound"),
+        ((", ".join(names), *how) for how, names in alike.items()),
     )
 
 
@@ -76,14 +93,28 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table in Markdown."""
     head = tuple(head)
     lines = (head, ("---",) * len(head), *rows)
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+        for line in lines
+    )
 
 
 def _command(name: str, command: Any, examples: Iterable[str]) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option" and p.name != "help"]
+    options = [
+        p
+        for p in command.params
+        if p.param_type_name == "option" and p.name != "help"
+    ]
     usage = " ".join((f"ptmeter {name}", *map(_argument, arguments), "[OPTIONS]"))
-    rows = [(f"`{_argument(p)}`", p.help or "", "" if p.default is None else f"`{p.default}`") for p in arguments]
+    rows = [
+        (
+            f"`{_argument(p)}`",
+            p.help or "",
+            "" if p.default is None else f"`{p.default}`",
+        )
+        for p in arguments
+    ]
     rows += [(_spelled(p), p.help or "", _default(p)) for p in options]
     return "\n\n".join(
         (
@@ -107,7 +138,11 @@ def _argument(parameter: Any) -> str:
 
 def _spelled(parameter: Any) -> str:
     kind = parameter.type_descriptor.annotation
-    choices = "|".join(kind) if inspect.isclass(kind) and issubclass(kind, StrEnum) else ""
+    choices = (
+        "|".join(kind)
+        if inspect.isclass(kind) and issubclass(kind, StrEnum)
+        else ""
+    )
     value = "" if parameter.is_flag else parameter.metavar or choices or "TEXT"
     names = "/".join((*parameter.opts, *parameter.secondary_opts))
     return f"`{names}{' ' if value else ''}{value}`"
@@ -118,11 +153,14 @@ def _default(parameter: Any) -> str:
     if parameter.default not in (None, False):
         default = f"`{parameter.default}`"
     variable = f"`{parameter.envvar}`" if parameter.envvar else ""
-    return ", or ".join(filter(None, (variable, default if variable != default else "")))
+    return ", or ".join(
+        filter(None, (variable, default if variable != default else ""))
+    )
 
 
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     "commands": commands,
     "errors": errors,
+    "exit_codes": exit_codes,
     "families": families,
 }

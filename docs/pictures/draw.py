@@ -63,7 +63,10 @@ class Box(NamedTuple):
 
     def touches(self, point: Point) -> bool:
         """Whether *point* is on the box's edge or in it."""
-        return self.x <= point.x <= self.x + self.width and self.y <= point.y <= self.y + self.height
+        return (
+            self.x <= point.x <= self.x + self.width
+            and self.y <= point.y <= self.y + self.height
+        )
 
     def svg(self) -> str:
         """The box with its two lines."""
@@ -101,23 +104,47 @@ BOXES: Final[Mapping[Side, Box]] = {
     Side.ADJUSTMENT: Box(152, 44, 126, 60, "adjustment", "corrections"),
     Side.RECEIVABLE: Box(292, 44, 126, 60, "receivable", "PT owed to you"),
     Side.BREAKAGE: Box(432, 44, 126, 60, "breakage", "PT lapsed"),
-    Side.AVAILABLE: Box(30, 254, 510, 66, "available", "free to be held or charged"),
+    Side.AVAILABLE: Box(
+        30, 254, 510, 66, "available", "free to be held or charged"
+    ),
     Side.HELD: Box(30, 464, 226, 66, "held", "set aside for open calls"),
     Side.SPENT: Box(344, 464, 196, 66, "spent", "charged for calls"),
 }
 
 KINDS: Final[Mapping[Kind, Arrow]] = {
-    Kind.GRANT: Arrow("grant", "in", Point(75, 104), Point(75, 254), Point(75, 162)),
-    Kind.ADJUST_UP: Arrow("adjust_up", "in", Point(185, 104), Point(185, 254), Point(185, 148)),
-    Kind.ADJUST_DOWN: Arrow("adjust_down", "out", Point(245, 254), Point(245, 104), Point(245, 182)),
-    Kind.ADVANCE: Arrow("advance", "in", Point(328, 104), Point(328, 254), Point(328, 148)),
-    Kind.REPAY: Arrow("repay", "out", Point(388, 254), Point(388, 104), Point(388, 182)),
-    Kind.LAPSE: Arrow("lapse", "out", Point(495, 254), Point(495, 104), Point(495, 162)),
-    Kind.HOLD: Arrow("hold", "inner", Point(68, 320), Point(68, 464), Point(68, 394)),
-    Kind.VOID: Arrow("void", "inner", Point(143, 464), Point(143, 320), Point(143, 394)),
-    Kind.EXPIRE: Arrow("expire", "inner", Point(218, 464), Point(218, 320), Point(218, 394)),
-    Kind.SETTLE: Arrow("settle", "inner", Point(256, 497), Point(344, 497), Point(297, 488)),
-    Kind.DEBIT: Arrow("debit", "inner", Point(442, 320), Point(442, 464), Point(442, 394)),
+    Kind.GRANT: Arrow(
+        "grant", "in", Point(75, 104), Point(75, 254), Point(75, 162)
+    ),
+    Kind.ADJUST_UP: Arrow(
+        "adjust_up", "in", Point(185, 104), Point(185, 254), Point(185, 148)
+    ),
+    Kind.ADJUST_DOWN: Arrow(
+        "adjust_down", "out", Point(245, 254), Point(245, 104), Point(245, 182)
+    ),
+    Kind.ADVANCE: Arrow(
+        "advance", "in", Point(328, 104), Point(328, 254), Point(328, 148)
+    ),
+    Kind.REPAY: Arrow(
+        "repay", "out", Point(388, 254), Point(388, 104), Point(388, 182)
+    ),
+    Kind.LAPSE: Arrow(
+        "lapse", "out", Point(495, 254), Point(495, 104), Point(495, 162)
+    ),
+    Kind.HOLD: Arrow(
+        "hold", "inner", Point(68, 320), Point(68, 464), Point(68, 394)
+    ),
+    Kind.VOID: Arrow(
+        "void", "inner", Point(143, 464), Point(143, 320), Point(143, 394)
+    ),
+    Kind.EXPIRE: Arrow(
+        "expire", "inner", Point(218, 464), Point(218, 320), Point(218, 394)
+    ),
+    Kind.SETTLE: Arrow(
+        "settle", "inner", Point(256, 497), Point(344, 497), Point(297, 488)
+    ),
+    Kind.DEBIT: Arrow(
+        "debit", "inner", Point(442, 320), Point(442, 464), Point(442, 394)
+    ),
 }
 
 OPEN: Final = Box(12, 16, 546, 66, "hold is open", "PT moved to held")
@@ -146,7 +173,9 @@ def sides() -> str:
     """
     for kind, (debit, credit) in SIDES.items():
         arrow = KINDS[kind]
-        if not (BOXES[debit].touches(arrow.start) and BOXES[credit].touches(arrow.end)):
+        if not (
+            BOXES[debit].touches(arrow.start) and BOXES[credit].touches(arrow.end)
+        ):
             msg = f"{kind.name} goes from {debit.name} to {credit.name}, and is drawn otherwise"
             raise ValueError(msg)
     parts = [
@@ -188,7 +217,9 @@ def _svg(width: int, height: int, title: str, parts: list[str]) -> str:
 def _towards(start: Point, end: Point, distance: int) -> Point:
     """The point *distance* from *start* on the way to *end*, along one axis."""
     if start.x == end.x:
-        return Point(start.x, start.y + (distance if end.y > start.y else -distance))
+        return Point(
+            start.x, start.y + (distance if end.y > start.y else -distance)
+        )
     return Point(start.x + (distance if end.x > start.x else -distance), start.y)
 
 

@@ -202,8 +202,8 @@ def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch
 
 def test_a_closed_pipe_is_no_error(db: str, meter: Meter, tmp_path: Path) -> None:
     """Where nobody reads on, as in ``| head``, the command ends quietly."""
-    for number in range(300):
-        meter.funds.grant("acme", core=1, source="x" * 200, key=f"{number}")
+    for number in range(40):
+        meter.funds.grant("acme", core=1, source="x" * 4_000, key=f"{number}")
     listing = [sys.executable, "-m", "ptmeter.cli", "statement", "acme", "--limit", "1000", "--json"]
     with subprocess.Popen(
         listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PTMETER_DB": db}

@@ -44,12 +44,13 @@ FILES: Final = frozenset({"csv", "json", "yaml"})
 VARYING: Final = (
     (re.compile(r"\b2\d\d\d-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?(\+00:00)?)?"), "<time>"),
     (re.compile(r"\b[\d.,]+ s, [\d,]+ calls/s"), "<speed>"),
-    (re.compile(r"\s+$", re.MULTILINE), ""),
+    (re.compile(r"[ ─]{2,}"), " "),
+    (re.compile(r" +$", re.MULTILINE), ""),
 )
 """What is never the same twice, and what stands for it when two outputs are compared."""
 
 COMMANDS: Final = {"ptmeter": ("-m", "ptmeter.cli"), "pytest": ("-m", "pytest", "-p", "no:cacheprovider")}
-WIDTH: Final = 100
+WIDTH: Final = 92
 """Columns of the terminal that the pages show."""
 
 

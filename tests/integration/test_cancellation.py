@@ -10,6 +10,8 @@ that forgets to give its connection back, show that the checks would notice.
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections import Counter
 from contextlib import suppress
 from functools import partial
@@ -17,7 +19,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 
 from ptmeter import PT, AsyncMeter, Policy, PtmeterError
 from ptmeter.storage.store import AsyncSqlStore, transact
@@ -90,26 +92,37 @@ async def settled(count: Callable[[], int]) -> int:
     return count()
 
 
+@pytest.mark.parametrize("borrowed", [False, True], ids=["own", "borrowed"])
 @pytest.mark.parametrize("driver", params(ASYNC))
 def test_a_cancelled_call_leaves_nothing_behind(
-    driver: Driver, backend_of: Callable[[str], Backend]
+    driver: Driver, borrowed: bool, backend_of: Callable[[str], Backend]
 ) -> None:
     """Cut off anywhere, a call is done or not begun: asked again it ends well, and is charged once."""
-    url = backend_of(driver.backend).empty()
+    url = through(driver, backend_of(driver.backend).empty())
 
-    async def run() -> Found:
-        async with (
-            async_engine_on(through(driver, url), pool_size=4, max_overflow=0) as engine,
-            AsyncMeter.open(engine) as meter,
-        ):
-            return await cancel_many(meter, engine, seed=1)
-
-    found = asyncio.run(run())
+    with warnings.catch_warnings(record=True) as dropped:
+        warnings.simplefilter("always", SAWarning)
+        found = asyncio.run(cancel_on_borrowed(url) if borrowed else cancel_on_own(url))
+        gc.collect()
 
     assert found.ends.total() - found.ends["done"] > CALLS // 4
     assert 0 == found.checked_out
     assert (PT.of(CALLS), PT.of(0)) == (found.spent, found.held)
     assert clean(url)
+    assert [] == [str(warning.message) for warning in dropped]
+
+
+async def cancel_on_own(url: str) -> Found:
+    async with AsyncMeter.open(url) as meter:
+        return await cancel_many(meter, meter._platform.store._engine, seed=1)  # type: ignore[attr-defined]
+
+
+async def cancel_on_borrowed(url: str) -> Found:
+    async with (
+        async_engine_on(url, pool_size=4, max_overflow=0) as engine,
+        AsyncMeter.open(engine) as meter,
+    ):
+        return await cancel_many(meter, engine, seed=1)
 
 
 @pytest.mark.parametrize("driver", params(ASYNC))
@@ -141,55 +154,47 @@ def test_a_cancelled_task_is_cancelled(driver: Driver, backend_of: Callable[[str
 # --- the controls -----------------------------------------------------------------------------------
 
 
-class CommitsOnTheWayOut(AsyncSqlStore):
-    """Keeps what was written until somebody lost patience."""
-
-    async def run(self, work: Callable[[Books], Any], /) -> Any:
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(self._commit_always, work)
-
-    def _commit_always(self, connection: Connection, work: Callable[[Books], Any]) -> Any:
-        transaction = connection.begin()
-        try:
-            return work(self._binder.books(connection))
-        finally:
-            transaction.commit()
-
-
 class KeepsItsConnection(AsyncSqlStore):
-    """Gives its connection back only if all went well."""
+    """Gives its connection back only if nothing comes in between."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, engine: AsyncEngine, policy: Policy) -> None:
+        super().__init__(engine, policy)
         self.connections: list[AsyncConnection] = []
 
     async def run(self, work: Callable[[Books], Any], /) -> Any:
         connection = await self._engine.connect()
         self.connections.append(connection)
         value = await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
+        for _ in range(5):
+            await asyncio.sleep(0)
         await connection.close()
         return value
 
 
-@pytest.mark.sqlite
-@pytest.mark.parametrize("broken", [CommitsOnTheWayOut, KeepsItsConnection])
-def test_what_is_left_behind_is_noticed(broken: type[AsyncSqlStore], sqlite_url: str) -> None:
-    """The controls: half-written state is found by the audit, and a connection that is kept in the pool."""
-    checked_out = -1
-
-    async def run() -> None:
-        nonlocal checked_out
-        async with (
-            async_engine_on(sqlite_url, pool_size=CALLS + 4) as engine,
-            AsyncMeter.open(engine) as meter,
-        ):
-            store = meter._platform.store = broken(meter._platform.store._engine, Policy())
+async def cancel_on_broken(
+    url: str, store: Callable[[AsyncEngine, Policy], AsyncSqlStore], **options: Any
+) -> int:
+    """How many connections are left behind."""
+    async with async_engine_on(url, pool_size=CALLS + 4, **options) as engine:
+        async with AsyncMeter.open(engine) as meter:
+            broken = meter._platform.store = store(engine, Policy())
             with suppress(PtmeterError, SQLAlchemyError):
                 await cancel_many(meter, engine, seed=1)
-            checked_out = await settled(lambda: engine.pool.checkedout())
-            for connection in getattr(store, "connections", ()):
+            left = await settled(lambda: engine.pool.checkedout())  # type: ignore[attr-defined]
+            for connection in getattr(broken, "connections", ()):
                 await connection.close()
+        return left
 
-    asyncio.run(run())
 
-    assert checked_out or not clean(sqlite_url)
+@pytest.mark.sqlite
+def test_connections_left_behind_are_noticed(sqlite_url: str) -> None:
+    """The control: a store that gives its connection back only if nothing comes in between loses some."""
+    assert asyncio.run(cancel_on_broken(sqlite_url, KeepsItsConnection))
+
+
+@pytest.mark.sqlite
+def test_half_written_state_is_noticed(sqlite_url: str) -> None:
+    """The control: where each statement is committed by itself, what was written by then stays, and shows."""
+    asyncio.run(cancel_on_broken(sqlite_url, AsyncSqlStore, isolation_level="AUTOCOMMIT"))
+
+    assert not clean(sqlite_url)

@@ -8,6 +8,7 @@ one is decided, so a fault in the planner shows up here instead of being repeate
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import chain
@@ -15,7 +16,6 @@ from .ledger import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from .ledger import Allocation, OpenHold, Transfer, Wallet, WalletId
 
@@ -51,6 +51,9 @@ class Report:
         return not self.findings and not self.uncovered
 
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
 class _Bad(Exception):  # noqa: N818 - carries a problem out of the fold; it never leaves this module
     pass
 
@@ -62,6 +65,9 @@ class _Lot:
     held: int
     priority: int
     expires_at: datetime | None
+
+    def place(self) -> tuple[int, datetime]:
+        return self.priority, self.expires_at or _NEVER
 
 
 class _Held(NamedTuple):
@@ -89,6 +95,7 @@ class WalletAudit:
     head: bytes = b""
     booked_at: datetime | None = None
     lots: dict[int, _Lot] = field(default_factory=dict[int, _Lot])
+    free: dict[int, _Lot] = field(default_factory=dict[int, _Lot])
     holds: dict[int, _Held] = field(default_factory=dict[int, _Held])
     last_settle: int = 0
     expiries: set[int] = field(default_factory=set[int])
@@ -115,6 +122,10 @@ class WalletAudit:
             for name, value in stored.items()
             if value != getattr(self, name)
         ]
+        if self.owed and self.available:
+            found.append(
+                self._finding("wallet", f"{self.owed} is owed while {self.available} is available")
+            )
         if wallet.head != self.head:
             found.append(self._finding("wallet", "its head hash is not that of the last transfer"))
         if self.booked_at and wallet.booked_at != self.booked_at:
@@ -123,7 +134,7 @@ class WalletAudit:
 
     def _check_place(self, row: Transfer) -> None:
         if row.seq != self.seq + 1:
-            raise _Bad(f"it follows transfer {self.seq}: {row.seq - self.seq - 1} rows are missing")
+            raise _Bad(f"it stands after transfer {self.seq}: rows are missing, or there twice")
         if row.hash[:1] != bytes([chain.VERSION]):
             raise _Bad(f"its hash is of version {row.hash[:1].hex()}, which this ptmeter does not know")
         if row.hash != chain.link(row, self.head, self.chain_key):
@@ -139,6 +150,7 @@ class WalletAudit:
         elif row.kind in _TAKES_OUT:
             self._take_out(row)
         elif row.kind is Kind.HOLD:
+            self._check_burned(row)
             self._move(row.allocations, row.amount, remaining=-1, held=1)
             self.holds[row.seq] = _Held(row.id, row.amount, row.allocations, row.expires_at)
             self.available -= row.amount
@@ -151,12 +163,17 @@ class WalletAudit:
         priority = row.priority
         if priority is None:
             raise _Bad("it brings in PT without a priority")
-        self.lots[row.seq] = _Lot(row.amount, row.amount, 0, priority, row.expires_at)
+        if row.allocations or row.completes is not None:
+            raise _Bad("it brings in PT and takes some, or completes another")
+        self.lots[row.seq] = self.free[row.seq] = _Lot(row.amount, row.amount, 0, priority, row.expires_at)
         self.available += row.amount
         if row.kind is Kind.ADVANCE:
             self.owed += row.amount
 
     def _take_out(self, row: Transfer) -> None:
+        if row.completes is not None and row.kind is not Kind.DEBIT:
+            raise _Bad(f"it completes transfer {row.completes}, which only a debit can")
+        self._check_burned(row)
         self._move(row.allocations, row.amount, remaining=-1)
         self.available -= row.amount
         if row.kind is Kind.REPAY:
@@ -165,8 +182,29 @@ class WalletAudit:
             self.spent += row.amount
             self._check_completed(row)
 
+    def _check_burned(self, row: Transfer) -> None:
+        """Whether the row takes from the lots whose turn it is."""
+        if row.kind is Kind.LAPSE:
+            for number, _ in row.allocations:
+                lot = self.lots.get(number)
+                if lot and (lot.expires_at is None or row.booked_at < lot.expires_at):
+                    raise _Bad(f"lot {number} is not over")
+            return
+        left = row.amount
+        expected: list[tuple[int, int]] = []
+        for number, lot in sorted(self.free.items(), key=lambda item: (item[1].place(), item[0])):
+            if not left:
+                break
+            expected.append((number, min(left, lot.remaining)))
+            left -= expected[-1][1]
+        if not left and expected != [*row.allocations]:
+            raise _Bad("it takes from other lots than those whose turn it is")
+
     def _check_completed(self, row: Transfer) -> None:
-        if row.completes is None or row.completes == self.last_settle:
+        if row.completes is None:
+            return
+        if row.completes == self.last_settle != 0:
+            self.last_settle = 0  # each at most once
             return
         if row.completes not in self.expiries:
             raise _Bad(f"it completes transfer {row.completes}, which is no open settle or expiry")
@@ -181,6 +219,8 @@ class WalletAudit:
             raise _Bad(f"it moves {row.amount} of a hold of {hold.amount}")
         self._move(hold.allocations, hold.amount, remaining=1, held=-1)
         if spent:
+            if [*row.allocations] != _first(hold.allocations, spent):
+                raise _Bad("it uses other lots than the hold took first")
             self._move(row.allocations, row.amount, remaining=-1)
             self.last_settle = row.seq
         elif row.allocations != hold.allocations:
@@ -206,6 +246,10 @@ class WalletAudit:
             lot.held += held * part
             if lot.remaining < 0 or lot.held < 0:
                 raise _Bad(f"it takes more than lot {number} has")
+            if lot.remaining:
+                self.free[number] = lot
+            else:
+                self.free.pop(number, None)
 
     def _check_balance(self, row: Transfer) -> None:
         if (row.available_after, row.held_after) != (self.available, self.held):
@@ -241,3 +285,12 @@ class WalletAudit:
 
     def _finding(self, row: str, problem: str) -> Finding:
         return Finding(*self.wallet, row, problem)
+
+
+def _first(parts: tuple[Allocation, ...], amount: int) -> list[tuple[int, int]]:
+    taken: list[tuple[int, int]] = []
+    for number, part in parts:
+        if take := min(part, amount):
+            taken.append((number, take))
+            amount -= take
+    return taken

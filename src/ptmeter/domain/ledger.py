@@ -217,6 +217,7 @@ class Grant(_Command):
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a grant", least=1)
+        _check_lot(self.priority, self.expires_at, self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +274,7 @@ class Debit(_Command):
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a debit", least=1)
+        _check_note(self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +291,7 @@ class Adjust(_Command):
         if not self.note:
             msg = "an adjustment needs a reason"
             raise InvalidArgumentError(msg)
+        _check_lot(self.priority, self.expires_at, self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,4 +426,24 @@ def check_amount(amount: int, what: str, *, least: int) -> None:
     """
     if type(amount) is not int or not least <= amount < LARGEST:
         msg = f"{what} takes {least} micro-PT or more, and fewer than 2**62, not {amount!r}"
+        raise InvalidArgumentError(msg)
+
+
+LOWEST_PRIORITY: Final = 999
+"""The largest number a lot's priority can have: what burns last, but for credit."""
+
+
+def _check_lot(priority: int, expires_at: datetime | None, note: str) -> None:
+    if type(priority) is not int or not 0 <= priority <= LOWEST_PRIORITY:
+        msg = f"a priority is a whole number from 0 (burns first) to {LOWEST_PRIORITY}, not {priority!r}"
+        raise InvalidArgumentError(msg)
+    if expires_at is not None and expires_at.tzinfo is None:
+        msg = f"{expires_at} has no time zone: use datetime.now(UTC) and the like"
+        raise InvalidArgumentError(msg)
+    _check_note(note)
+
+
+def _check_note(note: str) -> None:
+    if "\0" in note or (not note.isascii() and note.encode(errors="replace") != note.encode(errors="ignore")):
+        msg = f"{note!r} cannot be written down: it has characters that no database takes"
         raise InvalidArgumentError(msg)

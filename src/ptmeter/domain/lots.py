@@ -75,6 +75,9 @@ def shift(
         InvariantError: A lot is missing or would go below zero.
     """
     amounts = dict(allocations)
+    if len(amounts) < len(allocations):
+        msg = "a lot is allocated from twice"
+        raise InvariantError(msg)
     shifted: list[Lot] = []
     for lot in lots:
         amount = amounts.pop(lot.number, 0)

@@ -79,10 +79,12 @@ class Moves:
         self._committed = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
-    def commit(self) -> None:
-        """Keep what was done so far."""
+    def commit(self) -> list[Transfer]:
+        """Keep what was done so far; returns the rows that are new."""
         self._undo.clear()
+        new = self.transfers[self._committed :]
         self._committed = len(self.transfers)
+        return new
 
     def roll_back(self) -> None:
         """Take back everything since the last commit."""

@@ -135,7 +135,12 @@ class _Planner:
         except _Refusal as refusal:
             self._moves.roll_back()
             return self._refuse(group, refusal.refused, failed=len(outcomes))
-        self._moves.commit()
+        for row in self._moves.commit():
+            if row.kind is Kind.EXPIRE:  # on demand too: a sweep that comes later finds it done
+                expired = Posted(
+                    transfer=row, charged=0, available=row.available_after, held=row.held_after
+                )
+                self.decided[row.id] = Decided(row.fingerprint, expired, self._moves.at)
         for command, posted in zip(group, outcomes, strict=True):
             if posted.transfer.id == command.id:  # a lapse is recorded under its place, not its command
                 self.decided[command.id] = Decided(command.fingerprint, posted, self._moves.at)

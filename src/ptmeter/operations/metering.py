@@ -26,7 +26,7 @@ from ..errors import (
     ModelLockedError,
     PtmeterError,
 )
-from .posting import post_one
+from .posting import post, post_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -123,7 +123,12 @@ def settle(
     estimate: Estimate | None = None,
     effective_at: datetime | None = None,
 ) -> Receipt | PtmeterError:
-    """Charge what the call really cost, up to or beyond its hold; units not named are given back."""
+    """
+    Charge what the call really cost, up to or beyond its hold; units not named are given back.
+
+    Giving back comes after charging and by itself: a hold that expired meanwhile is back already, which
+    is no reason not to be paid.
+    """
     if foreign := set(amounts) - set(held.amounts):
         msg = f"the hold under key {held.key!r} is not in {', '.join(sorted(foreign))}"
         raise InvalidArgumentError(msg)
@@ -133,7 +138,7 @@ def settle(
     asked = digest((held.key, *sorted(amounts.items()), *_facts(usage)))
     ids = transfer_ids(held.account, "settle", key, held.amounts)
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
-    group = tuple(
+    commands = [
         Settle(
             wallet=wallet_id(held.account, unit),
             id=ids[unit],
@@ -145,8 +150,11 @@ def settle(
             effective_at=effective_at,
         )
         for unit in ids
-    )
-    receipt = _receipt(books, held, group, key, charge, usage)
+    ]
+    charged = tuple(command for command in commands if command.amount) or tuple(commands)
+    receipt = _receipt(books, held, charged, key, charge, usage)
+    if isinstance(receipt, Receipt):
+        post(books, [(command,) for command in commands if command not in charged])
     return replace(receipt, estimate=estimate) if isinstance(receipt, Receipt) else receipt
 
 

@@ -124,6 +124,9 @@ def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
 
 def transfer_from(row: Row[Any], wallet: WalletId, usage: UsageEvent | None) -> Transfer:
     """A row of the journal as the domain knows it."""
+    if SIDES.get(Kind(row.kind)) != (row.debit, row.credit):
+        msg = f"transfer {row.seq} moves PT between other sides than a {Kind(row.kind).name.lower()} does"
+        raise InvariantError(msg)
     return Transfer(
         id=bytes(row.transfer_id),
         wallet=wallet,

@@ -199,6 +199,22 @@ class StoreContract:
         assert (PT.of(55), PT.of(0), PT.of(45)) == figures(store)
         assert_clean(store)
 
+    def test_a_late_settle_of_two_units_is_charged(self, store: Store, clock: Clock) -> None:
+        """A hold in two units that expired is charged in the one the call used; the other is back already."""
+        give(store, 100)
+        give(store, 100, unit="advanced", key="advanced")
+        amounts = {"core": 10 * MICRO, "advanced": 10 * MICRO}
+        place = partial(metering.hold, account="acme", amounts=amounts, key="h", ttl=MINUTE)
+        placed = store.run(place)
+        clock.turn(2 * MINUTE)
+        store.run(partial(sweeping.sweep, limit=10))
+
+        assert isinstance(placed, Hold)
+        assert isinstance(settle(store, placed, 5), Receipt)
+        assert (PT.of(95), PT.of(0), PT.of(5)) == figures(store)
+        assert balance(store, "advanced").available == PT.of(100)
+        assert_clean(store)
+
     def test_an_unknown_hold_is_not_found(self, store: Store, clock: Clock) -> None:
         """Settling a hold that never was says so, and moves nothing."""
         give(store, 100)
