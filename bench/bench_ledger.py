@@ -12,7 +12,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from tests import backends
@@ -121,7 +121,7 @@ UNION ALL SELECT 'known', wallet_id, 0, 0, NULL, transfer_id, NULL, 0, 0, 0 FROM
 class _Hand:
     """What a hold sends to PostgreSQL, statement by statement, with no library between."""
 
-    def __enter__(self) -> _Hand:
+    def __enter__(self) -> Self:
         import psycopg
 
         self._backends = backends.postgres()

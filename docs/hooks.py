@@ -137,15 +137,15 @@ def _argument(parameter: Any) -> str:
 
 
 def _spelled(parameter: Any) -> str:
-    kind = parameter.type_descriptor.annotation
-    choices = (
-        "|".join(kind)
-        if inspect.isclass(kind) and issubclass(kind, StrEnum)
-        else ""
-    )
-    value = "" if parameter.is_flag else parameter.metavar or choices or "TEXT"
     names = "/".join((*parameter.opts, *parameter.secondary_opts))
-    return f"`{names}{' ' if value else ''}{value}`"
+    kind = parameter.type_descriptor.annotation
+    if inspect.isclass(kind) and issubclass(kind, StrEnum):
+        return f"`{names}` " + " or ".join(f"`{choice}`" for choice in kind)
+    return (
+        f"`{names}`"
+        if parameter.is_flag
+        else f"`{names} {parameter.metavar or 'TEXT'}`"
+    )
 
 
 def _default(parameter: Any) -> str:
@@ -153,9 +153,7 @@ def _default(parameter: Any) -> str:
     if parameter.default not in (None, False):
         default = f"`{parameter.default}`"
     variable = f"`{parameter.envvar}`" if parameter.envvar else ""
-    return ", or ".join(
-        filter(None, (variable, default if variable != default else ""))
-    )
+    return ", or ".join(filter(None, (default, variable)))
 
 
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {

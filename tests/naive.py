@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from ptmeter.domain.keys import transfer_id
 from ptmeter.domain.ledger import (
     Adjust,
     Allocation,
@@ -33,7 +34,6 @@ from ptmeter.domain.ledger import (
     Transfer,
     Void,
     WalletState,
-    transfer_id,
 )
 
 if TYPE_CHECKING:

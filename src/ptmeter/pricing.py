@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .domain.estimates import Estimate
-from .domain.ledger import digest
+from .domain.keys import digest
 from .domain.policy import HoldSize
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage

@@ -9,13 +9,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
+from tests.integration.wiring import async_meter_on, engine_on, few, meter_on
 
-from ptmeter.domain.ledger import Debit, Grant, Hold, Posted, digest, transfer_id, wallet_id
+from ptmeter.domain.keys import digest, transfer_id
+from ptmeter.domain.ledger import Debit, Grant, Hold, Posted, wallet_id
 from ptmeter.domain.pt import MICRO
 from ptmeter.errors import PtmeterError
 from ptmeter.storage.tables import wallet
 from ptmeter.testing.steps import MINUTE
-from tests.integration.wiring import async_meter_on, engine_on, few, meter_on
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -14,29 +14,27 @@ import gc
 import warnings
 from collections import Counter
 from contextlib import suppress
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
+from tests.integration.wiring import SQL_DRIVERS, async_engine_on, clean, params, through
 
 from ptmeter import PT, AsyncMeter, Policy, PtmeterError
 from ptmeter.storage.store import AsyncSqlStore, transact
-from tests.integration.wiring import SQL_DRIVERS, async_engine_on, clean, params, through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from tests.backends import Backend, Driver
 
     from ptmeter.ports import Books
-    from tests.backends import Backend, Driver
 
 ASYNC = tuple(driver for driver in SQL_DRIVERS if driver.asynchronous)
 
-CALLS = 60
+CALLS = 40
 SIDE_BY_SIDE = 4
 TURNS = 60
 """More turns of the loop than any call takes on SQLite; the servers' answers take further ones."""

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy import update
+from tests.unit.domain import strategies
+from tests.unit.domain.strategies import GHOST, START, Amount, Director, Draft, Step, scripts
 
 from ptmeter import Policy
 from ptmeter.domain.ledger import Kind, Posted, Refusal, Refused, WalletId
@@ -26,18 +28,17 @@ from ptmeter.storage.memory import MemoryStore
 from ptmeter.storage.store import SqlStore
 from ptmeter.storage.tables import wallet as wallet_table
 from ptmeter.testing import Clock
-from tests.unit.domain import strategies
-from tests.unit.domain.strategies import GHOST, START, Amount, Director, Draft, Step, scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from ptmeter.domain.ledger import Linked, Outcome
-    from ptmeter.ports import Books, Store
     from tests.backends import Backend
     from tests.naive import Terms
     from tests.unit.domain.strategies import Script
+
+    from ptmeter.domain.ledger import Linked, Outcome
+    from ptmeter.ports import Books, Store
 
 SCRIPTS = int(os.environ.get("PTMETER_SCRIPTS", "40"))
 CHAIN_KEY = b"kept outside the database"
@@ -91,7 +92,9 @@ class Play:
         before: dict[WalletId, Terms] = {}
         for step in script:
             director.begin(step.moment, step.groups)
-            new = {name: terms for name, terms in director.ledger.terms.items() if before.get(name) != terms}
+            new = {
+                name: terms for name, terms in director.ledger.terms.items() if before.get(name) != terms
+            }
             before |= new
             for ledger in self.ledgers.values():
                 ledger.clock.turn(director.at - ledger.clock())

@@ -17,23 +17,24 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration import jobs
+from tests.integration.wiring import meter_on, servers
 
 from ptmeter import PT, IdempotencyConflictError, InsufficientFundsError, Policy, Receipt
 from ptmeter.domain.ledger import Posted, Refusal, Refused
 from ptmeter.storage.engine import new_engine
 from ptmeter.storage.store import SqlStore
 from ptmeter.testing.steps import MINUTE, give, held, hold, settle
-from tests.integration import jobs
-from tests.integration.wiring import meter_on, servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tests.backends import Backend
+    from tests.integration.fleet import Fleet
+
     from ptmeter.domain.ledger import Command, Outcome, Transfer
     from ptmeter.ports import Books
     from ptmeter.testing import Clock
-    from tests.backends import Backend
-    from tests.integration.fleet import Fleet
 
 RICH = ("anna", "boris", "carla", "dora")
 POOR = "paul"

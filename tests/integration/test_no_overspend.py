@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine, select
+from tests.integration import jobs
+from tests.integration.jobs import HELD
+from tests.integration.wiring import meter_on, servers
 
 from ptmeter import PT, Policy
 from ptmeter.errors import PtmeterError
@@ -20,16 +23,11 @@ from ptmeter.storage.engine import new_engine, resolve
 from ptmeter.storage.statements import Statements
 from ptmeter.storage.store import SqlStore
 from ptmeter.testing import StoreContract
-from tests.integration import jobs
-from tests.integration.jobs import HELD
-from tests.integration.wiring import meter_on, servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from sqlalchemy import Engine
-
     from tests.backends import Backend
     from tests.integration.fleet import Fleet
 
@@ -52,7 +50,8 @@ def funded(url: str) -> str:
 
 def outcomes_of(fleet: Fleet, workers: list[Callable[..., list[str]]], url: str) -> Counter[str]:
     orders = [
-        (worker, url, [f"{number}/{n}" for n in range(EACH_PROCESS)]) for number, worker in enumerate(workers)
+        (worker, url, [f"{number}/{n}" for n in range(EACH_PROCESS)])
+        for number, worker in enumerate(workers)
     ]
     return Counter(outcome for answer in fleet.run(orders) for outcome in answer)
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..domain.checks import check_amount
 from ..domain.estimates import Count, Method
-from ..domain.ledger import WalletId, check_amount, digest, wallet_id
+from ..domain.keys import digest
+from ..domain.ledger import WalletId, wallet_id
 from ..domain.usage import Usage
 from ..errors import ConfigurationError, InvalidArgumentError, UnknownModelError
 from .traces import Malformed

@@ -12,7 +12,8 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ..domain.ledger import Grant, Hold, Posted, Refused, Settle, UsageEvent, digest, transfer_id, wallet_id
+from ..domain.keys import digest, transfer_id
+from ..domain.ledger import Grant, Hold, Posted, Refused, Settle, UsageEvent, wallet_id
 from ..domain.usage import TOKEN_CLASSES
 from .rating import Call
 

@@ -134,7 +134,9 @@ class WalletAudit:
 
     def _check_place(self, row: Transfer) -> None:
         if row.seq != self.seq + 1:
-            raise _Bad(f"it stands after transfer {self.seq}: rows are missing, or there twice")
+            missing = row.seq - self.seq - 1
+            what = f"{missing} rows are missing" if missing > 0 else "it is there twice, or out of order"
+            raise _Bad(f"it stands after transfer {self.seq}: {what}")
         if row.hash[:1] != bytes([chain.VERSION]):
             raise _Bad(f"its hash is of version {row.hash[:1].hex()}, which this ptmeter does not know")
         if row.hash != chain.link(row, self.head, self.chain_key):

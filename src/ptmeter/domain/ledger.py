@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvalidArgumentError
-from .pt import LARGEST
+from .checks import check_amount, check_lot, check_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime, timedelta
 
     from .prices import Price
@@ -217,7 +216,7 @@ class Grant(_Command):
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a grant", least=1)
-        _check_lot(self.priority, self.expires_at, self.note)
+        check_lot(self.priority, self.expires_at, self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +273,7 @@ class Debit(_Command):
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a debit", least=1)
-        _check_note(self.note)
+        check_note(self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +290,7 @@ class Adjust(_Command):
         if not self.note:
             msg = "an adjustment needs a reason"
             raise InvalidArgumentError(msg)
-        _check_lot(self.priority, self.expires_at, self.note)
+        check_lot(self.priority, self.expires_at, self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,39 +358,6 @@ Outcome: TypeAlias = Posted | Refused
 # --- names ------------------------------------------------------------------------------------
 
 
-def transfer_id(account: str, verb: str, key: str, *more: str) -> bytes:
-    """
-    The id under which *verb* with *key* is recorded for *account*: 16 bytes, the same for ever.
-
-    A key is the caller's own name for a request. It is scoped by account and verb, so two accounts can
-    use the same key, and one key can name a hold and its settle; but not by unit, so a request sent again
-    for another model is recognised as the contradiction it is.
-
-    Raises:
-        InvalidArgumentError: The key is empty or no text.
-    """
-    if not isinstance(key, str) or not key:  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f"a key is a text that names the request, such as its id, not {key!r}"
-        raise InvalidArgumentError(msg)
-    return digest((account, verb, key, *more))
-
-
-def transfer_ids(account: str, verb: str, key: str, units: Iterable[str]) -> dict[str, bytes]:
-    """The ids of one request's transfers in several units: the first has the key's own id."""
-    first, *others = sorted(units)
-    own = {first: transfer_id(account, verb, key)}
-    return own | {unit: transfer_id(account, verb, key, unit) for unit in others}
-
-
-def digest(parts: tuple[object, ...], *, size: int = 16) -> bytes:
-    """Hash *parts* so that no two different tuples of scalars share their bytes."""
-    framed = bytearray()
-    for part in parts:
-        text = part if isinstance(part, bytes) else repr(part).encode()
-        framed += len(text).to_bytes(4, "big") + (b"b" if isinstance(part, bytes) else b"t") + text
-    return blake2b(framed, digest_size=size).digest()
-
-
 LONGEST_NAME: Final = 200
 
 
@@ -415,35 +381,3 @@ def wallet_id(account: str, unit: str) -> WalletId:
         )
         raise InvalidArgumentError(msg)
     return WalletId(account, unit)
-
-
-def check_amount(amount: int, what: str, *, least: int) -> None:
-    """
-    Make sure that the ledger can move *amount* micro-PT.
-
-    Raises:
-        InvalidArgumentError: It is no whole number, below *least*, or more than the ledger can count.
-    """
-    if type(amount) is not int or not least <= amount < LARGEST:
-        msg = f"{what} takes {least} micro-PT or more, and fewer than 2**62, not {amount!r}"
-        raise InvalidArgumentError(msg)
-
-
-LOWEST_PRIORITY: Final = 999
-"""The largest number a lot's priority can have: what burns last, but for credit."""
-
-
-def _check_lot(priority: int, expires_at: datetime | None, note: str) -> None:
-    if type(priority) is not int or not 0 <= priority <= LOWEST_PRIORITY:
-        msg = f"a priority is a whole number from 0 (burns first) to {LOWEST_PRIORITY}, not {priority!r}"
-        raise InvalidArgumentError(msg)
-    if expires_at is not None and expires_at.tzinfo is None:
-        msg = f"{expires_at} has no time zone: use datetime.now(UTC) and the like"
-        raise InvalidArgumentError(msg)
-    _check_note(note)
-
-
-def _check_note(note: str) -> None:
-    if "\0" in note or (not note.isascii() and note.encode(errors="replace") != note.encode(errors="ignore")):
-        msg = f"{note!r} cannot be written down: it has characters that no database takes"
-        raise InvalidArgumentError(msg)

@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from . import chain
-from .ledger import Kind, Lot, OpenHold, Transfer, transfer_id
+from .keys import transfer_id
+from .ledger import Kind, Lot, OpenHold, Transfer
 from .lots import has_lapsed, pick, shift, split
 
 if TYPE_CHECKING:

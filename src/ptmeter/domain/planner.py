@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
+from .keys import transfer_id
 from .ledger import (
     REMEMBERED,
     Adjust,
@@ -33,7 +34,6 @@ from .ledger import (
     Settle,
     Void,
     WalletState,
-    transfer_id,
 )
 from .moves import NO_REQUEST, Moves, Request
 from .pt import LARGEST

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from ..errors import InvalidArgumentError
 
@@ -178,13 +178,23 @@ def allocate(total: int, weights: Sequence[int]) -> tuple[int, ...]:
     return tuple(parts)
 
 
+RESERVED: Final = frozenset(
+    {"account", "expires_at", "hold", "key", "overage", "priority", "reason", "source", "ttl"}
+)
+"""Keywords that the meter's verbs take beside the units."""
+
+
 def unit_name(name: str) -> str:
     """
     Return *name* if a unit of PT may be called so.
 
     Raises:
-        InvalidArgumentError: It is not lower-case letters, digits and underscores, or over 32 long.
+        InvalidArgumentError: It is not lower-case letters, digits and underscores, over 32 long, or the
+            name of something else that the meter's verbs take.
     """
+    if name in RESERVED:
+        msg = f"{name!r} cannot name a unit: it is a keyword of its own in meter.hold(..., core=10)"
+        raise InvalidArgumentError(msg)
     if not UNIT_NAME.fullmatch(name):
         msg = f"{name!r} cannot name a unit: use up to 32 lower-case letters, digits and underscores"
         raise InvalidArgumentError(msg)

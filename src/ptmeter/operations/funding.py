@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..domain.ledger import Adjust, Grant, digest, transfer_ids, wallet_id
+from ..domain.keys import digest, transfer_ids
+from ..domain.ledger import Adjust, Grant, wallet_id
 from ..domain.pt import PT
 from ..domain.receipts import Granted
 from ..errors import PtmeterError

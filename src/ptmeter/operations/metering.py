@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..domain.ledger import (
-    Debit,
-    Overage,
-    Settle,
-    UsageEvent,
-    Void,
-    digest,
-    transfer_id,
-    transfer_ids,
-    wallet_id,
-)
+from ..domain.keys import digest, transfer_id, transfer_ids
+from ..domain.ledger import Debit, Overage, Settle, UsageEvent, Void, wallet_id
 from ..domain.ledger import Hold as PlaceHold
 from ..domain.pt import PT
 from ..domain.receipts import Hold, Receipt, warnings

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..domain.ledger import Expire, Lapse, Posted, transfer_id
+from ..domain.keys import transfer_id
+from ..domain.ledger import Expire, Lapse, Posted
 from ..domain.moves import NO_REQUEST, expiry
 from ..domain.planner import REMEMBER_REFUSALS_FOR
 from .posting import post

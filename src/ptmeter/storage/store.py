@@ -7,12 +7,14 @@ both, and a cancelled task rolls back like a failed one.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tenacity import AsyncRetrying, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
@@ -32,7 +34,7 @@ from .statements import Statements
 from .tables import wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -99,7 +101,7 @@ class SqlStore:
 
     def prepare(self, *, migrate: bool) -> None:
         """See `Binder.make_ready`."""
-        with self._engine.connect() as connection:
+        with _errors_translated(), self._engine.connect() as connection:
             transact(connection, lambda c: self._binder.make_ready(c, migrate=migrate))
 
     def run(self, work: Callable[[Books], T], /) -> T:
@@ -111,7 +113,7 @@ class SqlStore:
 
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
-        with self._engine.connect() as connection:
+        with _errors_translated(), self._engine.connect() as connection:
             reading = connection.execution_options(**dialects.snapshot(self._engine.dialect.name))
             return transact(reading, lambda c: work(self._binder.books(c)))
 
@@ -124,7 +126,7 @@ class SqlStore:
         self._engine.dispose()
 
     def _once(self, work: Callable[[Books], T]) -> T:
-        with self._engine.connect() as connection:
+        with _errors_translated(), self._engine.connect() as connection:
             return transact(connection, lambda c: work(self._binder.books(c)))
 
 
@@ -139,8 +141,9 @@ class AsyncSqlStore:
 
     async def prepare(self, *, migrate: bool) -> None:
         """See `Binder.make_ready`."""
-        async with self._engine.connect() as connection:
-            await connection.run_sync(transact, lambda c: self._binder.make_ready(c, migrate=migrate))
+        with _errors_translated():
+            async with self._engine.connect() as connection:
+                await connection.run_sync(transact, lambda c: self._binder.make_ready(c, migrate=migrate))
 
     async def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
@@ -151,10 +154,11 @@ class AsyncSqlStore:
 
     async def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
-        async with self._engine.connect() as connection:
-            options = dialects.snapshot(self._engine.dialect.name)
-            reading = await connection.execution_options(**options)
-            return await reading.run_sync(transact, lambda c: work(self._binder.books(c)))
+        with _errors_translated():
+            async with self._engine.connect() as connection:
+                options = dialects.snapshot(self._engine.dialect.name)
+                reading = await connection.execution_options(**options)
+                return await reading.run_sync(transact, lambda c: work(self._binder.books(c)))
 
     def joined(self, connection: AsyncConnection) -> AsyncJoinedStore:
         """A store that works inside the caller's transaction."""
@@ -165,8 +169,9 @@ class AsyncSqlStore:
         await self._engine.dispose()
 
     async def _once(self, work: Callable[[Books], T]) -> T:
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
+        with _errors_translated():
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
 
 
 class JoinedStore:
@@ -268,6 +273,18 @@ def join(connection: Connection, work: Callable[[Connection], T]) -> T:
         return work(connection)
     except DBAPIError as error:
         raise translated(error) from error
+
+
+@contextmanager
+def _errors_translated() -> Generator[None]:
+    """For what may go wrong before a transaction begins."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise translated(error) from error
+    except PoolTimeoutError as error:
+        msg = f"no connection became free: {error}"
+        raise ContentionError(msg) from error
 
 
 def translated(error: DBAPIError) -> StorageError | InvariantError:

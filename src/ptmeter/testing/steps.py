@@ -6,7 +6,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..domain.ledger import Debit, Overage, digest, transfer_id, wallet_id
+from ..domain.keys import digest, transfer_id
+from ..domain.ledger import Debit, Overage, wallet_id
 from ..domain.pt import MICRO, PT
 from ..domain.receipts import Granted, Hold, Receipt
 from ..operations import funding, metering, reading, verifying

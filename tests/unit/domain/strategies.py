@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from hypothesis import strategies as st
 from tests.naive import DECISIONS, NOBODY, NaiveLedger, Terms
 
+from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import (
     Adjust,
     Debit,
@@ -31,8 +32,6 @@ from ptmeter.domain.ledger import (
     Void,
     WalletId,
     WalletState,
-    digest,
-    transfer_id,
 )
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import LARGEST, Money
@@ -148,7 +147,7 @@ _FUNDED = (0,) * 8 + (1,) * 5 + (2,) * 3
 _WHICH = ("open",) * 8 + ("older",) * 4 + ("expired",) * 4 + ("ended", "due", "unknown", "foreign")
 _OVERAGES = (Overage.ALLOW, Overage.ALLOW, Overage.WITHIN_CREDIT_LIMIT, Overage.REJECT)
 _LOT_LIVES = (None,) * 5 + (30, 60, 60, 600, 3_600, 2 * 86_400, 0, -5)
-_PRIORITIES = (50, 50, 10, 90, 2_000)
+_PRIORITIES = (50, 50, 10, 90, 999)
 
 
 def _pool(size: int, **choices: Any) -> list[Draft]:

@@ -14,6 +14,7 @@ from tests.unit.domain.strategies import PRICE, START, USAGE
 
 from ptmeter.domain import chain
 from ptmeter.domain.audit import Finding, Report, WalletAudit
+from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import (
     Adjust,
     Allocation,
@@ -30,7 +31,6 @@ from ptmeter.domain.ledger import (
     UsageEvent,
     Void,
     WalletId,
-    digest,
 )
 from ptmeter.domain.pt import Money
 from ptmeter.domain.usage import TOKEN_CLASSES, Quality, Usage

@@ -28,6 +28,7 @@ from tests.unit.domain.shelf import CHAIN_KEY, Shelf
 from tests.unit.domain.strategies import GHOST, START, WALLETS, Director, scripts
 
 from ptmeter.domain.audit import WalletAudit
+from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import (
     Adjust,
     Debit,
@@ -41,7 +42,6 @@ from ptmeter.domain.ledger import (
     Refused,
     Settle,
     Void,
-    digest,
 )
 from ptmeter.domain.moves import expiry
 from ptmeter.domain.planner import plan

@@ -1,0 +1,56 @@
+"""What a command must be before anybody looks at it: amounts, priorities, times and notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..errors import InvalidArgumentError
+from .pt import LARGEST
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LOWEST_PRIORITY: Final = 999
+"""The largest number a lot's priority can have: what burns last, but for credit."""
+
+
+def check_amount(amount: int, what: str, *, least: int) -> None:
+    """
+    Make sure that the ledger can move *amount* micro-PT.
+
+    Raises:
+        InvalidArgumentError: It is no whole number, below *least*, or more than the ledger can count.
+    """
+    if type(amount) is not int or not least <= amount < LARGEST:
+        msg = f"{what} takes {least} micro-PT or more, and fewer than 2**62, not {amount!r}"
+        raise InvalidArgumentError(msg)
+
+
+def check_lot(priority: int, expires_at: datetime | None, note: str) -> None:
+    """
+    Make sure that PT can come in as such a lot.
+
+    Raises:
+        InvalidArgumentError: The priority is out of range, the time has no zone, or see `check_note`.
+    """
+    if type(priority) is not int or not 0 <= priority <= LOWEST_PRIORITY:
+        msg = f"a priority is a whole number from 0 (burns first) to {LOWEST_PRIORITY}, not {priority!r}"
+        raise InvalidArgumentError(msg)
+    if expires_at is not None and expires_at.tzinfo is None:
+        msg = f"{expires_at} has no time zone: use datetime.now(UTC) and the like"
+        raise InvalidArgumentError(msg)
+    check_note(note)
+
+
+def check_note(note: str) -> None:
+    """
+    Make sure that a note can be written down.
+
+    Raises:
+        InvalidArgumentError: It has a character that some database does not take.
+    """
+    if "\0" in note or (
+        not note.isascii() and note.encode(errors="replace") != note.encode(errors="ignore")
+    ):
+        msg = f"{note!r} cannot be written down: it has characters that no database takes"
+        raise InvalidArgumentError(msg)
