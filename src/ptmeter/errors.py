@@ -224,8 +224,7 @@ class IndeterminateError(StorageError):
     code = "indeterminate"
     retryable = True
 
-    def __init__(self, transfer_id: str | None = None) -> None:
-        self.transfer_id = transfer_id
+    def __init__(self) -> None:
         super().__init__(
             "the connection was lost around COMMIT, so the transaction may or may not have been "
             "written: retry with the same key, which charges nothing twice"

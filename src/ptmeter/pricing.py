@@ -101,7 +101,7 @@ class Pricing:
         """
         tariff = self._tariff(model)
         count = self._tokens.count_request(model, request)
-        at_most = max_tokens or _output_limit(request) or self._policy.max_output_tokens
+        at_most = self._longest_answer(request, max_tokens)
         expected = min(self._policy.expected_output_tokens, at_most)
         likely = tariff.charge(Usage(input_uncached=count.tokens, output_text=expected), workload)
         worst = tariff.charge(_dearest(tariff.price, count.high, at_most), workload)
@@ -136,6 +136,11 @@ class Pricing:
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
+    def _longest_answer(self, request: Request, max_tokens: int | None) -> int:
+        if max_tokens is not None:
+            return _checked("max_tokens", max_tokens)
+        return _output_limit(request) or self._policy.max_output_tokens
+
     def _tariff(self, model: str) -> Tariff:
         """What *model* is rated by now; worked out again only when its price or the card changes."""
         card = self.card
@@ -156,23 +161,36 @@ class Pricing:
         return tariff
 
 
-def request_digest(model: str, request: Request, max_tokens: int | None) -> bytes:
+def assumed(estimate: Estimate) -> Usage:
+    """What a call is taken to have used that was answered without a usable word about it."""
+    return Usage(
+        input_uncached=estimate.input.tokens,
+        output_text=estimate.output_expected,
+        quality=Quality.PARTIAL_ESTIMATED,
+    )
+
+
+def request_digest(
+    model: str, request: Request, max_tokens: int | None, workload: Workload = PLAIN
+) -> bytes:
     """What identifies a request, so that another one under the same key is noticed."""
-    return digest((model, max_tokens, json.dumps(request, sort_keys=True, default=repr)))
+    body = json.dumps(request, sort_keys=True, default=repr)
+    kind = (str(workload.complexity), str(workload.content), workload.retry_rate, workload.tool_calls)
+    return digest((model, max_tokens, body, *kind))
 
 
 def _output_limit(request: Request) -> int | None:
     if not isinstance(request, Mapping):
         return None
-    for name in OUTPUT_LIMITS:
-        limit: object = request.get(name)
-        if limit is None:
-            continue
-        if type(limit) is not int or limit <= 0:
-            msg = f"{name} must be a positive whole number of tokens, not {limit!r}"
-            raise InvalidArgumentError(msg)
-        return limit
-    return None
+    named = ((name, request[name]) for name in OUTPUT_LIMITS if request.get(name) is not None)
+    return next((_checked(name, limit) for name, limit in named), None)
+
+
+def _checked(name: str, limit: object) -> int:
+    if type(limit) is not int or limit <= 0:
+        msg = f"{name} must be a positive whole number of tokens, not {limit!r}"
+        raise InvalidArgumentError(msg)
+    return limit
 
 
 def _dearest(price: Price, tokens: int, output: int) -> Usage:

@@ -62,6 +62,12 @@ def opened(request: pytest.FixtureRequest, asynchronous: bool, shared: dict[str,
 
 
 @pytest.fixture
+def in_memory(asynchronous: bool, shared: dict[str, Any]) -> Opener:
+    """Opens meters in memory, for what no database has a part in."""
+    return Opener("memory://", asynchronous, shared)
+
+
+@pytest.fixture
 def on_file(sqlite_url: str, asynchronous: bool, shared: dict[str, Any]) -> Opener:
     """Opens meters on one and the same empty file."""
     return Opener(sqlite_url, asynchronous, shared)
@@ -71,6 +77,14 @@ def on_file(sqlite_url: str, asynchronous: bool, shared: dict[str, Any]) -> Open
 async def meter(opened: Opener) -> AsyncIterator[AsyncMeter]:
     """A meter with the defaults, and an account ``acme`` that has 100 PT of core and 50 of advanced."""
     async with opened() as meter:
+        await meter.funds.grant("acme", core=100, advanced=50, source="trial", key="trial")
+        yield meter
+
+
+@pytest.fixture
+async def meter_in_memory(in_memory: Opener) -> AsyncIterator[AsyncMeter]:
+    """The same, in memory only: for arguments that are refused before any database is asked."""
+    async with in_memory() as meter:
         await meter.funds.grant("acme", core=100, advanced=50, source="trial", key="trial")
         yield meter
 

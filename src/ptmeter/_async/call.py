@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from .._colours import shielded_async
 from ..domain.usage import Usage
-from ..errors import HoldNotPendingError, UsageMissingError
+from ..errors import HoldNotPendingError, UsageError, UsageMissingError
 from ..operations import metering
+from ..pricing import assumed
 from ..providers.usage import UsageStream, read_usage
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class AsyncCall:
         self._request = request
         self._stream: UsageStream | None = None
         self._usage: Usage | None = None
+        self._problem: UsageError | None = None
         self.account = account
         self.model = estimate.model
         self.estimate = estimate
@@ -54,11 +57,18 @@ class AsyncCall:
         """
         Take the usage from the provider's answer: an SDK object, its dictionary or JSON, or a `Usage`.
 
+        If it cannot be taken the error leaves the block, and the call is charged for what was expected of
+        it; record a `Usage` of your own to charge something else.
+
         Raises:
             UsageMissingError: The answer has no usage, which is not the same as zero.
             UsageInconsistentError: Its token counts do not add up.
         """
-        self._usage = usage_of(response)
+        try:
+            self._usage = usage_of(response)
+        except UsageError as problem:
+            self._problem = problem
+            raise
 
     async def stream(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Chunk]:
         """
@@ -88,7 +98,7 @@ class AsyncCall:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        usage = self._usage or self._streamed()
+        usage, problem = self._measured()
         if usage is not None:
             await self._settle(usage)
         elif error is not None:
@@ -99,18 +109,31 @@ class AsyncCall:
                 f"call.stream(); the hold stays until it expires, and can still be settled"
             )
             raise UsageMissingError(msg)
+        if problem is not None and error is None:
+            raise problem
 
-    def _streamed(self) -> Usage | None:
-        if self._stream is None:
-            return None
-        try:
-            return self._stream.reading().usage
-        except UsageMissingError:
-            if not self._stream.text:
-                return None
-            return self._platform.pricing.count_broken_off(
-                self.model, self.estimate, self._stream.text, self._stream.input_usage
-            )
+    def _measured(self) -> tuple[Usage | None, UsageError | None]:
+        """
+        What is to be charged, and what was wrong with what the provider said.
+
+        An answer whose usage is missing or does not add up was given all the same: what can be counted
+        here is charged, marked as such, so that the call is neither free nor forgotten.
+        """
+        if self._usage is not None:
+            return self._usage, None
+        problem = self._problem
+        text, known = "", None
+        if self._stream is not None:
+            try:
+                return self._stream.reading().usage, None
+            except UsageMissingError:
+                text, known = self._stream.text, self._stream.input_usage
+            except UsageError as inconsistent:
+                text, problem = self._stream.text, inconsistent
+        if text or known:
+            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+            return counted, problem
+        return (assumed(self.estimate) if problem else None), problem
 
     async def _settle(self, usage: Usage) -> None:
         assert self.hold is not None
@@ -126,12 +149,13 @@ class AsyncCall:
             card=self._platform.pricing.card,
             estimate=self.estimate,
         )
-        self.receipt = await self._platform.run(finish)
+        self.receipt = await shielded_async(self._platform.run(finish))
 
     async def _void(self) -> None:
         assert self.hold is not None
         try:
-            self.receipt = await self._platform.run(partial(metering.void, held=self.hold, key=self._key))
+            give_back = partial(metering.void, held=self.hold, key=self._key)
+            self.receipt = await shielded_async(self._platform.run(give_back))
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 

@@ -151,7 +151,12 @@ class AsyncMeter:
         """
         estimate = self.estimate(model, messages, max_tokens=max_tokens, workload=workload)
         return AsyncCall(
-            self._platform, account, key, estimate, workload, request_digest(model, messages, max_tokens)
+            self._platform,
+            account,
+            key,
+            estimate,
+            workload,
+            request_digest(model, messages, max_tokens, workload),
         )
 
     async def hold(self, account: str, *, key: str, ttl: timedelta | None = None, **amounts: Whole) -> Hold:
@@ -168,7 +173,7 @@ class AsyncMeter:
             account=account,
             amounts=self._platform.micro(amounts),
             key=key,
-            ttl=ttl or self._platform.policy.hold_ttl,
+            ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
         )
         return await self._platform.run(place)
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from .._colours import shielded
 from ..domain.usage import Usage
-from ..errors import HoldNotPendingError, UsageMissingError
+from ..errors import HoldNotPendingError, UsageError, UsageMissingError
 from ..operations import metering
+from ..pricing import assumed
 from ..providers.usage import UsageStream, read_usage
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ class Call:
         self._request = request
         self._stream: UsageStream | None = None
         self._usage: Usage | None = None
+        self._problem: UsageError | None = None
         self.account = account
         self.model = estimate.model
         self.estimate = estimate
@@ -55,11 +58,18 @@ class Call:
         """
         Take the usage from the provider's answer: an SDK object, its dictionary or JSON, or a `Usage`.
 
+        If it cannot be taken the error leaves the block, and the call is charged for what was expected of
+        it; record a `Usage` of your own to charge something else.
+
         Raises:
             UsageMissingError: The answer has no usage, which is not the same as zero.
             UsageInconsistentError: Its token counts do not add up.
         """
-        self._usage = usage_of(response)
+        try:
+            self._usage = usage_of(response)
+        except UsageError as problem:
+            self._problem = problem
+            raise
 
     def stream(self, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
         """
@@ -89,7 +99,7 @@ class Call:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        usage = self._usage or self._streamed()
+        usage, problem = self._measured()
         if usage is not None:
             self._settle(usage)
         elif error is not None:
@@ -100,18 +110,31 @@ class Call:
                 f"call.stream(); the hold stays until it expires, and can still be settled"
             )
             raise UsageMissingError(msg)
+        if problem is not None and error is None:
+            raise problem
 
-    def _streamed(self) -> Usage | None:
-        if self._stream is None:
-            return None
-        try:
-            return self._stream.reading().usage
-        except UsageMissingError:
-            if not self._stream.text:
-                return None
-            return self._platform.pricing.count_broken_off(
-                self.model, self.estimate, self._stream.text, self._stream.input_usage
-            )
+    def _measured(self) -> tuple[Usage | None, UsageError | None]:
+        """
+        What is to be charged, and what was wrong with what the provider said.
+
+        An answer whose usage is missing or does not add up was given all the same: what can be counted
+        here is charged, marked as such, so that the call is neither free nor forgotten.
+        """
+        if self._usage is not None:
+            return self._usage, None
+        problem = self._problem
+        text, known = "", None
+        if self._stream is not None:
+            try:
+                return self._stream.reading().usage, None
+            except UsageMissingError:
+                text, known = self._stream.text, self._stream.input_usage
+            except UsageError as inconsistent:
+                text, problem = self._stream.text, inconsistent
+        if text or known:
+            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+            return counted, problem
+        return (assumed(self.estimate) if problem else None), problem
 
     def _settle(self, usage: Usage) -> None:
         assert self.hold is not None
@@ -127,12 +150,13 @@ class Call:
             card=self._platform.pricing.card,
             estimate=self.estimate,
         )
-        self.receipt = self._platform.run(finish)
+        self.receipt = shielded(self._platform.run(finish))
 
     def _void(self) -> None:
         assert self.hold is not None
         try:
-            self.receipt = self._platform.run(partial(metering.void, held=self.hold, key=self._key))
+            give_back = partial(metering.void, held=self.hold, key=self._key)
+            self.receipt = shielded(self._platform.run(give_back))
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 

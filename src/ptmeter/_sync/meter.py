@@ -152,7 +152,12 @@ class Meter:
         """
         estimate = self.estimate(model, messages, max_tokens=max_tokens, workload=workload)
         return Call(
-            self._platform, account, key, estimate, workload, request_digest(model, messages, max_tokens)
+            self._platform,
+            account,
+            key,
+            estimate,
+            workload,
+            request_digest(model, messages, max_tokens, workload),
         )
 
     def hold(self, account: str, *, key: str, ttl: timedelta | None = None, **amounts: Whole) -> Hold:
@@ -169,7 +174,7 @@ class Meter:
             account=account,
             amounts=self._platform.micro(amounts),
             key=key,
-            ttl=ttl or self._platform.policy.hold_ttl,
+            ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
         )
         return self._platform.run(place)
 

@@ -36,8 +36,8 @@ class Estimate:
     """
     What a call is expected to take and what it may take at most, in tokens, PT and provider cost.
 
-    ``hold`` is what `Meter.call` sets aside: never less than what may be spent, unless the policy says
-    so. ``notes`` say what the figures rest on, such as a tokenizer that is not the model's own.
+    ``hold`` is what `Meter.call` sets aside: what may be spent at most, unless the policy says what is
+    expected. ``notes`` say what the figures rest on, such as a tokenizer that is not the model's own.
     """
 
     model: str

@@ -21,7 +21,7 @@ class HoldSize(StrEnum):
     """How much a call sets aside before it is sent."""
 
     AT_MOST = "at_most"
-    """What it can cost at most: nothing is ever spent that was not held."""
+    """What it can cost at most, as far as an estimate can say: hardly ever does a call cost more."""
     EXPECTED = "expected"
     """What it is expected to cost: more calls fit in, some cost more than was held."""
 

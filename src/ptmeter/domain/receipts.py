@@ -191,5 +191,7 @@ def warnings(transfers: tuple[Transfer, ...], usage: Usage | None) -> tuple[str,
     if any(t.kind is Kind.DEBIT and t.completes for t in transfers):
         found.append("the hold had expired: the call was charged late, from what was available")
     if usage is not None and usage.quality is Quality.PARTIAL_ESTIMATED:
-        found.append("the stream broke off: its tokens were counted here and may be corrected later")
+        found.append(
+            "the provider reported no usable usage: tokens were counted here and may be corrected later"
+        )
     return tuple(found)

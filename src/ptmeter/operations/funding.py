@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..domain.chain import microseconds
 from ..domain.keys import digest, transfer_ids
 from ..domain.ledger import Adjust, Grant, wallet_id
 from ..domain.pt import PT
 from ..domain.receipts import Granted
-from ..errors import PtmeterError
+from ..errors import InvalidArgumentError, PtmeterError
 from .posting import post_one
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ def grant(
     expires_at: datetime | None = None,
 ) -> Granted | PtmeterError:
     """Give PT to an account, opening it if need be; each unit becomes a lot."""
-    asked = digest(("grant", source, priority, str(expires_at), *sorted(amounts.items())))
+    if not source:
+        msg = "say where the PT come from, such as source='top-up'"
+        raise InvalidArgumentError(msg)
+    until = expires_at and microseconds(expires_at)
+    asked = digest(("grant", source, priority, until, *sorted(amounts.items())))
     ids = transfer_ids(account, "grant", key, amounts)
     group = tuple(
         Grant(

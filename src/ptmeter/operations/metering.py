@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..domain.keys import digest, transfer_id, transfer_ids
-from ..domain.ledger import Debit, Overage, Settle, UsageEvent, Void, wallet_id
+from ..domain.ledger import Debit, Overage, Posted, Settle, UsageEvent, Void, wallet_id
 from ..domain.ledger import Hold as PlaceHold
 from ..domain.pt import PT
 from ..domain.receipts import Hold, Receipt, warnings
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from ..domain.estimates import Estimate
-    from ..domain.ledger import Linked, Posted
+    from ..domain.ledger import Linked, Outcome
     from ..domain.plans import Plans
     from ..domain.rates import Charge, RateCard
     from ..domain.usage import Usage
@@ -80,7 +80,7 @@ def begin_call(
     """
     if locked := _locked(books, account, estimate, plans):
         return locked
-    amounts = {estimate.unit: estimate.hold.micro}
+    amounts = {estimate.unit: estimate.hold.micro or 1}  # a free call holds its place, no more
     placed = hold(books, account, amounts, key=key, ttl=ttl, request=request)
     if isinstance(placed, Hold) and placed.replayed and not _is_open(books, placed):
         return HoldNotPendingError(account, key)
@@ -127,10 +127,13 @@ def settle(
         books.cards.keep(card)
     event = _event(charge, usage)
     asked = digest((held.key, *sorted(amounts.items()), *_facts(usage)))
-    ids = transfer_ids(held.account, "settle", key, held.amounts)
+    charged = [unit for unit in held.amounts if amounts.get(unit)] or list(held.amounts)
+    returned = [unit for unit in held.amounts if unit not in charged]
+    ids = transfer_ids(held.account, "settle", key, charged)
+    ids |= {unit: transfer_id(held.account, "settle", key, unit) for unit in returned}
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
-    commands = [
-        Settle(
+    commands = {
+        unit: Settle(
             wallet=wallet_id(held.account, unit),
             id=ids[unit],
             fingerprint=asked,
@@ -141,12 +144,17 @@ def settle(
             effective_at=effective_at,
         )
         for unit in ids
-    ]
-    charged = tuple(command for command in commands if command.amount) or tuple(commands)
-    receipt = _receipt(books, held, charged, key, charge, usage)
-    if isinstance(receipt, Receipt):
-        post(books, [(command,) for command in commands if command not in charged])
-    return replace(receipt, estimate=estimate) if isinstance(receipt, Receipt) else receipt
+    }
+    receipt = _receipt(books, held, tuple(commands[unit] for unit in charged), key, charge, usage)
+    if isinstance(receipt, PtmeterError):
+        return receipt
+    given_back = _posted(post(books, [(commands[unit],) for unit in returned]))
+    return replace(
+        receipt,
+        charged={**receipt.charged, **dict.fromkeys(given_back, PT(0))},
+        available={**receipt.available, **given_back},
+        estimate=estimate,
+    )
 
 
 def void(books: Books, held: Hold, *, key: str) -> Receipt | PtmeterError:
@@ -205,7 +213,7 @@ def _receipt(
     charge: Charge | None = None,
     usage: Usage | None = None,
 ) -> Receipt | PtmeterError:
-    posted = post_one(books, group, key)
+    posted = post_one(books, group, key, hold_key=held.key)
     if isinstance(posted, PtmeterError):
         return posted
     return Receipt(
@@ -220,6 +228,12 @@ def _receipt(
         warnings=warnings(tuple(p.transfer for p in posted), usage),
         replayed=posted[0].replayed,
     )
+
+
+def _posted(outcomes: Sequence[tuple[Outcome, ...]]) -> dict[str, PT]:
+    """What is available after it, by unit, for those that were carried out."""
+    found = [outcome for group in outcomes for outcome in group if isinstance(outcome, Posted)]
+    return {posted.transfer.wallet.unit: PT(posted.available) for posted in found}
 
 
 def _held(account: str, key: str, posted: Sequence[Posted]) -> Hold:

@@ -45,20 +45,26 @@ def post(
     return decided.outcomes
 
 
-def post_one(books: Books, group: Linked, key: str) -> list[Posted] | PtmeterError:
-    """Carry out one linked group: what was posted, or the error that says why nothing was."""
+def post_one(
+    books: Books, group: Linked, key: str, *, hold_key: str | None = None
+) -> list[Posted] | PtmeterError:
+    """
+    Carry out one linked group: what was posted, or the error that says why nothing was.
+
+    *hold_key* is the key of the hold that the group resolves, if it does.
+    """
     (outcomes,) = post(books, [group])
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
     if len(posted) == len(group):
         return posted
     return next(
-        refusal(books, command, outcome, key)
+        refusal(books, command, outcome, key, hold_key or key)
         for command, outcome in zip(group, outcomes, strict=True)
         if isinstance(outcome, Refused) and outcome.reason is not Refusal.LINKED
     )
 
 
-def refusal(books: Books, command: Command, refused: Refused, key: str) -> PtmeterError:
+def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key: str) -> PtmeterError:
     """The error that tells the caller why *command* was refused."""
     account, unit = command.wallet
     match refused.reason:
@@ -73,9 +79,9 @@ def refusal(books: Books, command: Command, refused: Refused, key: str) -> Ptmet
         case Refusal.NOT_OPEN:
             return AccountFrozenError(account, unit)
         case Refusal.HOLD_NOT_FOUND:
-            return HoldNotFoundError(account, key)
+            return HoldNotFoundError(account, hold_key)
         case Refusal.HOLD_NOT_PENDING | Refusal.NOT_DUE:
-            return HoldNotPendingError(account, key)
+            return HoldNotPendingError(account, hold_key)
         case Refusal.KEY_REUSED:
             return IdempotencyConflictError(account, key)
         case Refusal.TOO_LARGE:

@@ -42,8 +42,15 @@ def statement(
 
     Raises:
         AccountNotFoundError: There is no such account.
-        InvalidArgumentError: *after* did not come from a page of this statement.
+        InvalidArgumentError: *after* did not come from a page of this statement, a time has no zone, or *limit* is not positive.
     """
+    if limit < 1:
+        msg = f"a page has at least one line, not {limit}"
+        raise InvalidArgumentError(msg)
+    for moment in (since, until):
+        if moment is not None and moment.tzinfo is None:
+            msg = f"{moment} has no time zone: use datetime.now(UTC) and the like"
+            raise InvalidArgumentError(msg)
     wallets = books.ledger.wallets(account, live=True)
     if not wallets and not books.accounts.exists(account):
         raise AccountNotFoundError(account)

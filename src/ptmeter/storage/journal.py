@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, exists, select, update
@@ -10,7 +11,7 @@ from sqlalchemy import and_, delete, exists, select, update
 from ..domain import chain
 from ..domain.ledger import Posted
 from . import rows
-from .tables import lot, open_hold, rejection, transfer, usage, wallet
+from .tables import lot, open_hold, rate_card, rejection, transfer, usage, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -134,6 +135,13 @@ class Journal:
             row = self._connection.execute(select(table.c.wallet_id).where(~known).limit(1)).first()
             if row:
                 found.append(f"{table.name} has rows of wallet {row.wallet_id}, which does not exist")
+        for version, body in self._connection.execute(select(rate_card.c.version, rate_card.c.body)):
+            if blake2b(body.encode(), digest_size=8).hexdigest() != rows.version_from(version):
+                found.append(f"rate card {rows.version_from(version)} is not what it was")
+        card = rate_card.c.version == usage.c.card_version
+        rated = select(usage.c.card_version).where(~exists().where(card)).limit(1)
+        if row := self._connection.execute(rated).first():
+            found.append(f"rate card {rows.version_from(row.card_version)} was used and is missing")
         theirs = and_(transfer.c.wallet_id == usage.c.wallet_id, transfer.c.seq == usage.c.seq)
         alone = select(usage.c.wallet_id, usage.c.seq).where(~exists().where(theirs)).limit(1)
         if row := self._connection.execute(alone).first():

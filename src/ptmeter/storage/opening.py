@@ -28,7 +28,7 @@ def open_store(
     from .engine import new_engine
     from .store import SqlStore
 
-    return SqlStore(new_engine(target), policy, clock)
+    return SqlStore(new_engine(target), policy, clock, owned=isinstance(target, str))
 
 
 def open_store_async(
@@ -40,4 +40,4 @@ def open_store_async(
     from .engine import new_engine_async
     from .store import AsyncSqlStore
 
-    return AsyncSqlStore(new_engine_async(target), policy, clock)
+    return AsyncSqlStore(new_engine_async(target), policy, clock, owned=isinstance(target, str))

@@ -87,7 +87,7 @@ class Binder:
         return colour(
             retry=retry_if_exception_type(ContentionError),
             wait=wait_random_exponential(multiplier=0.002, max=0.5),
-            stop=stop_after_attempt(self.policy.attempts),
+            stop=stop_after_attempt(max(1, self.policy.attempts - 1)),
             reraise=True,
         )
 
@@ -95,8 +95,17 @@ class Binder:
 class SqlStore:
     """A ledger on a database, synchronously."""
 
-    def __init__(self, engine: Engine, policy: Policy, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        policy: Policy,
+        clock: Callable[[], datetime] | None = None,
+        *,
+        owned: bool = True,
+    ) -> None:
+        """*owned*: whether closing the store closes the engine's connections too."""
         self._engine = engine
+        self._owned = owned
         self._binder = Binder(engine.dialect.name, policy, clock)
 
     def prepare(self, *, migrate: bool) -> None:
@@ -123,7 +132,8 @@ class SqlStore:
 
     def close(self) -> None:
         """See `ports.Store.close`."""
-        self._engine.dispose()
+        if self._owned:
+            self._engine.dispose()
 
     def _once(self, work: Callable[[Books], T]) -> T:
         with _errors_translated(), self._engine.connect() as connection:
@@ -134,9 +144,16 @@ class AsyncSqlStore:
     """A ledger on a database, asynchronously."""
 
     def __init__(
-        self, engine: AsyncEngine, policy: Policy, clock: Callable[[], datetime] | None = None
+        self,
+        engine: AsyncEngine,
+        policy: Policy,
+        clock: Callable[[], datetime] | None = None,
+        *,
+        owned: bool = True,
     ) -> None:
+        """See `SqlStore`."""
         self._engine = engine
+        self._owned = owned
         self._binder = Binder(engine.dialect.name, policy, clock)
 
     async def prepare(self, *, migrate: bool) -> None:
@@ -166,7 +183,8 @@ class AsyncSqlStore:
 
     async def close(self) -> None:
         """See `ports.AsyncStore.close`."""
-        await self._engine.dispose()
+        if self._owned:
+            await self._engine.dispose()
 
     async def _once(self, work: Callable[[Books], T]) -> T:
         with _errors_translated():
