@@ -34,17 +34,21 @@ class Fleet:
 
     def run(self, orders: Sequence[tuple[Any, ...]], *, seconds: float = 90) -> list[Any]:
         """Have each process carry out a function of `jobs` with its arguments, all at once."""
-        assert len(orders) == self.size
-        if not self._workers:
-            self._start()
-        for (_, pipe), (job, *arguments) in zip(self._workers, orders, strict=True):
-            pipe.send((job, arguments))
+        self.send(orders)
         deadline = monotonic() + seconds
         try:
             return [self._answer(pipe, deadline) for _, pipe in self._workers]
         except BaseException:
             self.stop()  # what the others are at is nobody's business any more
             raise
+
+    def send(self, orders: Sequence[tuple[Any, ...]]) -> None:
+        """Have each process begin, and wait for nothing."""
+        assert len(orders) == self.size
+        if not self._workers:
+            self._start()
+        for (_, pipe), (job, *arguments) in zip(self._workers, orders, strict=True):
+            pipe.send((job, arguments))
 
     def stop(self) -> None:
         """End the processes, those that hang too."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +120,31 @@ def deliver(
 def _without_usage(outcome: Outcome) -> Outcome:
     assert not isinstance(outcome, Posted) or outcome.transfer.usage is None
     return outcome
+
+
+# --- until somebody pulls the plug ---------------------------------------------------------------
+
+
+def call_until_killed(url: str, log: str, prefix: str, *, too_early: bool = False) -> None:
+    """Hold and settle, in three threads, and note what was acknowledged; this never ends by itself."""
+    notes = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def note(what: str) -> None:
+        os.write(notes, f"{what}\n".encode())
+
+    def calls(thread: int) -> None:
+        for number in count():
+            key = f"{prefix}.{thread}.{number}"
+            if too_early:
+                note(f"held {key}")
+            placed = meter.hold("acme", key=key, core=2)
+            note(f"held {key}")
+            if number % 3:
+                meter.settle(placed, key=key, core=1)
+                note(f"settled {key}")
+
+    with meter_on(url) as meter, ThreadPoolExecutor(3) as pool:
+        list(pool.map(calls, range(3)))
 
 
 # --- setting up ---------------------------------------------------------------------------------
