@@ -125,7 +125,7 @@ def _without_usage(outcome: Outcome) -> Outcome:
 # --- until somebody pulls the plug ---------------------------------------------------------------
 
 
-def call_until_killed(url: str, log: str, prefix: str, *, too_early: bool = False) -> None:
+def call_until_killed(url: str, log: str, prefix: str, too_early: bool) -> None:
     """Hold and settle, in three threads, and note what was acknowledged; this never ends by itself."""
     notes = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
