@@ -14,7 +14,7 @@ import time
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import litellm
+import litellm  # pyright: ignore[reportMissingImports] - in an interpreter of its own
 
 text, model, rounds = sys.stdin.read(), sys.argv[1], int(sys.argv[2])
 messages = [{"role": "user", "content": text}]

@@ -45,7 +45,7 @@ def test_type_checkers_see_the_same_names() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     """A name that is not there says so, as with any module."""
     with pytest.raises(AttributeError, match="no attribute 'Metre'"):
-        _ = ptmeter.Metre  # type: ignore[attr-defined]
+        _ = ptmeter.Metre
 
 
 def test_importing_loads_nothing_heavy() -> None:

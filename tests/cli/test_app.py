@@ -171,7 +171,7 @@ def test_a_server_that_is_not_there_is_exit_code_4(run: Run) -> None:
 
     assert 4 == ended.code
     assert 1 == ended.err.count("\n")
-    assert "check --db" in ended.err
+    assert "check the URL" in ended.err
     assert "secret" not in ended.err
 
 

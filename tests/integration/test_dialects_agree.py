@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy import update
 from tests.unit.domain import strategies
-from tests.unit.domain.strategies import GHOST, START, Amount, Director, Draft, Step, scripts
+from tests.unit.domain.strategies import GHOST, START, Again, Amount, Director, Draft, Step, scripts
 
-from ptmeter import Policy
+from ptmeter import Policy, reference_card
 from ptmeter.domain.ledger import Kind, Posted, Refusal, Refused, WalletId
 from ptmeter.operations import reading, verifying
 from ptmeter.operations.posting import post
@@ -42,12 +42,23 @@ if TYPE_CHECKING:
 
 SCRIPTS = int(os.environ.get("PTMETER_SCRIPTS", "40"))
 CHAIN_KEY = b"kept outside the database"
+CARD = reference_card()
 POLICY = Policy(chain_key=CHAIN_KEY)
 SQL = ("sqlite", "postgres", "mysql")
 ALL = (*SQL, "memory")
 
 RARE = (
+    (Step(((Draft("grant", 0),), (Draft("grant", 0, Amount("room", 0)),))),),
     (Step(((Draft("hold", GHOST, seconds=60),),)),),
+    (
+        Step(
+            (
+                (Draft("grant", 0),),
+                (Draft("hold", 0, Amount("available", 1), seconds=60),),
+                Again("refused"),
+            )
+        ),
+    ),
     (Step(tuple((Draft("grant", n % 3, Amount("just", 50)),) for n in range(40))),),
     (
         Step(((Draft("grant", 0, Amount("just", 100)),),)),
@@ -55,7 +66,7 @@ RARE = (
         Step(tuple((Draft("settle", 0, Amount("just", n % 4)),) for n in range(30))),
     ),
 )
-"""A wallet that nobody opened, and batches of more commands than a prepared statement is kept for."""
+"""More than a wallet can count, one that nobody opened, a refusal replayed, and batches of more commands than a prepared statement is kept for."""
 
 
 @dataclass
@@ -81,7 +92,7 @@ class Play:
         strategies.WALLETS = tuple(
             WalletId(f"{name.account}-{self._scripts}", name.unit) for name in self._accounts
         )
-        strategies.USAGE = replace(self._usage, card_version="c0ffee0123456789")  # as a digest looks
+        strategies.USAGE = replace(self._usage, card_version=CARD.version)
         try:
             self._run(script)
         finally:
@@ -109,7 +120,7 @@ class Play:
 
     def _post(self, batch: list[Linked]) -> None:
         for ledger in self.ledgers.values():
-            ledger.told += ledger.store.run(partial(post, batch=batch))
+            ledger.told += ledger.store.run(partial(post, batch=batch, card=CARD))
 
 
 def set_terms(books: Books, *, name: WalletId, terms: Terms, at: datetime) -> None:
@@ -166,7 +177,7 @@ def play_all(play: Play) -> None:
         derandomize=True,
         database=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(scripts(longest=12))
     def every_script(script: Script) -> None:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection
-
     from tests.integration.fleet import Fleet
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -177,12 +176,13 @@ def closing_meter(meter: Meter) -> Iterator[Meter]:
         meter.close()
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite
 def test_processes_that_set_up_one_new_file_at_once_all_succeed(
     fresh: Callable[[str], str], fleet: Fleet
 ) -> None:
     """Four workers that start on a file that is not there yet set it up once, time after time."""
-    for _ in range(4):
+    for _ in range(3):
         url = fresh("sqlite")
         failures = fleet.run([(jobs.set_up, url)] * fleet.size)
 
@@ -306,9 +306,9 @@ def test_newer_tables_are_refused_in_one_sentence(
     url = fresh(name)
     at_revision(url, "9999")
 
-    with closing_meter(Meter.open(url, migrate=migrate)) as meter:
-        with pytest.raises(SchemaOutdatedError) as refused:
-            meter.verify()
+    opened = Meter.open(url, migrate=migrate)
+    with closing_meter(opened) as meter, pytest.raises(SchemaOutdatedError) as refused:
+        meter.verify()
 
     assert "9999" in str(refused.value)
 
@@ -331,7 +331,10 @@ CHANGES = {
 
 
 def journal_with_a_row(url: str) -> None:
-    usage = {"object": "chat.completion", "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}
+    usage = {
+        "object": "chat.completion",
+        "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+    }
     with Meter.open(url) as meter:
         meter.funds.grant("acme", source="test", key="g", core=10)
         meter.record("acme", model="gpt-4o-mini", response=usage, key="r")

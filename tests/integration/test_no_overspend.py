@@ -66,6 +66,7 @@ def check_admitted(outcomes: Counter[str], url: str) -> None:
     assert report.clean, report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
 def test_callers_in_four_processes_hold_exactly_what_there_is(
     name: str, backend_of: Callable[[str], Backend], fleet: Fleet

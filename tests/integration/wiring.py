@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import pytest
 from sqlalchemy import create_engine

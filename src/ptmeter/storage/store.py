@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tenacity import AsyncRetrying, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
@@ -298,6 +298,9 @@ def _errors_translated() -> Generator[None]:
     """For what may go wrong before a transaction begins."""
     try:
         yield
+    except OperationalError as error:
+        msg = f"the database cannot be reached: {_said(error)}: check the URL, and that the server runs"
+        raise StorageError(msg) from error
     except DBAPIError as error:
         raise translated(error) from error
     except PoolTimeoutError as error:
@@ -308,9 +311,14 @@ def _errors_translated() -> Generator[None]:
 def translated(error: DBAPIError) -> StorageError | InvariantError:
     """What a driver's error means to the caller; before a commit a lost connection has lost nothing."""
     if dialects.is_contention(error) or dialects.is_disconnect(error):
-        return ContentionError(f"the database gave the transaction up: {error.orig}")
+        return ContentionError(f"the database gave the transaction up: {_said(error)}")
     if isinstance(error, IntegrityError) and "ptm_transfer" in str(error.orig):
-        return ContentionError(f"the same key was just used in another wallet: {error.orig}")
+        return ContentionError(f"the same key was just used in another wallet: {_said(error)}")
     if isinstance(error, IntegrityError):
-        return InvariantError(f"the database refused what the planner decided: {error.orig}")
-    return StorageError(f"the database failed: {error.orig}")
+        return InvariantError(f"the database refused what the planner decided: {_said(error)}")
+    return StorageError(f"the database failed: {_said(error)}")
+
+
+def _said(error: DBAPIError) -> str:
+    """The first line of what the driver said; the rest is advice for administrators, and chained."""
+    return str(error.orig).strip().partition("\n")[0]
