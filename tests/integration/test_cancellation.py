@@ -19,7 +19,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from sqlalchemy.exc import SAWarning, SQLAlchemyError
-from tests.integration.wiring import SQL_DRIVERS, async_engine_on, clean, params, through
+from tests.integration.wiring import (
+    SQL_DRIVERS,
+    async_engine_on,
+    clean,
+    in_a_thread,
+    locked_wallet,
+    params,
+    query,
+    through,
+    waiting,
+)
 
 from ptmeter import PT, AsyncMeter, Policy, PtmeterError
 from ptmeter.storage.store import AsyncSqlStore, transact
@@ -36,7 +46,7 @@ T = TypeVar("T")
 
 ASYNC = tuple(driver for driver in SQL_DRIVERS if driver.asynchronous)
 
-CALLS = 28
+CALLS = 40
 SIDE_BY_SIDE = 4
 TURNS = 60
 """More turns of the loop than any call takes on SQLite; the servers' answers take further ones."""
@@ -91,7 +101,7 @@ def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
         await asyncio.sleep(0.2)
         return value
 
-    return asyncio.run(run())
+    return in_a_thread(lambda: asyncio.run(run()))
 
 
 async def settled(count: Callable[[], int]) -> int:
@@ -135,6 +145,38 @@ async def cancel_on_borrowed(url: str) -> Found:
         AsyncMeter.open(engine) as meter,
     ):
         return await cancel_many(meter, engine, seed=1)
+
+
+@pytest.mark.parametrize("driver", params(tuple(d for d in ASYNC if d.backend != "sqlite")))
+def test_a_call_cancelled_while_it_waits_leaves_no_transaction_open(
+    driver: Driver, backend_of: Callable[[str], Backend]
+) -> None:
+    """Cut off while it waits for the wallet, a hold neither gets the lock afterwards nor keeps its session."""
+    url = backend_of(driver.backend).empty()
+
+    async def run() -> bool:
+        async with AsyncMeter.open(through(driver, url)) as meter:
+            await meter.funds.grant("acme", source="test", key="g", core=10)
+            with locked_wallet(url):
+                task = asyncio.ensure_future(meter.hold("acme", key="h", core=1))
+                await asyncio.to_thread(waiting, driver.backend, url)
+                task.cancel()
+                await asyncio.wait([task])
+            await asyncio.sleep(0.2)
+            nobody = not query(url, IN_TRANSACTION[driver.backend])
+            await asyncio.wait_for(meter.hold("acme", key="h", core=1), 5)
+            return nobody
+
+    assert run_to_the_end(run())
+    assert clean(url)
+
+
+IN_TRANSACTION = {
+    "postgres": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%%'",
+    "mysql": "SELECT id FROM information_schema.innodb_trx "
+    "JOIN information_schema.processlist ON id = trx_mysql_thread_id WHERE db = database()",
+}
 
 
 @pytest.mark.parametrize("driver", params(ASYNC))

@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -22,13 +21,17 @@ from tests.integration.proxy import Wire
 from tests.integration.wiring import (
     SERVER_DRIVERS,
     SQL_DRIVERS,
+    WAITING,
     Host,
     clean,
     engine_on,
     execute,
+    locked_wallet,
     params,
     query,
     through,
+    until,
+    waiting,
 )
 
 from ptmeter import (
@@ -52,9 +55,8 @@ from ptmeter.testing import Blocking
 from ptmeter.testing.steps import MINUTE, balance, debit, figures, give, held, hold, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Connection
     from tests.backends import Backend, Driver
 
     from ptmeter.ports import Books, Store
@@ -80,13 +82,6 @@ def store_on(url: str, driver: Driver, policy: Policy | None = None) -> Iterator
 
 # --- sessions that are killed -------------------------------------------------------------------------
 
-WAITING = {
-    "postgres": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-    "AND wait_event_type = 'Lock'",
-    "mysql": "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx "
-    "JOIN information_schema.processlist ON id = trx_mysql_thread_id "
-    "WHERE trx_state = 'LOCK WAIT' AND db = database()",
-}
 IDLE = {
     "postgres": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
     "AND pid <> pg_backend_pid()",
@@ -95,33 +90,10 @@ IDLE = {
 }
 
 
-def until(condition: Callable[[], T]) -> T:
-    """What *condition* comes to, once it is something."""
-    give_up = monotonic() + PATIENCE
-    while not (found := condition()):
-        if monotonic() > give_up:
-            pytest.fail("what is waited for does not come about")
-        sleep(0.15)  # InnoDB lists its transactions anew only if nobody has asked for a tenth of a second
-    return found
-
-
-def waiting(name: str, url: str, *, besides: Collection[int] = ()) -> list[int]:
-    """The sessions on this database that wait for a lock, once there are any (besides those)."""
-    return until(lambda: [number for (number,) in query(url, WAITING[name]) if number not in besides])
-
-
 def kill(name: str, url: str, sessions: list[int]) -> None:
     """End sessions of our own database."""
     verb = "SELECT pg_terminate_backend({})" if name == "postgres" else "KILL {}"
     execute(url, *(verb.format(session) for session in sessions))
-
-
-@contextmanager
-def locked_wallet(url: str) -> Iterator[Connection]:
-    """Somebody else's transaction, with the wallet locked."""
-    with engine_on(url) as engine, engine.connect() as connection, connection.begin():
-        connection.exec_driver_sql("SELECT * FROM ptm_wallet FOR UPDATE").all()
-        yield connection
 
 
 @pytest.mark.parametrize("driver", params(SERVER_DRIVERS))

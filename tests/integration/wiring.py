@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import pytest
@@ -16,13 +18,15 @@ from ptmeter import AsyncMeter, Meter
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
     from tests.backends import Driver
 
 T = TypeVar("T")
+
+PATIENCE: Final = 5.0
 
 SQL_DRIVERS: Final = tuple(driver for driver in DRIVERS if driver.backend != "memory")
 SERVER_DRIVERS: Final = tuple(driver for driver in SQL_DRIVERS if driver.backend != "sqlite")
@@ -109,6 +113,17 @@ def clean(url: str) -> bool:
         return meter.verify().clean
 
 
+def in_a_thread(work: Callable[[], T]) -> T:
+    """
+    What *work* comes to, carried out in a thread of its own.
+
+    An error that has gone through SQLAlchemy's greenlets leaves Python 3.11 with a wrong idea of how deep the
+    thread's stack is; pytest, showing the error, would then stop with a SystemError of the compiler.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
 class Host:
     """An application of one colour: an engine of its own, a meter on it, and transactions of its own."""
 
@@ -141,12 +156,12 @@ class Host:
         async def await_it() -> T:
             return await value  # type: ignore[misc]
 
-        return self._runner.run(await_it())
+        return in_a_thread(lambda: self._runner.run(await_it()))
 
     def transaction(self, script: Callable[[Any], Any], **options: Any) -> Any:
         """Carry out *script* in ``engine.begin()``; it is given a connection whose methods `wait`."""
         if self.asynchronous:
-            return self._runner.run(self._async_transaction(script, options))
+            return in_a_thread(lambda: self._runner.run(self._async_transaction(script, options)))
         with self.engine.execution_options(**options).begin() as connection:
             return script(Here(connection, lambda value: value, self.meter))
 
@@ -174,3 +189,37 @@ class Here:
     def joined(self) -> Any:
         """The meter inside this transaction; what its verbs return is to be waited for."""
         return self.meter.joined(self.connection)
+
+
+# --- who waits for what -------------------------------------------------------------------------------
+
+WAITING = {
+    "postgres": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+    "AND wait_event_type = 'Lock'",
+    "mysql": "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx "
+    "JOIN information_schema.processlist ON id = trx_mysql_thread_id "
+    "WHERE trx_state = 'LOCK WAIT' AND db = database()",
+}
+
+
+def until(condition: Callable[[], T]) -> T:
+    """What *condition* comes to, once it is something."""
+    give_up = monotonic() + PATIENCE
+    while not (found := condition()):
+        if monotonic() > give_up:
+            pytest.fail("what is waited for does not come about")
+        sleep(0.15)  # InnoDB lists its transactions anew only if nobody has asked for a tenth of a second
+    return found
+
+
+def waiting(name: str, url: str, *, besides: Collection[int] = ()) -> list[int]:
+    """The sessions on this database that wait for a lock, once there are any (besides those)."""
+    return until(lambda: [number for (number,) in query(url, WAITING[name]) if number not in besides])
+
+
+@contextmanager
+def locked_wallet(url: str) -> Iterator[Connection]:
+    """Somebody else's transaction, with the wallet locked."""
+    with engine_on(url) as engine, engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("SELECT * FROM ptm_wallet FOR UPDATE").all()
+        yield connection

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from .._colours import shielded_async
 from ..domain.usage import Usage
 from ..errors import HoldNotPendingError, UsageError, UsageMissingError
 from ..operations import metering
@@ -149,13 +148,13 @@ class AsyncCall:
             card=self._platform.pricing.card,
             estimate=self.estimate,
         )
-        self.receipt = await shielded_async(self._platform.run(finish))
+        self.receipt = await self._platform.run(finish)
 
     async def _void(self) -> None:
         assert self.hold is not None
         try:
             give_back = partial(metering.void, held=self.hold, key=self._key)
-            self.receipt = await shielded_async(self._platform.run(give_back))
+            self.receipt = await self._platform.run(give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 

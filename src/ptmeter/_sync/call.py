@@ -6,7 +6,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from .._colours import shielded
 from ..domain.usage import Usage
 from ..errors import HoldNotPendingError, UsageError, UsageMissingError
 from ..operations import metering
@@ -150,13 +149,13 @@ class Call:
             card=self._platform.pricing.card,
             estimate=self.estimate,
         )
-        self.receipt = shielded(self._platform.run(finish))
+        self.receipt = self._platform.run(finish)
 
     def _void(self) -> None:
         assert self.hold is not None
         try:
             give_back = partial(metering.void, held=self.hold, key=self._key)
-            self.receipt = shielded(self._platform.run(give_back))
+            self.receipt = self._platform.run(give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 

@@ -7,6 +7,7 @@ both, and a cancelled task rolls back like a failed one.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,7 +35,7 @@ from .statements import Statements
 from .tables import wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Coroutine, Generator
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -164,13 +165,19 @@ class AsyncSqlStore:
 
     async def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
+        return await _shielded(self._persistently(work))
+
+    async def read(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.read`."""
+        return await _shielded(self._read(work))
+
+    async def _persistently(self, work: Callable[[Books], T]) -> T:
         try:
             return await self._once(work)
         except ContentionError:
             return await self._binder.retrying(AsyncRetrying)(self._once, work)
 
-    async def read(self, work: Callable[[Books], T], /) -> T:
-        """See `ports.Store.read`."""
+    async def _read(self, work: Callable[[Books], T]) -> T:
         with _errors_translated():
             async with self._engine.connect() as connection:
                 options = dialects.snapshot(self._engine.dialect.name)
@@ -256,10 +263,22 @@ def _system_clock() -> datetime:
 def transact(connection: Connection, work: Callable[[Connection], T]) -> T:
     """Carry out *work* between begin and commit; whatever goes wrong before the commit leaves nothing."""
     try:
+        return _transact(connection, work)
+    except Exception:
+        raise
+    except BaseException:
+        # Cut off in the middle (cancelled, interrupted), perhaps of a BEGIN the driver knows nothing of:
+        # nobody else gets this connection, and the server rolls back what it was doing.
+        connection.invalidate()
+        raise
+
+
+def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
+    try:
         transaction = connection.begin()
         try:
             value = work(connection)
-        except BaseException:
+        except Exception:
             transaction.rollback()
             raise
     except DBAPIError as error:
@@ -291,6 +310,27 @@ def join(connection: Connection, work: Callable[[Connection], T]) -> T:
         return work(connection)
     except DBAPIError as error:
         raise translated(error) from error
+
+
+async def _shielded(work: Coroutine[Any, Any, T]) -> T:
+    """
+    Await a transaction, which goes on to its end even if the task that awaits it is cancelled.
+
+    A reader who leaves a streamed answer cancels the task that serves it; the call is charged all the same.
+    Nor do all drivers survive being cut off: some leave a transaction open that they know nothing of.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_look)
+        raise
+
+
+def _look(task: asyncio.Task[Any]) -> None:
+    """Take note of how it ended, or asyncio would report an error that nobody looked at."""
+    if not task.cancelled():
+        task.exception()
 
 
 @contextmanager
