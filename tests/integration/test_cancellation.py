@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import warnings
 from collections import Counter
 from contextlib import suppress
@@ -35,7 +36,7 @@ from ptmeter import PT, AsyncMeter, Policy, PtmeterError
 from ptmeter.storage.store import AsyncSqlStore, transact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from tests.backends import Backend, Driver
@@ -50,6 +51,18 @@ CALLS = 40
 SIDE_BY_SIDE = 4
 TURNS = 60
 """More turns of the loop than any call takes on SQLite; the servers' answers take further ones."""
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What a cancelled test left to the collector is collected with it, not in the middle of another."""
+    yield
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3):
+            gc.collect()
+    sys.unraisablehook = hook
 
 
 class Found:

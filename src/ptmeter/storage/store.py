@@ -155,6 +155,7 @@ class AsyncSqlStore:
         """See `SqlStore`."""
         self._engine = engine
         self._owned = owned
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._binder = Binder(engine.dialect.name, policy, clock)
 
     async def prepare(self, *, migrate: bool) -> None:
@@ -165,11 +166,11 @@ class AsyncSqlStore:
 
     async def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
-        return await _shielded(self._persistently(work))
+        return await self._shielded(self._persistently(work))
 
     async def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
-        return await _shielded(self._read(work))
+        return await self._shielded(self._read(work))
 
     async def _persistently(self, work: Callable[[Books], T]) -> T:
         try:
@@ -189,9 +190,26 @@ class AsyncSqlStore:
         return AsyncJoinedStore(connection, self._binder)
 
     async def close(self) -> None:
-        """See `ports.AsyncStore.close`."""
+        """See `ports.AsyncStore.close`; what is still under way is waited for."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._owned:
             await self._engine.dispose()
+
+    async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """
+        Await a transaction, which goes on to its end even if the task that awaits it is cancelled.
+
+        A reader who leaves a streamed answer cancels the task that serves it; the call is charged all the
+        same. Nor do all drivers survive being cut off: some leave a transaction open unknown to them.
+        """
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_look)
+            raise
 
     async def _once(self, work: Callable[[Books], T]) -> T:
         with _errors_translated():
@@ -310,21 +328,6 @@ def join(connection: Connection, work: Callable[[Connection], T]) -> T:
         return work(connection)
     except DBAPIError as error:
         raise translated(error) from error
-
-
-async def _shielded(work: Coroutine[Any, Any, T]) -> T:
-    """
-    Await a transaction, which goes on to its end even if the task that awaits it is cancelled.
-
-    A reader who leaves a streamed answer cancels the task that serves it; the call is charged all the same.
-    Nor do all drivers survive being cut off: some leave a transaction open that they know nothing of.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.add_done_callback(_look)
-        raise
 
 
 def _look(task: asyncio.Task[Any]) -> None:
