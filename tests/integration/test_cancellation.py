@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 ASYNC = tuple(driver for driver in SQL_DRIVERS if driver.asynchronous)
 
-CALLS = 40
+CALLS = 32
 SIDE_BY_SIDE = 4
 TURNS = 60
 """More turns of the loop than any call takes on SQLite; the servers' answers take further ones."""

@@ -213,19 +213,6 @@ def test_what_was_sent_passes_when_nothing_is_wrong(sqlite_url: str, fleet: Flee
 # --- answers that are easily got wrong ------------------------------------------------------------
 
 
-def test_a_replayed_grant_says_what_was_left_then(database: str) -> None:
-    """A grant that repaid what was owed answers its second delivery as it did the first."""
-    store = SqlStore(new_engine(database), Policy())
-    give(store, 10)
-    settle(store, held(store, 10), 30)
-
-    first, again = give(store, 50, key="later"), give(store, 50, key="later")
-    store.close()
-
-    assert {"core": PT.of(30)} == first.available
-    assert first.available == again.available
-
-
 def test_a_replayed_settle_says_what_was_left_then(database: str, clock: Clock) -> None:
     """A settle whose hold outlived its lot answers its second delivery as it did the first."""
     store = SqlStore(new_engine(database), Policy(), clock)

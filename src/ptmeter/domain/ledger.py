@@ -333,7 +333,11 @@ REMEMBERED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """The command was carried out: its transfer, what it charged in all, and the balance after it."""
+    """
+    The command was carried out: its transfer, what it charged in all, and the balance after it.
+
+    Replayed, the balance is the one right after the transfer itself, before anything it brought about.
+    """
 
     transfer: Transfer
     charged: int
