@@ -20,11 +20,11 @@ import pytest
 from tests.integration import jobs
 from tests.integration.wiring import meter_on, servers
 
-from ptmeter import PT, IdempotencyConflictError, InsufficientFundsError, Policy, Receipt
+from ptmeter import PT, IdempotencyConflictError, InsufficientFundsError, Policy
 from ptmeter.domain.ledger import Posted, Refusal, Refused
 from ptmeter.storage.engine import new_engine
 from ptmeter.storage.store import SqlStore
-from ptmeter.testing.steps import MINUTE, give, held, hold, settle
+from ptmeter.testing.steps import give, hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from ptmeter.domain.ledger import Command, Outcome, Transfer
     from ptmeter.ports import Books
-    from ptmeter.testing import Clock
 
 RICH = ("anna", "boris", "carla", "dora")
 POOR = "paul"
@@ -211,22 +210,6 @@ def test_what_was_sent_passes_when_nothing_is_wrong(sqlite_url: str, fleet: Flee
 
 
 # --- answers that are easily got wrong ------------------------------------------------------------
-
-
-def test_a_replayed_settle_says_what_was_left_then(database: str, clock: Clock) -> None:
-    """A settle whose hold outlived its lot answers its second delivery as it did the first."""
-    store = SqlStore(new_engine(database), Policy(), clock)
-    give(store, 10, expires_at=clock() + MINUTE / 2)
-    placed = held(store, 10)
-    clock.turn(MINUTE * 3 / 4)
-
-    first, again = settle(store, placed, 4), settle(store, placed, 4)
-    store.close()
-
-    assert isinstance(first, Receipt)
-    assert isinstance(again, Receipt)
-    assert {"core": PT.of(0)} == first.available
-    assert first.available == again.available
 
 
 def test_a_refusal_is_replayed_whatever_came_in_between(database: str) -> None:
