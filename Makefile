@@ -12,6 +12,9 @@ ARGS =
 INSTALL = if uv --version >/dev/null 2>&1; then set -- uv pip install --quiet --python $(BIN)/python; \
 	else set -- $(BIN)/python -m pip install --quiet --disable-pip-version-check; fi; "$$@"
 
+# The pip that comes with Python 3.11 takes "coverage[toml]" for a package that nobody pinned.
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/pip.txt
+
 # The theme prints a notice about a successor into every build.
 export NO_MKDOCS_2_WARNING = 1
 
@@ -52,10 +55,11 @@ wheel: .venv/.dev-stamp  ## Build the sdist and, from it, the wheel into dist/
 
 # Only releases older than a week: a bad one is usually withdrawn by then. No URLs, so that a mirror serves too.
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-annotate --exclude-newer "1 week" \
-	--custom-compile-command "make lock" pyproject.toml --upgrade
+	--custom-compile-command "make lock" --upgrade
 lock:  ## Choose all versions anew, with hashes (needs uv)
-	$(LOCK) --all-extras --group dev --output-file requirements/dev.txt
-	$(LOCK) --extra cli --group demo --constraint requirements/dev.txt --output-file requirements/demo.txt
+	echo pip | $(LOCK) - --output-file requirements/pip.txt
+	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --extra cli --group demo --constraint requirements/dev.txt --output-file requirements/demo.txt
 
 clean:  ## Remove what builds and tests left; the .venv stays (to begin anew: rm -rf .venv)
 	rm -rf build dist site .coverage* .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache
@@ -66,7 +70,7 @@ clean:  ## Remove what builds and tests left; the .venv stays (to begin anew: rm
 .venv/pyvenv.cfg:
 	@for python in $(PYTHON); do \
 	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    echo "making .venv with $$($$python --version)"; $$python -m venv .venv && exit; rm -rf .venv; \
+	    echo "making .venv with $$($$python --version)"; $$python -m venv .venv && $(PIP) && exit; rm -rf .venv; \
 	  fi; \
 	done; \
 	echo "ptmeter needs Python 3.11 or newer with venv: install one, or name it as in 'make PYTHON=/path/to/python3.12'." >&2; \

@@ -1,0 +1,132 @@
+"""
+The public face as a type checker sees it: pyright reads this file in strict mode, and nobody ever runs it.
+
+What is asserted here is what an editor shows to whoever types ``meter.``: amounts are `PT`, a hold and a receipt
+are values, both colours differ in nothing but ``await``, and a float is no amount.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, assert_type
+
+from ptmeter import (
+    PT,
+    AsyncMeter,
+    Balance,
+    Ceiling,
+    Durability,
+    Estimate,
+    Granted,
+    Hold,
+    HoldSize,
+    InsufficientFundsError,
+    Meter,
+    ModelLockedError,
+    Money,
+    Overage,
+    Page,
+    Policy,
+    Receipt,
+    Report,
+    UnitBalance,
+    Usage,
+    reference_card,
+    reference_plans,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+MESSAGES: list[dict[str, Any]] = [{"role": "user", "content": "Hello"}]
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def opening(engine: Engine) -> None:
+    """A URL or an engine, and everything else by keyword."""
+    assert_type(Meter.open("sqlite:///pt.db"), Meter)
+    policy = Policy(
+        hold_ttl=timedelta(minutes=5),
+        hold=HoldSize.EXPECTED,
+        overage=Overage.REJECT,
+        unpriced=Ceiling("core", {}),
+        durability=Durability.RELAXED,
+    )
+    with Meter.open(engine, card=reference_card(), plans=reference_plans(), policy=policy) as meter:
+        assert_type(meter, Meter)
+    with engine.begin() as connection:
+        assert_type(meter.joined(connection), Meter)
+
+
+def metering(meter: Meter, chunks: Iterator[bytes]) -> None:
+    """A call from its estimate to its receipt."""
+    estimate = assert_type(meter.estimate("gpt-4o-mini", MESSAGES, max_tokens=100), Estimate)
+    assert_type(estimate.hold, PT)
+    assert_type(estimate.cost_at_most, Money)
+    with meter.call("acme", model="gpt-4o-mini", messages=MESSAGES, key="k") as call:
+        assert_type(call.hold, Hold | None)
+        call.record({"usage": {}})
+        for chunk in call.stream(chunks):
+            assert_type(chunk, bytes)
+    assert_type(call.receipt, Receipt | None)
+
+
+def moving(meter: Meter) -> None:
+    """PT in and out; amounts are whole PT by unit."""
+    assert_type(meter.funds.grant("acme", source="top-up", key="pi_1", core=10, advanced="7.25"), Granted)
+    assert_type(meter.funds.adjust("acme", reason="goodwill", key="a", core=Decimal("-1.5")), Granted)
+    assert_type(meter.plans.subscribe("acme", "pro", key="in_1", until=LATER), Granted)
+    held = assert_type(meter.hold("acme", key="h", ttl=timedelta(minutes=1), core=10), Hold)
+    receipt = assert_type(meter.settle(held, key="s", core="7.25", overage=Overage.ALLOW), Receipt)
+    assert_type(receipt.charged["core"], PT)
+    assert_type(meter.void(held, key="v"), Receipt)
+    assert_type(meter.find_hold("acme", key="h"), Hold)
+    assert_type(meter.record("acme", model="gpt-4o-mini", response=Usage(), key="r"), Receipt)
+    meter.hold("acme", key="h", core=0.1)  # pyright: ignore[reportArgumentType] - a float is no amount
+
+
+def reading(meter: Meter) -> None:
+    """Balances by unit, statements by page, and what was found wrong."""
+    balance = assert_type(meter.balance("acme"), Balance)
+    assert_type(balance["core"], UnitBalance)
+    assert_type(balance.core.available, PT)
+    page = assert_type(meter.statement("acme", since=LATER, limit=10), Page)
+    assert_type(page.after, str | None)
+    assert_type([entry.amount for entry in page.entries], list[PT])
+    assert_type(meter.verify(), Report)
+    assert_type(meter.verify().clean, bool)
+    assert_type(meter.sweep(limit=10).more, bool)
+
+
+def refusing(meter: Meter) -> None:
+    """Errors carry their facts."""
+    try:
+        meter.hold("acme", key="h", core=1)
+    except InsufficientFundsError as error:
+        assert_type(error.available, Decimal)
+        assert_type(error.retryable, bool)
+    except ModelLockedError as error:
+        assert_type(error.opens_with, str | None)
+
+
+async def asynchronously(engine: AsyncEngine, chunks: AsyncIterator[bytes]) -> None:
+    """The same, awaited."""
+    async with AsyncMeter.open(engine) as meter:
+        assert_type(meter, AsyncMeter)
+        assert_type(meter.estimate("gpt-4o-mini", "Hello"), Estimate)
+        assert_type(await meter.funds.grant("acme", source="top-up", key="pi_1", core=10), Granted)
+        async with meter.call("acme", model="gpt-4o-mini", messages=MESSAGES, key="k") as call:
+            async for chunk in call.stream(chunks):
+                assert_type(chunk, bytes)
+        assert_type(call.receipt, Receipt | None)
+        held = assert_type(await meter.hold("acme", key="h", core=10), Hold)
+        assert_type(await meter.settle(held, key="s", core=1), Receipt)
+        assert_type((await meter.balance("acme")).core.held, PT)
+        assert_type(await meter.verify(), Report)
+        async with engine.begin() as connection:
+            assert_type(meter.joined(connection), AsyncMeter)
+        meter.hold("acme", key="h", core=1.5)  # pyright: ignore[reportArgumentType, reportUnusedCoroutine]
