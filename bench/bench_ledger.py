@@ -91,18 +91,20 @@ def test_plain_pattern(benchmark: Any) -> None:
 
 def _give(store: SqlStore) -> None:
     give = partial(funding.grant, account="acme", amounts={"core": 10**15}, source="bench", key="bench")
-    store.run(give)
+    store.post("acme", give)
 
 
 def _hold(store: SqlStore, key: str) -> Any:
     amounts = {"core": 3_000_000}
-    return store.run(partial(metering.hold, account="acme", amounts=amounts, key=key, ttl=MINUTE))
+    return store.post("acme", partial(metering.hold, account="acme", amounts=amounts, key=key, ttl=MINUTE))
 
 
 def _call(store: SqlStore, key: str) -> None:
     placed = _hold(store, key)
     amounts = {"core": 1_000_000}
-    store.run(partial(metering.settle, held=placed, amounts=amounts, key=key, overage=Overage.ALLOW))
+    store.post(
+        "acme", partial(metering.settle, held=placed, amounts=amounts, key=key, overage=Overage.ALLOW)
+    )
 
 
 _READ = """

@@ -7,8 +7,8 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
-    ├── StorageError                        ContentionError · IndeterminateError · SchemaOutdatedError
-    │                                       · UnsafeDurabilityError
+    ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
+    │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
     └── InvariantError                      our bug, never yours
 
 Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
@@ -218,16 +218,36 @@ class ContentionError(StorageError):
     retryable = True
 
 
+class UnavailableError(StorageError):
+    """The database cannot be reached: check the URL and that the server runs, then try again."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class LedgerBusyError(StorageError):
+    """More is waiting to be written than the ledger keeps up with; nothing was done: try again later."""
+
+    code = "ledger_busy"
+    retryable = True
+
+
 class IndeterminateError(StorageError):
-    """The connection was lost around COMMIT: retry with the same key to learn what happened."""
+    """
+    The connection was lost around COMMIT, or there was no answer in time: retry with the same key.
+
+    ``key`` is the one to retry with, where one was given. Retrying charges nothing twice: it finds out what
+    happened, and carries the request out if it was not.
+    """
 
     code = "indeterminate"
     retryable = True
 
-    def __init__(self) -> None:
+    def __init__(self, key: str | None = None) -> None:
+        self.key = key
         super().__init__(
-            "the connection was lost around COMMIT, so the transaction may or may not have been "
-            "written: retry with the same key, which charges nothing twice"
+            f"there was no answer to COMMIT, so the transaction may or may not have been written: "
+            f"retry with the same key{'' if key is None else f' {key!r}'}, which charges nothing twice"
         )
 
 

@@ -3,21 +3,30 @@ What the operations need from the outside: books to read and write in one transa
 
 A transaction is a plain function of `Books`. `Store.run` carries it out in one database transaction and
 `AsyncStore.run` does the same with the same function, so no use case is written twice.
+
+A use case that posts does not write itself: it *yields* the groups it wants posted and is sent their
+outcomes. So whoever carries it out can put the groups of many callers through the door as one batch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+
+from .domain.ledger import Linked, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from .domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
+    from .domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
     from .domain.planner import Plan, State
     from .domain.rates import RateCard
 
 T = TypeVar("T")
+
+Posting: TypeAlias = Generator[Sequence[Linked], list[tuple[Outcome, ...]], T]
+"""A use case under way: it yields groups to post, is sent what came of them, and returns its value."""
 
 
 class Ledger(Protocol):
@@ -171,6 +180,20 @@ class Store(Protocol):
         """
         ...
 
+    def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """
+        Carry out *work* in a transaction that it may share with what others post at the same moment.
+
+        What is posted for one *account* is carried out in the order in which it came. Whatever happens to
+        the caller meanwhile, once begun it is carried out whole or not at all.
+
+        Raises:
+            LedgerBusyError: Too much is waiting already, or its turn did not come in time: nothing was done.
+            ContentionError: The database aborted it time and again.
+            IndeterminateError: The connection was lost around COMMIT, or no answer came in time.
+        """
+        ...
+
     def read(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* on one unchanging view of the database; it writes nothing."""
         ...
@@ -193,6 +216,10 @@ class AsyncStore(Protocol):
 
     def run(self, work: Callable[[Books], T], /) -> Awaitable[T]:
         """See `Store.run`."""
+        ...
+
+    def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> Awaitable[T]:
+        """See `Store.post`."""
         ...
 
     def read(self, work: Callable[[Books], T], /) -> Awaitable[T]:

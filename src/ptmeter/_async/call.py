@@ -91,7 +91,7 @@ class AsyncCall:
             request=self._request,
             plans=self._platform.plans,
         )
-        self.hold = await self._platform.run(begin)
+        self.hold = await self._platform.post(self.account, self._key, begin)
         return self
 
     async def __aexit__(
@@ -148,13 +148,13 @@ class AsyncCall:
             card=self._platform.pricing.card,
             estimate=self.estimate,
         )
-        self.receipt = await self._platform.run(finish)
+        self.receipt = await self._platform.post(self.account, self._key, finish)
 
     async def _void(self) -> None:
         assert self.hold is not None
         try:
             give_back = partial(metering.void, held=self.hold, key=self._key)
-            self.receipt = await self._platform.run(give_back)
+            self.receipt = await self._platform.post(self.account, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 

@@ -52,7 +52,7 @@ class AsyncFunds:
             priority=priority,
             expires_at=expires_at,
         )
-        return await self._platform.run(give)
+        return await self._platform.post(account, key, give)
 
     async def adjust(self, account: str, *, reason: str, key: str, **amounts: Whole) -> Granted:
         """
@@ -68,7 +68,7 @@ class AsyncFunds:
             reason=reason,
             key=key,
         )
-        return await self._platform.run(correct)
+        return await self._platform.post(account, key, correct)
 
 
 class AsyncSubscriptions:
@@ -91,4 +91,4 @@ class AsyncSubscriptions:
             raise ConfigurationError(msg)
         chosen = self._platform.plans.find(plan)
         join = partial(subscribing.subscribe, account=account, plan=chosen, until=until, key=key)
-        return await self._platform.run(join)
+        return await self._platform.post(account, key, join)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..operations import metering, reading, sweeping, verifying
-from ..operations.posting import post
+from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
@@ -175,7 +175,7 @@ class AsyncMeter:
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
         )
-        return await self._platform.run(place)
+        return await self._platform.post(account, key, place)
 
     async def find_hold(self, account: str, *, key: str) -> Hold:
         """
@@ -207,7 +207,7 @@ class AsyncMeter:
             key=key,
             overage=overage or self._platform.policy.overage,
         )
-        return await self._platform.run(finish)
+        return await self._platform.post(hold.account, key, finish)
 
     async def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -216,7 +216,7 @@ class AsyncMeter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return await self._platform.run(partial(metering.void, held=hold, key=key))
+        return await self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
 
     async def record(
         self, account: str, *, model: str, response: object, key: str, workload: Workload = PLAIN
@@ -240,7 +240,7 @@ class AsyncMeter:
             usage=usage,
             card=self._platform.pricing.card,
         )
-        return await self._platform.run(post_debit)
+        return await self._platform.post(account, key, post_debit)
 
     # --- reading back ---
 
@@ -285,7 +285,9 @@ class AsyncMeter:
 
     async def post(self, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
         """The door itself: carry out linked groups of commands in one transaction, in order."""
-        return await self._platform.run(partial(post, batch=batch, card=self._platform.pricing.card))
+        work = partial(post_batch, batch=batch, card=self._platform.pricing.card)
+        first = next((command.wallet.account for group in batch for command in group), "")
+        return await self._platform.post(first, None, work)
 
 
 def _cards(card: RateCard | Sequence[RateCard] | None) -> Sequence[RateCard]:

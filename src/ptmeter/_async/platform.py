@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain.pt import PT
-from ..errors import InvalidArgumentError, PtmeterError
+from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..domain.plans import Plans
     from ..domain.policy import Policy
     from ..domain.pt import Whole
-    from ..ports import AsyncStore, Books
+    from ..ports import AsyncStore, Books, Posting
     from ..pricing import Pricing
 
 T = TypeVar("T")
@@ -48,6 +48,19 @@ class AsyncPlatform:
         """Carry *work* out in one transaction; raise what it refused once that is committed."""
         await self.make_ready()
         value = await self.store.run(work)
+        if isinstance(value, PtmeterError):
+            raise value
+        return value
+
+    async def post(
+        self, account: str, key: str | None, work: Callable[[Books], Posting[T | PtmeterError]]
+    ) -> T:
+        """Carry *work* out with what others post at the same moment; raise what it refused."""
+        await self.make_ready()
+        try:
+            value = await self.store.post(account, work)
+        except IndeterminateError as lost:
+            raise IndeterminateError(key) from lost
         if isinstance(value, PtmeterError):
             raise value
         return value

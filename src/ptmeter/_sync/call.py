@@ -92,7 +92,7 @@ class Call:
             request=self._request,
             plans=self._platform.plans,
         )
-        self.hold = self._platform.run(begin)
+        self.hold = self._platform.post(self.account, self._key, begin)
         return self
 
     def __exit__(
@@ -149,13 +149,13 @@ class Call:
             card=self._platform.pricing.card,
             estimate=self.estimate,
         )
-        self.receipt = self._platform.run(finish)
+        self.receipt = self._platform.post(self.account, self._key, finish)
 
     def _void(self) -> None:
         assert self.hold is not None
         try:
             give_back = partial(metering.void, held=self.hold, key=self._key)
-            self.receipt = self._platform.run(give_back)
+            self.receipt = self._platform.post(self.account, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 

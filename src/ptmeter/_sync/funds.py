@@ -53,7 +53,7 @@ class Funds:
             priority=priority,
             expires_at=expires_at,
         )
-        return self._platform.run(give)
+        return self._platform.post(account, key, give)
 
     def adjust(self, account: str, *, reason: str, key: str, **amounts: Whole) -> Granted:
         """
@@ -69,7 +69,7 @@ class Funds:
             reason=reason,
             key=key,
         )
-        return self._platform.run(correct)
+        return self._platform.post(account, key, correct)
 
 
 class Subscriptions:
@@ -90,4 +90,4 @@ class Subscriptions:
             raise ConfigurationError(msg)
         chosen = self._platform.plans.find(plan)
         join = partial(subscribing.subscribe, account=account, plan=chosen, until=until, key=key)
-        return self._platform.run(join)
+        return self._platform.post(account, key, join)

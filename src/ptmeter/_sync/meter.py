@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..operations import metering, reading, sweeping, verifying
-from ..operations.posting import post
+from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
@@ -176,7 +176,7 @@ class Meter:
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
         )
-        return self._platform.run(place)
+        return self._platform.post(account, key, place)
 
     def find_hold(self, account: str, *, key: str) -> Hold:
         """
@@ -206,7 +206,7 @@ class Meter:
             key=key,
             overage=overage or self._platform.policy.overage,
         )
-        return self._platform.run(finish)
+        return self._platform.post(hold.account, key, finish)
 
     def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -215,7 +215,7 @@ class Meter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return self._platform.run(partial(metering.void, held=hold, key=key))
+        return self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
 
     def record(
         self, account: str, *, model: str, response: object, key: str, workload: Workload = PLAIN
@@ -239,7 +239,7 @@ class Meter:
             usage=usage,
             card=self._platform.pricing.card,
         )
-        return self._platform.run(post_debit)
+        return self._platform.post(account, key, post_debit)
 
     # --- reading back ---
 
@@ -284,7 +284,9 @@ class Meter:
 
     def post(self, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
         """The door itself: carry out linked groups of commands in one transaction, in order."""
-        return self._platform.run(partial(post, batch=batch, card=self._platform.pricing.card))
+        work = partial(post_batch, batch=batch, card=self._platform.pricing.card)
+        first = next((command.wallet.account for group in batch for command in group), "")
+        return self._platform.post(first, None, work)
 
 
 def _cards(card: RateCard | Sequence[RateCard] | None) -> Sequence[RateCard]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain.pt import PT
-from ..errors import InvalidArgumentError, PtmeterError
+from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..domain.plans import Plans
     from ..domain.policy import Policy
     from ..domain.pt import Whole
-    from ..ports import Books, Store
+    from ..ports import Books, Posting, Store
     from ..pricing import Pricing
 
 T = TypeVar("T")
@@ -49,6 +49,17 @@ class Platform:
         """Carry *work* out in one transaction; raise what it refused once that is committed."""
         self.make_ready()
         value = self.store.run(work)
+        if isinstance(value, PtmeterError):
+            raise value
+        return value
+
+    def post(self, account: str, key: str | None, work: Callable[[Books], Posting[T | PtmeterError]]) -> T:
+        """Carry *work* out with what others post at the same moment; raise what it refused."""
+        self.make_ready()
+        try:
+            value = self.store.post(account, work)
+        except IndeterminateError as lost:
+            raise IndeterminateError(key) from lost
         if isinstance(value, PtmeterError):
             raise value
         return value

@@ -90,10 +90,29 @@ class Policy:
     attempts: int = 12
     """How often a transaction that the database aborts is tried before `ContentionError`."""
 
+    patience: timedelta = timedelta(seconds=30)
+    """How long a caller waits for the database: then `LedgerBusyError` if its turn has not come, else
+    `IndeterminateError`, and the connection is given up."""
+
+    queue: int = 10_000
+    """How many calls may wait for a write lane before the next gets a `LedgerBusyError` at once."""
+
+    batch: int = 500
+    """How many calls share one transaction at most."""
+
+    lanes: int = 2
+    """How many batches a process has under way at once; requests of one account share a lane. SQLite,
+    which has one writer, always has one."""
+
     def __post_init__(self) -> None:
-        if self.hold_ttl <= timedelta(0):
-            msg = "hold_ttl must be positive"
-            raise ConfigurationError(msg)
+        for name in ("hold_ttl", "patience"):
+            if getattr(self, name) <= timedelta(0):
+                msg = f"{name} must be positive"
+                raise ConfigurationError(msg)
+        for name in ("queue", "batch", "lanes"):
+            if getattr(self, name) < 1:
+                msg = f"{name} must be at least 1"
+                raise ConfigurationError(msg)
         if len(self.chain_key) > blake2b.MAX_KEY_SIZE:
             msg = f"chain_key may have at most {blake2b.MAX_KEY_SIZE} bytes"
             raise ConfigurationError(msg)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..domain.ledger import Linked
-    from ..ports import Books
+    from ..ports import Books, Posting
 
 
 def grant(
@@ -29,7 +29,7 @@ def grant(
     key: str,
     priority: int = 50,
     expires_at: datetime | None = None,
-) -> Granted | PtmeterError:
+) -> Posting[Granted | PtmeterError]:
     """Give PT to an account, opening it if need be; each unit becomes a lot."""
     if not source:
         msg = "say where the PT come from, such as source='top-up'"
@@ -49,12 +49,12 @@ def grant(
         )
         for unit in ids
     )
-    return _granted(books, account, amounts, group, key)
+    return (yield from _granted(books, account, amounts, group, key))
 
 
 def adjust(
     books: Books, account: str, amounts: Mapping[str, int], *, reason: str, key: str
-) -> Granted | PtmeterError:
+) -> Posting[Granted | PtmeterError]:
     """Correct an account by signed amounts; a negative one needs PT that are available."""
     asked = digest(("adjust", reason, *sorted(amounts.items())))
     ids = transfer_ids(account, "adjust", key, amounts)
@@ -68,13 +68,13 @@ def adjust(
         )
         for unit in ids
     )
-    return _granted(books, account, amounts, group, key)
+    return (yield from _granted(books, account, amounts, group, key))
 
 
 def _granted(
     books: Books, account: str, amounts: Mapping[str, int], group: Linked, key: str
-) -> Granted | PtmeterError:
-    posted = post_one(books, group, key)
+) -> Posting[Granted | PtmeterError]:
+    posted = yield from post_one(books, group, key)
     if isinstance(posted, PtmeterError):
         return posted
     return Granted(

@@ -17,7 +17,7 @@ from ..errors import (
     ModelLockedError,
     PtmeterError,
 )
-from .posting import post, post_one
+from .posting import post_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..domain.plans import Plans
     from ..domain.rates import Charge, RateCard
     from ..domain.usage import Usage
-    from ..ports import Books
+    from ..ports import Books, Posting
 
 
 def hold(
@@ -39,7 +39,7 @@ def hold(
     key: str,
     ttl: timedelta,
     request: bytes = b"",
-) -> Hold | PtmeterError:
+) -> Posting[Hold | PtmeterError]:
     """
     Set PT aside, in all units or none.
 
@@ -58,7 +58,7 @@ def hold(
         )
         for unit in ids
     )
-    posted = post_one(books, group, key)
+    posted = yield from post_one(books, group, key)
     return posted if isinstance(posted, PtmeterError) else _held(account, key, posted)
 
 
@@ -71,7 +71,7 @@ def begin_call(
     ttl: timedelta,
     request: bytes,
     plans: Plans | None,
-) -> Hold | PtmeterError:
+) -> Posting[Hold | PtmeterError]:
     """
     Set PT aside for a call that is about to be sent, if the account's plan includes its model.
 
@@ -81,7 +81,7 @@ def begin_call(
     if locked := _locked(books, account, estimate, plans):
         return locked
     amounts = {estimate.unit: estimate.hold.micro or 1}  # a free call holds its place, no more
-    placed = hold(books, account, amounts, key=key, ttl=ttl, request=request)
+    placed = yield from hold(books, account, amounts, key=key, ttl=ttl, request=request)
     if isinstance(placed, Hold) and placed.replayed and not _is_open(books, placed):
         return HoldNotPendingError(account, key)
     return placed
@@ -113,7 +113,7 @@ def settle(
     card: RateCard | None = None,
     estimate: Estimate | None = None,
     effective_at: datetime | None = None,
-) -> Receipt | PtmeterError:
+) -> Posting[Receipt | PtmeterError]:
     """
     Charge what the call really cost, up to or beyond its hold; units not named are given back.
 
@@ -145,10 +145,12 @@ def settle(
         )
         for unit in ids
     }
-    receipt = _receipt(books, held, tuple(commands[unit] for unit in charged), key, charge, usage)
+    receipt = yield from _receipt(
+        books, held, tuple(commands[unit] for unit in charged), key, charge, usage
+    )
     if isinstance(receipt, PtmeterError):
         return receipt
-    given_back = _posted(post(books, [(commands[unit],) for unit in returned]))
+    given_back = _posted((yield [(commands[unit],) for unit in returned])) if returned else {}
     return replace(
         receipt,
         charged={**receipt.charged, **dict.fromkeys(given_back, PT(0))},
@@ -157,7 +159,7 @@ def settle(
     )
 
 
-def void(books: Books, held: Hold, *, key: str) -> Receipt | PtmeterError:
+def void(books: Books, held: Hold, *, key: str) -> Posting[Receipt | PtmeterError]:
     """Give a hold back whole: the call failed and costs nothing."""
     ids = transfer_ids(held.account, "void", key, held.amounts)
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
@@ -170,7 +172,7 @@ def void(books: Books, held: Hold, *, key: str) -> Receipt | PtmeterError:
         )
         for unit in ids
     )
-    return _receipt(books, held, group, key)
+    return (yield from _receipt(books, held, group, key))
 
 
 def debit(
@@ -184,7 +186,7 @@ def debit(
     charge: Charge | None = None,
     usage: Usage | None = None,
     card: RateCard | None = None,
-) -> Receipt | PtmeterError:
+) -> Posting[Receipt | PtmeterError]:
     """Charge at once, without a hold; refused if less is available, unless *overage* allows it."""
     if card:
         books.cards.keep(card)
@@ -202,7 +204,7 @@ def debit(
         for unit in ids
     )
     nothing_held = Hold(account=account, key=key, amounts={}, expires_at=books.ledger.now())
-    return _receipt(books, nothing_held, group, key, charge, usage)
+    return (yield from _receipt(books, nothing_held, group, key, charge, usage))
 
 
 def _receipt(
@@ -212,8 +214,8 @@ def _receipt(
     key: str,
     charge: Charge | None = None,
     usage: Usage | None = None,
-) -> Receipt | PtmeterError:
-    posted = post_one(books, group, key, hold_key=held.key)
+) -> Posting[Receipt | PtmeterError]:
+    posted = yield from post_one(books, group, key, hold_key=held.key)
     if isinstance(posted, PtmeterError):
         return posted
     return Receipt(

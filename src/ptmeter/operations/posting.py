@@ -1,8 +1,9 @@
-"""The one door to the ledger, and what its refusals mean to the caller."""
+"""The one door to the ledger, who goes through it together, and what its refusals mean to the caller."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..domain.ledger import Posted, Refusal, Refused
 from ..domain.planner import plan
@@ -16,27 +17,21 @@ from ..errors import (
     InsufficientFundsError,
     InvalidArgumentError,
     InvariantError,
+    PtmeterError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..domain.ledger import Command, Linked, Outcome
     from ..domain.rates import RateCard
-    from ..errors import PtmeterError
-    from ..ports import Books
+    from ..ports import Books, Posting
+
+T = TypeVar("T")
 
 
-def post(
-    books: Books, batch: Sequence[Linked], *, card: RateCard | None = None
-) -> list[tuple[Outcome, ...]]:
-    """
-    Carry out a batch of linked groups, in order; each succeeds or is refused as a whole.
-
-    *card* is what the usage in the batch was rated by, if there is any: it is kept with the debits.
-    """
-    if card and any(getattr(command, "usage", None) for group in batch for command in group):
-        books.cards.keep(card)
+def post(books: Books, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
+    """Carry out a batch of linked groups, in order: lock what they name, decide, write."""
     state = books.ledger.lock(batch)
 
     decided = plan(state, batch, chain_key=books.chain_key)
@@ -45,15 +40,63 @@ def post(
     return decided.outcomes
 
 
+def together(books: Books, works: Sequence[Callable[[Books], Posting[Any]]]) -> list[Any]:
+    """
+    Carry out several postings side by side: what they yield at the same moment is one batch.
+
+    Returns what each came to, in their order. One that fails before it has posted anything comes to its
+    `PtmeterError` and leaves the others alone; any other failure is everybody's, for the transaction is.
+    """
+    results: list[Any] = [None] * len(works)
+    waiting: dict[int, tuple[Posting[Any], Sequence[Linked]]] = {}
+    for place, work in enumerate(works):
+        try:
+            posting = work(books)
+            waiting[place] = posting, next(posting)
+        except StopIteration as done:
+            results[place] = done.value
+        except PtmeterError as failure:
+            results[place] = failure
+    while waiting:
+        outcomes = iter(post(books, [group for _, groups in waiting.values() for group in groups]))
+        for place, (posting, groups) in list(waiting.items()):
+            theirs = list(islice(outcomes, len(groups)))
+            try:
+                waiting[place] = posting, posting.send(theirs)
+            except StopIteration as done:
+                results[place] = done.value
+                del waiting[place]
+    return results
+
+
+def alone(books: Books, work: Callable[[Books], Posting[T]]) -> T:
+    """Carry out one posting in the transaction of *books*."""
+    (result,) = together(books, [work])
+    return result
+
+
+def post_batch(
+    books: Books, batch: Sequence[Linked], *, card: RateCard | None = None
+) -> Posting[list[tuple[Outcome, ...]]]:
+    """
+    Post linked groups, in order; each succeeds or is refused as a whole.
+
+    *card* is what the usage in the batch was rated by, if there is any: it is kept with the debits.
+    """
+    if card and any(getattr(command, "usage", None) for group in batch for command in group):
+        books.cards.keep(card)
+    return (yield batch)
+
+
 def post_one(
     books: Books, group: Linked, key: str, *, hold_key: str | None = None
-) -> list[Posted] | PtmeterError:
+) -> Posting[list[Posted] | PtmeterError]:
     """
-    Carry out one linked group: what was posted, or the error that says why nothing was.
+    Post one linked group: what was posted, or the error that says why nothing was.
 
     *hold_key* is the key of the hold that the group resolves, if it does.
     """
-    (outcomes,) = post(books, [group])
+    (outcomes,) = yield [group]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
     if len(posted) == len(group):
         return posted

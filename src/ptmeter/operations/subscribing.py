@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..domain.plans import Plan
     from ..errors import PtmeterError
-    from ..ports import Books
+    from ..ports import Books, Posting
 
 ALLOWANCE_PRIORITY = 20
 """An allowance burns before top-ups, which outlive it."""
@@ -20,13 +20,13 @@ ALLOWANCE_PRIORITY = 20
 
 def subscribe(
     books: Books, account: str, plan: Plan, *, until: datetime | None, key: str
-) -> Granted | PtmeterError:
+) -> Posting[Granted | PtmeterError]:
     """Put *account* on *plan* and grant its allowance, which lapses at *until*."""
     amounts = {unit: amount.micro for unit, amount in plan.allowance.items() if amount}
     if not amounts:
         books.accounts.set_plan(account, plan.name)
         return Granted(account=account, key=key, amounts={}, available={})
-    granted = grant(
+    granted = yield from grant(
         books,
         account,
         amounts,

@@ -8,6 +8,8 @@ readers can both decide and then both write: 40 concurrent holds of 10 on a bala
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
@@ -79,6 +81,13 @@ def is_contention(error: DBAPIError) -> bool:
 def is_disconnect(error: DBAPIError) -> bool:
     """Whether the connection was lost."""
     return error.connection_invalidated
+
+
+def cut(driver_connection: Any) -> None:
+    """Shut the socket of a synchronous driver's connection: whoever waits for its answer learns it is lost."""
+    own = getattr(driver_connection, "_sock", None)  # PyMySQL's; psycopg tells the number of its own
+    with own or socket.socket(fileno=os.dup(driver_connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -19,6 +19,7 @@ from ..domain.lots import has_lapsed
 from ..domain.moves import Resolved
 from ..domain.planner import Decided, State
 from ..errors import ConfigurationError
+from ..operations.posting import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..domain.planner import Plan
     from ..domain.policy import Policy
     from ..domain.rates import RateCard
-    from ..ports import Books
+    from ..ports import Books, Posting
 
 T = TypeVar("T")
 
@@ -253,6 +254,10 @@ class MemoryStore:
             self._tables = tables
             return value
 
+    def post(self, _account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """See `ports.Store.post`."""
+        return self.run(lambda books: alone(books, work))
+
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
         with self._turn:
@@ -283,6 +288,10 @@ class AsyncMemoryStore:
     async def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
         return self._store.run(work)
+
+    async def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """See `ports.Store.post`."""
+        return self._store.post(account, work)
 
     async def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""

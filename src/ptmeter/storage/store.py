@@ -8,10 +8,12 @@ both, and a cancelled task rolls back like a failed one.
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+import os
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -26,22 +28,26 @@ from ..errors import (
     IndeterminateError,
     InvariantError,
     StorageError,
+    UnavailableError,
 )
+from ..operations.posting import alone
 from . import dialects, schema
 from .accounts import SqlAccounts
 from .cards import PriceShelf, SqlCards, Versions
+from .lanes import AsyncLane, Lane
 from .ledger import SqlLedger
 from .statements import Statements
 from .tables import wallet
+from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, MutableMapping, Sequence
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from ..domain.policy import Policy
-    from ..ports import Books
+    from ..ports import Books, Posting
 
 T = TypeVar("T")
 
@@ -64,6 +70,7 @@ class Binder:
         self._seen = Versions()
         self._clock = _system_clock if clock is None and dialect == "sqlite" else clock
         self.policy = policy
+        self.lanes = 1 if dialect == "sqlite" else policy.lanes
 
     def books(self, connection: Connection) -> SqlBooks:
         """The books of the transaction that *connection* is in."""
@@ -93,6 +100,14 @@ class Binder:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What a process has of its own: threads do not survive a fork."""
+
+    lanes: Sequence[Lane]
+    watch: Watch
+
+
 class SqlStore:
     """A ledger on a database, synchronously."""
 
@@ -108,6 +123,7 @@ class SqlStore:
         self._engine = engine
         self._owned = owned
         self._binder = Binder(engine.dialect.name, policy, clock)
+        self._processes: dict[int, _Process] = {}
 
     def prepare(self, *, migrate: bool) -> None:
         """See `Binder.make_ready`."""
@@ -121,9 +137,15 @@ class SqlStore:
         except ContentionError:
             return self._binder.retrying(Retrying)(self._once, work)
 
+    def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """See `ports.Store.post`."""
+        lanes = self._here().lanes
+        return lanes[hash(account) % len(lanes)].post(work)
+
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
-        with _errors_translated(), self._engine.connect() as connection:
+        watch = self._here().watch
+        with _errors_translated(), self._engine.connect() as connection, watch.over(connection):
             reading = connection.execution_options(**dialects.snapshot(self._engine.dialect.name))
             return transact(reading, lambda c: work(self._binder.books(c)))
 
@@ -132,13 +154,28 @@ class SqlStore:
         return JoinedStore(connection, self._binder)
 
     def close(self) -> None:
-        """See `ports.Store.close`."""
+        """See `ports.Store.close`; what is still under way is waited for."""
+        for lane in self._here().lanes:
+            lane.close()
         if self._owned:
             self._engine.dispose()
 
     def _once(self, work: Callable[[Books], T]) -> T:
-        with _errors_translated(), self._engine.connect() as connection:
+        watch = self._here().watch
+        with _errors_translated(), self._engine.connect() as connection, watch.over(connection):
             return transact(connection, lambda c: work(self._binder.books(c)))
+
+    def _here(self) -> _Process:
+        """What this process has; one that was forked begins anew, and leaves its parent's connections alone."""
+        return self._processes.get(os.getpid()) or self._settle_in()
+
+    def _settle_in(self) -> _Process:
+        if self._processes and self._owned:
+            self._engine.dispose(close=False)
+        policy = self._binder.policy
+        lanes = [Lane(self.run, policy) for _ in range(self._binder.lanes)]
+        mine = _Process(lanes, Watch(policy.patience.total_seconds()))
+        return self._processes.setdefault(os.getpid(), mine)
 
 
 class AsyncSqlStore:
@@ -157,6 +194,8 @@ class AsyncSqlStore:
         self._owned = owned
         self._under_way: set[asyncio.Task[Any]] = set()
         self._binder = Binder(engine.dialect.name, policy, clock)
+        self._process = os.getpid()
+        self._lanes: MutableMapping[asyncio.AbstractEventLoop, Sequence[AsyncLane]] = WeakKeyDictionary()
 
     async def prepare(self, *, migrate: bool) -> None:
         """See `Binder.make_ready`."""
@@ -167,6 +206,11 @@ class AsyncSqlStore:
     async def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
         return await self._shielded(self._persistently(work))
+
+    async def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """See `ports.Store.post`."""
+        lanes = self._lanes_here()
+        return await lanes[hash(account) % len(lanes)].post(work)
 
     async def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
@@ -180,7 +224,7 @@ class AsyncSqlStore:
 
     async def _read(self, work: Callable[[Books], T]) -> T:
         with _errors_translated():
-            async with self._engine.connect() as connection:
+            async with self._patiently(), self._engine.connect() as connection:
                 options = dialects.snapshot(self._engine.dialect.name)
                 reading = await connection.execution_options(**options)
                 return await reading.run_sync(transact, lambda c: work(self._binder.books(c)))
@@ -191,6 +235,8 @@ class AsyncSqlStore:
 
     async def close(self) -> None:
         """See `ports.AsyncStore.close`; what is still under way is waited for."""
+        for lane in self._lanes_here():
+            await lane.close()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         if self._owned:
             await self._engine.dispose()
@@ -213,8 +259,31 @@ class AsyncSqlStore:
 
     async def _once(self, work: Callable[[Books], T]) -> T:
         with _errors_translated():
-            async with self._engine.connect() as connection:
+            async with self._patiently(), self._engine.connect() as connection:
                 return await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
+
+    @asynccontextmanager
+    async def _patiently(self) -> AsyncGenerator[None]:
+        """Give up what takes longer than anybody's patience: its connection is thrown away."""
+        patience = asyncio.timeout(self._binder.policy.patience.total_seconds())
+        try:
+            async with patience:
+                yield
+        except TimeoutError:
+            if patience.expired():
+                raise IndeterminateError from None
+            raise
+
+    def _lanes_here(self) -> Sequence[AsyncLane]:
+        """The lanes of this event loop; a process that was forked leaves its parent's connections alone."""
+        if self._process != os.getpid() and self._owned:
+            self._engine.sync_engine.dispose(close=False)
+            self._process = os.getpid()
+        loop = asyncio.get_running_loop()
+        if loop not in self._lanes:
+            policy = self._binder.policy
+            self._lanes[loop] = [AsyncLane(self._persistently, policy) for _ in range(self._binder.lanes)]
+        return self._lanes[loop]
 
 
 class JoinedStore:
@@ -231,6 +300,10 @@ class JoinedStore:
     def run(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* in the caller's transaction; the caller commits."""
         return join(self._connection, lambda c: work(self._binder.books(c)))
+
+    def post(self, _account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """Carry out *work* in the caller's transaction, by itself."""
+        return self.run(lambda books: alone(books, work))
 
     def read(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* on what the caller's transaction sees."""
@@ -257,6 +330,10 @@ class AsyncJoinedStore:
     async def run(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* in the caller's transaction; the caller commits."""
         return await self._connection.run_sync(join, lambda c: work(self._binder.books(c)))
+
+    async def post(self, _account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """Carry out *work* in the caller's transaction, by itself."""
+        return await self.run(lambda books: alone(books, work))
 
     async def read(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* on what the caller's transaction sees."""
@@ -343,7 +420,7 @@ def _errors_translated() -> Generator[None]:
         yield
     except OperationalError as error:
         msg = f"the database cannot be reached: {_said(error)}: check the URL, and that the server runs"
-        raise StorageError(msg) from error
+        raise UnavailableError(msg) from error
     except DBAPIError as error:
         raise translated(error) from error
     except PoolTimeoutError as error:

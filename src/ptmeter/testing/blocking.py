@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..ports import AsyncStore, Books
+    from ..ports import AsyncStore, Books, Posting
 
 T = TypeVar("T")
 
@@ -35,6 +35,10 @@ class Blocking:
     def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
         return self._await(self.store.run(work))
+
+    def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """See `ports.Store.post`."""
+        return self._await(self.store.post(account, work))
 
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""

@@ -32,7 +32,7 @@ from ..errors import (
     InsufficientFundsError,
 )
 from ..operations import metering, sweeping
-from ..operations.posting import post
+from ..operations.posting import alone, post
 from .steps import (
     MINUTE,
     assert_clean,
@@ -205,7 +205,7 @@ class StoreContract:
         give(store, 100, unit="advanced", key="advanced")
         amounts = {"core": 10 * MICRO, "advanced": 10 * MICRO}
         place = partial(metering.hold, account="acme", amounts=amounts, key="h", ttl=MINUTE)
-        placed = store.run(place)
+        placed = store.post("acme", place)
         clock.turn(2 * MINUTE)
         store.run(partial(sweeping.sweep, limit=10))
 
@@ -322,9 +322,10 @@ class StoreContract:
     def test_a_failed_transaction_leaves_nothing(self, store: Store) -> None:
         """Work that raises after it wrote has written nothing."""
         give(store, 100)
+        amounts = {"core": 10 * MICRO}
 
         def fail(books: Books) -> None:
-            metering.hold(books, "acme", {"core": 10 * MICRO}, key="h", ttl=MINUTE)
+            alone(books, partial(metering.hold, account="acme", amounts=amounts, key="h", ttl=MINUTE))
             raise RuntimeError
 
         with suppress(RuntimeError):

@@ -32,7 +32,8 @@ def give(
     expires_at: datetime | None = None,
 ) -> Granted:
     """Grant whole PT."""
-    granted = store.run(
+    granted = store.post(
+        account,
         partial(
             funding.grant,
             account=account,
@@ -41,7 +42,7 @@ def give(
             key=key,
             priority=priority,
             expires_at=expires_at,
-        )
+        ),
     )
     assert isinstance(granted, Granted), granted
     return granted
@@ -52,7 +53,9 @@ def hold(
 ) -> Hold | Exception:
     """Try to hold whole PT for a minute."""
     amounts = {unit: amount * MICRO}
-    return store.run(partial(metering.hold, account=account, amounts=amounts, key=key, ttl=MINUTE))
+    return store.post(
+        account, partial(metering.hold, account=account, amounts=amounts, key=key, ttl=MINUTE)
+    )
 
 
 def held(store: Store, amount: int, *, key: str = "h") -> Hold:
@@ -67,12 +70,15 @@ def settle(
 ) -> Receipt | Exception:
     """Try to settle a hold for whole PT."""
     amounts = {"core": amount * MICRO}
-    return store.run(partial(metering.settle, held=placed, amounts=amounts, key=key, overage=overage))
+    return store.post(
+        placed.account,
+        partial(metering.settle, held=placed, amounts=amounts, key=key, overage=overage),
+    )
 
 
 def void(store: Store, placed: Hold, *, key: str = "v") -> Receipt | Exception:
     """Try to void a hold."""
-    return store.run(partial(metering.void, held=placed, key=key))
+    return store.post(placed.account, partial(metering.void, held=placed, key=key))
 
 
 def debit(account: str, amount: int, *, key: str = "") -> Debit:
