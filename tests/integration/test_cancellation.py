@@ -33,6 +33,7 @@ from tests.integration.wiring import (
 )
 
 from ptmeter import PT, AsyncMeter, Policy, PtmeterError
+from ptmeter.operations.posting import alone
 from ptmeter.storage.store import AsyncSqlStore, transact
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from tests.backends import Backend, Driver
 
-    from ptmeter.ports import Books
+    from ptmeter.ports import Books, Posting
 
 T = TypeVar("T")
 
@@ -228,6 +229,9 @@ class KeepsItsConnection(AsyncSqlStore):
         super().__init__(engine, policy)
         self.connections: list[AsyncConnection] = []
 
+    async def post(self, _account: str, work: Callable[[Books], Posting[Any]], /) -> Any:
+        return await self.run(lambda books: alone(books, work))
+
     async def run(self, work: Callable[[Books], Any], /) -> Any:
         connection = await self._engine.connect()
         self.connections.append(connection)
@@ -263,6 +267,6 @@ def test_connections_left_behind_are_noticed(sqlite_url: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_half_written_state_is_noticed(sqlite_url: str) -> None:
     """The control: where each statement is committed by itself, what was written by then stays, and shows."""
-    run_to_the_end(cancel_on_broken(sqlite_url, AsyncSqlStore, isolation_level="AUTOCOMMIT"))
+    run_to_the_end(cancel_on_broken(sqlite_url, KeepsItsConnection, isolation_level="AUTOCOMMIT"))
 
     assert not clean(sqlite_url)

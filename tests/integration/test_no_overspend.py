@@ -15,13 +15,12 @@ import pytest
 from sqlalchemy import create_engine, select
 from tests.integration import jobs
 from tests.integration.jobs import HELD
-from tests.integration.wiring import meter_on, servers
+from tests.integration.wiring import OneByOne, meter_on, servers
 
 from ptmeter import PT, Policy
 from ptmeter.errors import PtmeterError
 from ptmeter.storage.engine import new_engine, resolve
 from ptmeter.storage.statements import Statements
-from ptmeter.storage.store import SqlStore
 from ptmeter.testing import StoreContract
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from tests.backends import Backend
     from tests.integration.fleet import Fleet
+
+    from ptmeter.storage.store import SqlStore
 
 FUNDS = 50
 CALLERS = 200
@@ -115,7 +116,7 @@ def stores(backend_of: Callable[[str], Backend]) -> Iterator[Callable[..., SqlSt
 
     def open_one(name: str, engine_for: Callable[[str], Engine] = new_engine) -> SqlStore:
         engine = engine_for(backend_of(name).empty())
-        store = SqlStore(engine, ONE_ATTEMPT)
+        store = OneByOne(engine, ONE_ATTEMPT)
         opened.append((store, engine))
         return store
 

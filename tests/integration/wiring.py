@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.backends import DRIVERS
 
 from ptmeter import AsyncMeter, Meter
+from ptmeter.operations.posting import alone
 from ptmeter.storage.engine import resolve
+from ptmeter.storage.store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
     from tests.backends import Driver
+
+    from ptmeter.ports import Books, Posting
 
 T = TypeVar("T")
 
@@ -112,6 +116,14 @@ def clean(url: str) -> bool:
     """Whether a new meter, which remembers nothing, finds everything in order."""
     with engine_on(url) as engine, Meter.open(engine) as meter:
         return meter.verify().clean
+
+
+class OneByOne(SqlStore):
+    """A store without lanes: callers meet at the database's lock, as those of different processes do."""
+
+    def post(self, _account: str, work: Callable[[Books], Posting[T]], /) -> T:
+        """Carry *work* out in a transaction of its own."""
+        return self.run(lambda books: alone(books, work))
 
 
 def in_a_thread(work: Callable[[], T]) -> T:
