@@ -65,15 +65,16 @@ class Binder:
         self._clock = _system_clock if clock is None and dialect == "sqlite" else clock
         self.policy = policy
 
-    def books(self, connection: Connection) -> SqlBooks:
-        """The books of the transaction that *connection* is in."""
-        shelf = PriceShelf(connection, self._statements, self._seen)
+    def books(self, connection: Connection, *, joined: bool = False) -> SqlBooks:
+        """The books of the transaction that *connection* is in; nothing is learnt from a *joined* one."""
+        seen = self._seen.apart() if joined else self._seen
+        shelf = PriceShelf(connection, self._statements, seen)
         key = self.policy.chain_key
         ledger = SqlLedger(connection, self._statements, shelf, clock=self._clock, chain_key=key)
         return SqlBooks(
             ledger,
             SqlAccounts(connection, self._statements, ledger.now),
-            SqlCards(connection, self._statements, self._seen),
+            SqlCards(connection, self._statements, seen),
             key,
         )
 
@@ -119,13 +120,14 @@ class SqlStore:
         try:
             return self._once(work)
         except ContentionError:
+            if self._binder.policy.attempts == 1:
+                raise
             return self._binder.retrying(Retrying)(self._once, work)
 
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
         with _errors_translated(), self._engine.connect() as connection:
-            reading = connection.execution_options(**dialects.snapshot(self._engine.dialect.name))
-            return transact(reading, lambda c: work(self._binder.books(c)))
+            return transact(dialects.snapshot(connection), lambda c: work(self._binder.books(c)))
 
     def joined(self, connection: Connection) -> JoinedStore:
         """A store that works inside the caller's transaction."""
@@ -176,14 +178,16 @@ class AsyncSqlStore:
         try:
             return await self._once(work)
         except ContentionError:
+            if self._binder.policy.attempts == 1:
+                raise
             return await self._binder.retrying(AsyncRetrying)(self._once, work)
 
     async def _read(self, work: Callable[[Books], T]) -> T:
         with _errors_translated():
             async with self._engine.connect() as connection:
-                options = dialects.snapshot(self._engine.dialect.name)
-                reading = await connection.execution_options(**options)
-                return await reading.run_sync(transact, lambda c: work(self._binder.books(c)))
+                return await connection.run_sync(
+                    lambda c: transact(dialects.snapshot(c), lambda c: work(self._binder.books(c)))
+                )
 
     def joined(self, connection: AsyncConnection) -> AsyncJoinedStore:
         """A store that works inside the caller's transaction."""
@@ -230,7 +234,7 @@ class JoinedStore:
 
     def run(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* in the caller's transaction; the caller commits."""
-        return join(self._connection, lambda c: work(self._binder.books(c)))
+        return join(self._connection, lambda c: work(self._binder.books(c, joined=True)))
 
     def read(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* on what the caller's transaction sees."""
@@ -256,7 +260,7 @@ class AsyncJoinedStore:
 
     async def run(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* in the caller's transaction; the caller commits."""
-        return await self._connection.run_sync(join, lambda c: work(self._binder.books(c)))
+        return await self._connection.run_sync(join, lambda c: work(self._binder.books(c, joined=True)))
 
     async def read(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* on what the caller's transaction sees."""
@@ -295,6 +299,7 @@ def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
     try:
         transaction = connection.begin()
         try:
+            dialects.begin(connection)
             value = work(connection)
         except Exception:
             transaction.rollback()
@@ -312,22 +317,33 @@ def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
 
 def join(connection: Connection, work: Callable[[Connection], T]) -> T:
     """Carry out *work* inside the transaction the caller has begun."""
+    try:
+        _check_joined(connection)
+        return work(connection)
+    except DBAPIError as error:
+        raise translated(error) from error
+
+
+def _check_joined(connection: Connection) -> None:
+    """Make sure that the caller's transaction is one to decide in; SQLite's write lock is taken first."""
     if not connection.in_transaction():
         msg = "joined() needs a connection inside a transaction: use it within engine.begin()"
         raise ConfigurationError(msg)
     dialect = connection.dialect.name
+    if dialect == "sqlite":
+        connection.execute(update(wallet).where(wallet.c.wallet_id < 0).values(state=0))
+    if dialects.in_autocommit(connection):
+        msg = (
+            "joined() needs a transaction, and this connection commits each statement by itself: "
+            "open it without isolation_level='AUTOCOMMIT'"
+        )
+        raise ConfigurationError(msg)
     if dialect in dialects.MYSQL and connection.get_isolation_level() != "READ COMMITTED":
         msg = (
             "a joined transaction must be at READ COMMITTED, or it would decide on an old view: "
             "open it with execution_options(isolation_level='READ COMMITTED')"
         )
         raise ConfigurationError(msg)
-    try:
-        if dialect == "sqlite":
-            connection.execute(update(wallet).where(wallet.c.wallet_id < 0).values(state=0))
-        return work(connection)
-    except DBAPIError as error:
-        raise translated(error) from error
 
 
 def _look(task: asyncio.Task[Any]) -> None:
@@ -341,14 +357,19 @@ def _errors_translated() -> Generator[None]:
     """For what may go wrong before a transaction begins."""
     try:
         yield
-    except OperationalError as error:
-        msg = f"the database cannot be reached: {_said(error)}: check the URL, and that the server runs"
-        raise StorageError(msg) from error
     except DBAPIError as error:
+        if isinstance(error, OperationalError) and not dialects.is_disconnect(error):
+            raise _unreachable(_said(error)) from error
         raise translated(error) from error
+    except OSError as error:  # asyncpg lets it through
+        raise _unreachable(str(error)) from error
     except PoolTimeoutError as error:
         msg = f"no connection became free: {error}"
         raise ContentionError(msg) from error
+
+
+def _unreachable(said: str) -> StorageError:
+    return StorageError(f"the database cannot be reached: {said}: check the URL, and that the server runs")
 
 
 def translated(error: DBAPIError) -> StorageError | InvariantError:
