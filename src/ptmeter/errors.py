@@ -252,7 +252,7 @@ class IndeterminateError(StorageError):
 
 
 class SchemaOutdatedError(StorageError):
-    """The database lacks ptmeter's tables or has older ones: run ``ptmeter migrate``."""
+    """The database lacks ptmeter's tables or has older ones: run ``ptmeter migrate``; newer ones say so."""
 
     code = "schema_outdated"
 
@@ -260,10 +260,10 @@ class SchemaOutdatedError(StorageError):
         self.found = found
         self.expected = expected
         state = f"at revision {found}, this version needs {expected}" if found else "not set up"
-        super().__init__(
-            f"the ptmeter schema is {state}: run `ptmeter migrate --db URL` "
-            f"or open the meter with migrate=True"
-        )
+        remedy = "run `ptmeter migrate --db URL` or open the meter with migrate=True"
+        if found and found > expected:
+            remedy = "a newer ptmeter has made it, so install that one here too"
+        super().__init__(f"the ptmeter schema is {state}: {remedy}")
 
 
 class UnsafeDurabilityError(StorageError):

@@ -34,7 +34,8 @@ from tests.integration.wiring import (
 
 from ptmeter import PT, AsyncMeter, Policy, PtmeterError
 from ptmeter.operations.posting import alone
-from ptmeter.storage.store import AsyncSqlStore, transact
+from ptmeter.storage.store import AsyncSqlStore
+from ptmeter.storage.transactions import transact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

@@ -22,7 +22,7 @@ from tests.unit.domain.strategies import GHOST, START, Again, Amount, Director, 
 from ptmeter import Policy, reference_card
 from ptmeter.domain.ledger import Kind, Posted, Refusal, Refused, WalletId
 from ptmeter.operations import reading, verifying
-from ptmeter.operations.posting import post
+from ptmeter.operations.posting import post_batch
 from ptmeter.storage.engine import new_engine
 from ptmeter.storage.memory import MemoryStore
 from ptmeter.storage.store import SqlStore
@@ -120,7 +120,7 @@ class Play:
 
     def _post(self, batch: list[Linked]) -> None:
         for ledger in self.ledgers.values():
-            ledger.told += ledger.store.run(partial(post, batch=batch, card=CARD))
+            ledger.told += ledger.store.post("", partial(post_batch, batch=batch, card=CARD))
 
 
 def set_terms(books: Books, *, name: WalletId, terms: Terms, at: datetime) -> None:

@@ -31,6 +31,12 @@ class Versions:
         self.prices: dict[str, Price] = {}
         self.cards: set[str] = set()
 
+    def apart(self) -> Versions:
+        """What is known, for a transaction that may be rolled back behind our back: what it sees stays there."""
+        copy = Versions()
+        copy.prices, copy.cards = dict(self.prices), set(self.cards)
+        return copy
+
 
 class PriceShelf:
     """The prices that debits were rated by."""
@@ -82,15 +88,17 @@ class SqlCards:
         self._connection = connection
         self._sql = statements
         self._seen = seen
+        self._written: set[str] = set()
 
     def keep(self, card: RateCard) -> None:
         """See `ports.Cards.keep`."""
-        if card.version in self._seen.cards:
+        if card.version in self._seen.cards or card.version in self._written:
             return
         if self.find(card.version) is None:
             self._connection.execute(
                 self._sql.keep_card, {"version": version_row(card.version), "body": card.as_json()}
             )
+            self._written.add(card.version)
         else:
             self._seen.cards.add(card.version)
 

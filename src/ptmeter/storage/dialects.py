@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from ..errors import UnsafeDurabilityError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.engine.interfaces import IsolationLevel
 
-SNAPSHOT: Final = "ptmeter_snapshot"
-"""Execution option of connections that only read, and want one unchanging view."""
+BEGIN: Final = "ptmeter_begin"
+"""Execution option of what `prepare` has prepared: the statement that begins a transaction on SQLite."""
 
 MYSQL: Final = ("mysql", "mariadb")
 
@@ -33,9 +35,9 @@ _CONTENTION_NUMBERS: Final = frozenset({1205, 1213, 1020})
 
 
 def prepare(engine: Engine) -> Engine:
-    """Make every transaction of *engine* one to keep a ledger in."""
+    """Make every transaction of ours on *engine* one to keep a ledger in."""
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "begin", _begin_sqlite)
+        engine.update_execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
     return engine
 
 
@@ -46,6 +48,29 @@ def set_up_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def borrow(engine: Engine) -> Engine:
+    """The caller's pool with our own isolation; the caller's other transactions stay as they were."""
+    borrowed = engine.execution_options()
+    if engine.dialect.name == "sqlite":
+        return prepare(borrowed)
+    event.listen(borrowed, "engine_connect", _at_read_committed)
+    return borrowed
+
+
+def begin(connection: Connection) -> None:
+    """
+    Begin for the driver what SQLAlchemy has begun.
+
+    No event does it, because an application's own engine may have one that begins, and it comes last.
+    """
+    how = connection.get_execution_options().get(BEGIN)
+    if how is None:
+        return
+    if _in_transaction_sqlite(connection):
+        connection.exec_driver_sql("ROLLBACK")
+    connection.exec_driver_sql(how)
 
 
 def check_durability(connection: Connection) -> None:
@@ -61,9 +86,23 @@ def check_durability(connection: Connection) -> None:
         raise UnsafeDurabilityError(setting, value, safe[0])
 
 
-def snapshot(dialect: str) -> dict[str, Any]:
-    """Execution options for a transaction that only reads, from one unchanging view."""
-    return {SNAPSHOT: True} if dialect == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+def snapshot(connection: Connection) -> Connection:
+    """*connection*, set to a transaction that only reads, from one unchanging view."""
+    if connection.dialect.name == "sqlite":
+        return connection.execution_options(**{BEGIN: "BEGIN"})
+    return _isolate(connection, "REPEATABLE READ")
+
+
+def in_autocommit(connection: Connection) -> bool:
+    """
+    Whether each statement is committed by itself, whatever SQLAlchemy calls a transaction.
+
+    SQLite's driver begins a transaction with the first statement that writes, so ask after one.
+    """
+    if connection.dialect.name == "sqlite":
+        return not _in_transaction_sqlite(connection)
+    driven: Any = connection.connection.dbapi_connection
+    return connection.dialect.detect_autocommit_setting(driven)
 
 
 def is_contention(error: DBAPIError) -> bool:
@@ -90,9 +129,45 @@ def cut(driver_connection: Any) -> None:
         wire.shutdown(socket.SHUT_RDWR)
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get(SNAPSHOT)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+def give_up(connection: Connection) -> None:
+    """
+    Take a connection that the driver has lost out of use.
+
+    SQLAlchemy learns of it from a statement that fails, and then trusts no older one in the pool either:
+    what ended one session may have ended all of them.
+    """
+    with suppress(DBAPIError):
+        connection.exec_driver_sql("SELECT 1")
+    if not connection.invalidated:
+        connection.invalidate()
+
+
+def _at_read_committed(connection: Connection) -> None:
+    _isolate(connection, "READ COMMITTED")
+
+
+def _isolate(connection: Connection, level: IsolationLevel) -> Connection:
+    """
+    Set the isolation of what *connection* does next.
+
+    MySQL is asked at once, by SQLAlchemy without its usual care for errors: they would be the driver's own.
+    """
+    dialect = connection.dialect
+    try:
+        return connection.execution_options(isolation_level=level)
+    except dialect.loaded_dbapi.Error as error:
+        lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)
+        if lost:
+            give_up(connection)
+        wrapped = DBAPIError.instance(
+            None, None, error, dialect.loaded_dbapi.Error, connection_invalidated=lost, dialect=dialect
+        )
+        raise wrapped from error
+
+
+def _in_transaction_sqlite(connection: Connection) -> bool:
+    driven: Any = connection.connection.driver_connection
+    return driven.in_transaction
 
 
 _DURABILITY: Final = {

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from ..errors import ConfigurationError
-from .dialects import prepare, set_up_sqlite
+from .dialects import borrow, prepare, set_up_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -96,13 +96,10 @@ def _own(engine: Engine) -> Engine:
 
 
 def _borrow(engine: Engine) -> Engine:
-    """The caller's pool with our own isolation; the caller's other transactions stay as they were."""
     if engine.dialect.name not in SYNC:
         msg = f"{engine.dialect.name!r} is not a database ptmeter knows: use {', '.join(SYNC)}"
         raise ConfigurationError(msg)
-    if engine.dialect.name == "sqlite":
-        return prepare(engine.execution_options())
-    return engine.execution_options(isolation_level="READ COMMITTED")
+    return borrow(engine)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
+from . import dialects
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 8
 """Longer lists are left to SQLAlchemy: each length is a text of its own."""
+
+_Shape = tuple[str, str, tuple[int, ...]]
+"""What a text is for: a driver (a joined transaction may have another), its placeholders, how long lists are."""
 
 
 class Prepared:
@@ -31,28 +36,28 @@ class Prepared:
         self._statement = statement
         self._lists = tuple(lists)
         self._row = row
-        self._texts: dict[tuple[int, ...], _Text] = {}
+        self._texts: dict[_Shape, _Text] = {}
 
     def fetch(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
         """Run it and return its rows."""
-        shape = tuple(len(parameters[name]) for name in self._lists)
-        if max(shape, default=0) > LONGEST:
+        lengths = tuple(len(parameters[name]) for name in self._lists)
+        if max(lengths, default=0) > LONGEST:
             return connection.execute(self._statement, parameters).all()
+        shape = (connection.dialect.driver, connection.dialect.paramstyle, lengths)
         text = self._texts.get(shape) or self._compile(connection, parameters, shape)
         found = _on_cursor(connection, text.sql, text.bind(parameters), _fetch)
         return [self._row(row) for row in found]
 
     def repeat(self, connection: Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Run it for each row of parameters; it has no lists."""
-        text = self._texts.get(()) or self._compile(connection, parameters[0], ())
+        shape = (connection.dialect.driver, connection.dialect.paramstyle, ())
+        text = self._texts.get(shape) or self._compile(connection, parameters[0], shape)
         if len(parameters) == 1:
             _on_cursor(connection, text.sql, text.bind(parameters[0]), _execute)
         else:
             _on_cursor(connection, text.sql, [text.bind(row) for row in parameters], _repeat)
 
-    def _compile(
-        self, connection: Connection, parameters: Mapping[str, Any], shape: tuple[int, ...]
-    ) -> _Text:
+    def _compile(self, connection: Connection, parameters: Mapping[str, Any], shape: _Shape) -> _Text:
         compiled = self._statement.compile(dialect=connection.dialect)
         expanded = compiled.construct_expanded_state(dict(parameters))
         constants = {
@@ -108,7 +113,7 @@ def _on_cursor(
     except dialect.loaded_dbapi.Error as error:
         lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
         if lost:
-            connection.invalidate(error)
+            dialects.give_up(connection)
         wrapped = DBAPIError.instance(
             sql, None, error, dialect.loaded_dbapi.Error, connection_invalidated=lost, dialect=dialect
         )

@@ -9,39 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import update
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from tenacity import AsyncRetrying, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_random_exponential
+from tenacity import AsyncRetrying, Retrying
 
-from ..domain.policy import Durability
-from ..errors import (
-    ConfigurationError,
-    ContentionError,
-    IndeterminateError,
-    InvariantError,
-    StorageError,
-    UnavailableError,
-)
-from ..operations.posting import alone
-from . import dialects, schema
-from .accounts import SqlAccounts
-from .cards import PriceShelf, SqlCards, Versions
+from ..errors import ContentionError, IndeterminateError
+from . import dialects
+from .books import Binder
+from .joining import AsyncJoinedStore, JoinedStore
 from .lanes import AsyncLane, Lane
-from .ledger import SqlLedger
-from .statements import Statements
-from .tables import wallet
+from .transactions import errors_translated, transact
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, MutableMapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, MutableMapping, Sequence
+    from datetime import datetime
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -50,54 +35,6 @@ if TYPE_CHECKING:
     from ..ports import Books, Posting
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SqlBooks:
-    """The repositories inside one transaction."""
-
-    ledger: SqlLedger
-    accounts: SqlAccounts
-    cards: SqlCards
-    chain_key: bytes
-
-
-class Binder:
-    """Opens books on a connection: what the stores of both colours and a joined one share."""
-
-    def __init__(self, dialect: str, policy: Policy, clock: Callable[[], datetime] | None) -> None:
-        self._statements = Statements(dialect)
-        self._seen = Versions()
-        self._clock = _system_clock if clock is None and dialect == "sqlite" else clock
-        self.policy = policy
-        self.lanes = 1 if dialect == "sqlite" else policy.lanes
-
-    def books(self, connection: Connection) -> SqlBooks:
-        """The books of the transaction that *connection* is in."""
-        shelf = PriceShelf(connection, self._statements, self._seen)
-        key = self.policy.chain_key
-        ledger = SqlLedger(connection, self._statements, shelf, clock=self._clock, chain_key=key)
-        return SqlBooks(
-            ledger,
-            SqlAccounts(connection, self._statements, ledger.now),
-            SqlCards(connection, self._statements, self._seen),
-            key,
-        )
-
-    def make_ready(self, connection: Connection, *, migrate: bool) -> None:
-        """Check that the database keeps what it acknowledges, and that its tables are ours."""
-        if self.policy.durability is Durability.STRICT:
-            dialects.check_durability(connection)
-        schema.ensure(connection, migrate=migrate or connection.dialect.name == "sqlite")
-
-    def retrying(self, colour: type[Any]) -> Any:
-        """Try again, sooner at first, what the database aborted for the sake of another transaction."""
-        return colour(
-            retry=retry_if_exception_type(ContentionError),
-            wait=wait_random_exponential(multiplier=0.002, max=0.5),
-            stop=stop_after_attempt(max(1, self.policy.attempts - 1)),
-            reraise=True,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +64,7 @@ class SqlStore:
 
     def prepare(self, *, migrate: bool) -> None:
         """See `Binder.make_ready`."""
-        with _errors_translated(), self._engine.connect() as connection:
+        with errors_translated(), self._engine.connect() as connection:
             transact(connection, lambda c: self._binder.make_ready(c, migrate=migrate))
 
     def run(self, work: Callable[[Books], T], /) -> T:
@@ -135,6 +72,8 @@ class SqlStore:
         try:
             return self._once(work)
         except ContentionError:
+            if self._binder.policy.attempts == 1:
+                raise
             return self._binder.retrying(Retrying)(self._once, work)
 
     def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
@@ -145,9 +84,8 @@ class SqlStore:
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
         watch = self._here().watch
-        with _errors_translated(), self._engine.connect() as connection, watch.over(connection):
-            reading = connection.execution_options(**dialects.snapshot(self._engine.dialect.name))
-            return transact(reading, lambda c: work(self._binder.books(c)))
+        with errors_translated(), self._engine.connect() as connection, watch.over(connection):
+            return transact(dialects.snapshot(connection), lambda c: work(self._binder.books(c)))
 
     def joined(self, connection: Connection) -> JoinedStore:
         """A store that works inside the caller's transaction."""
@@ -162,7 +100,7 @@ class SqlStore:
 
     def _once(self, work: Callable[[Books], T]) -> T:
         watch = self._here().watch
-        with _errors_translated(), self._engine.connect() as connection, watch.over(connection):
+        with errors_translated(), self._engine.connect() as connection, watch.over(connection):
             return transact(connection, lambda c: work(self._binder.books(c)))
 
     def _here(self) -> _Process:
@@ -199,7 +137,7 @@ class AsyncSqlStore:
 
     async def prepare(self, *, migrate: bool) -> None:
         """See `Binder.make_ready`."""
-        with _errors_translated():
+        with errors_translated():
             async with self._engine.connect() as connection:
                 await connection.run_sync(transact, lambda c: self._binder.make_ready(c, migrate=migrate))
 
@@ -220,14 +158,16 @@ class AsyncSqlStore:
         try:
             return await self._once(work)
         except ContentionError:
+            if self._binder.policy.attempts == 1:
+                raise
             return await self._binder.retrying(AsyncRetrying)(self._once, work)
 
     async def _read(self, work: Callable[[Books], T]) -> T:
-        with _errors_translated():
+        with errors_translated():
             async with self._patiently(), self._engine.connect() as connection:
-                options = dialects.snapshot(self._engine.dialect.name)
-                reading = await connection.execution_options(**options)
-                return await reading.run_sync(transact, lambda c: work(self._binder.books(c)))
+                return await connection.run_sync(
+                    lambda c: transact(dialects.snapshot(c), lambda c: work(self._binder.books(c)))
+                )
 
     def joined(self, connection: AsyncConnection) -> AsyncJoinedStore:
         """A store that works inside the caller's transaction."""
@@ -258,7 +198,7 @@ class AsyncSqlStore:
             raise
 
     async def _once(self, work: Callable[[Books], T]) -> T:
-        with _errors_translated():
+        with errors_translated():
             async with self._patiently(), self._engine.connect() as connection:
                 return await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
 
@@ -286,159 +226,7 @@ class AsyncSqlStore:
         return self._lanes[loop]
 
 
-class JoinedStore:
-    """
-    The caller's own transaction: what is done in it stands or falls with the caller's commit.
-
-    Nothing is retried here: a database that aborts the transaction has aborted the caller's part too.
-    """
-
-    def __init__(self, connection: Connection, binder: Binder) -> None:
-        self._connection = connection
-        self._binder = binder
-
-    def run(self, work: Callable[[Books], T], /) -> T:
-        """Carry out *work* in the caller's transaction; the caller commits."""
-        return join(self._connection, lambda c: work(self._binder.books(c)))
-
-    def post(self, _account: str, work: Callable[[Books], Posting[T]], /) -> T:
-        """Carry out *work* in the caller's transaction, by itself."""
-        return self.run(lambda books: alone(books, work))
-
-    def read(self, work: Callable[[Books], T], /) -> T:
-        """Carry out *work* on what the caller's transaction sees."""
-        return self.run(work)
-
-    def prepare(self, *, migrate: bool) -> None:
-        """The store this one belongs to was prepared when it was opened, or is when it is next used."""
-
-    def joined(self, connection: Connection) -> JoinedStore:
-        """Join another transaction."""
-        return JoinedStore(connection, self._binder)
-
-    def close(self) -> None:
-        """Leave the connection to its owner."""
-
-
-class AsyncJoinedStore:
-    """See `JoinedStore`."""
-
-    def __init__(self, connection: AsyncConnection, binder: Binder) -> None:
-        self._connection = connection
-        self._binder = binder
-
-    async def run(self, work: Callable[[Books], T], /) -> T:
-        """Carry out *work* in the caller's transaction; the caller commits."""
-        return await self._connection.run_sync(join, lambda c: work(self._binder.books(c)))
-
-    async def post(self, _account: str, work: Callable[[Books], Posting[T]], /) -> T:
-        """Carry out *work* in the caller's transaction, by itself."""
-        return await self.run(lambda books: alone(books, work))
-
-    async def read(self, work: Callable[[Books], T], /) -> T:
-        """Carry out *work* on what the caller's transaction sees."""
-        return await self.run(work)
-
-    async def prepare(self, *, migrate: bool) -> None:
-        """See `JoinedStore.prepare`."""
-
-    def joined(self, connection: AsyncConnection) -> AsyncJoinedStore:
-        """Join another transaction."""
-        return AsyncJoinedStore(connection, self._binder)
-
-    async def close(self) -> None:
-        """Leave the connection to its owner."""
-
-
-def _system_clock() -> datetime:
-    """SQLite runs in this process: its clock is ours."""
-    return datetime.now(UTC)
-
-
-def transact(connection: Connection, work: Callable[[Connection], T]) -> T:
-    """Carry out *work* between begin and commit; whatever goes wrong before the commit leaves nothing."""
-    try:
-        return _transact(connection, work)
-    except Exception:
-        raise
-    except BaseException:
-        # Cut off in the middle (cancelled, interrupted), perhaps of a BEGIN the driver knows nothing of:
-        # nobody else gets this connection, and the server rolls back what it was doing.
-        connection.invalidate()
-        raise
-
-
-def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
-    try:
-        transaction = connection.begin()
-        try:
-            value = work(connection)
-        except Exception:
-            transaction.rollback()
-            raise
-    except DBAPIError as error:
-        raise translated(error) from error
-    try:
-        transaction.commit()
-    except DBAPIError as error:
-        if dialects.is_disconnect(error):
-            raise IndeterminateError from error
-        raise translated(error) from error
-    return value
-
-
-def join(connection: Connection, work: Callable[[Connection], T]) -> T:
-    """Carry out *work* inside the transaction the caller has begun."""
-    if not connection.in_transaction():
-        msg = "joined() needs a connection inside a transaction: use it within engine.begin()"
-        raise ConfigurationError(msg)
-    dialect = connection.dialect.name
-    if dialect in dialects.MYSQL and connection.get_isolation_level() != "READ COMMITTED":
-        msg = (
-            "a joined transaction must be at READ COMMITTED, or it would decide on an old view: "
-            "open it with execution_options(isolation_level='READ COMMITTED')"
-        )
-        raise ConfigurationError(msg)
-    try:
-        if dialect == "sqlite":
-            connection.execute(update(wallet).where(wallet.c.wallet_id < 0).values(state=0))
-        return work(connection)
-    except DBAPIError as error:
-        raise translated(error) from error
-
-
 def _look(task: asyncio.Task[Any]) -> None:
     """Take note of how it ended, or asyncio would report an error that nobody looked at."""
     if not task.cancelled():
         task.exception()
-
-
-@contextmanager
-def _errors_translated() -> Generator[None]:
-    """For what may go wrong before a transaction begins."""
-    try:
-        yield
-    except OperationalError as error:
-        msg = f"the database cannot be reached: {_said(error)}: check the URL, and that the server runs"
-        raise UnavailableError(msg) from error
-    except DBAPIError as error:
-        raise translated(error) from error
-    except PoolTimeoutError as error:
-        msg = f"no connection became free: {error}"
-        raise ContentionError(msg) from error
-
-
-def translated(error: DBAPIError) -> StorageError | InvariantError:
-    """What a driver's error means to the caller; before a commit a lost connection has lost nothing."""
-    if dialects.is_contention(error) or dialects.is_disconnect(error):
-        return ContentionError(f"the database gave the transaction up: {_said(error)}")
-    if isinstance(error, IntegrityError) and "ptm_transfer" in str(error.orig):
-        return ContentionError(f"the same key was just used in another wallet: {_said(error)}")
-    if isinstance(error, IntegrityError):
-        return InvariantError(f"the database refused what the planner decided: {_said(error)}")
-    return StorageError(f"the database failed: {_said(error)}")
-
-
-def _said(error: DBAPIError) -> str:
-    """The first line of what the driver said; the rest is advice for administrators, and chained."""
-    return str(error.orig).strip().partition("\n")[0]

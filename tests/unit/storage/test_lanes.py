@@ -41,7 +41,7 @@ QUICK = Policy(patience=timedelta(seconds=0.2))
 def grants(account: str, key: str) -> Grant:
     """A command like no other."""
     facts = {"wallet": wallet_id(account, "core"), "id": transfer_id(account, "grant", key)}
-    return Grant(**facts, fingerprint=facts["id"], amount=1)  # type: ignore[arg-type]
+    return Grant(**facts, fingerprint=facts["id"], amount=1)
 
 
 def posting(name: str, rounds: Sequence[int], books: Books) -> Posting[list[bytes]]:

@@ -40,6 +40,24 @@ _options: dict[str, Any] = {
 }
 _clustered: dict[str, Any] = {**_options, "sqlite_with_rowid": False}
 
+_INDEX_UNLESS_THERE = (
+    (
+        "SET @ptm_sql = IF((SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() "
+        "AND table_name = '{table}' AND index_name = '{name}') = 0, "
+        "'CREATE INDEX {name} ON {table} ({columns})', 'DO 0')"
+    ),
+    "PREPARE ptm_statement FROM @ptm_sql",
+    "EXECUTE ptm_statement",
+    "DEALLOCATE PREPARE ptm_statement",
+)
+"""MySQL has no CREATE INDEX IF NOT EXISTS."""
+
+_UNIQUE = {
+    "ptm_transfer": (("wallet_id", "seq"), ("transfer_id",), ("wallet_id", "completes")),
+    "ptm_usage": (("wallet_id", "seq"),),
+}
+"""By which rows of the journal SQLite would replace one for another."""
+
 
 def upgrade() -> None:
     """Make the tables."""
@@ -52,7 +70,7 @@ def upgrade() -> None:
 
 
 def _create_accounts() -> None:
-    op.create_table(
+    _create_table(
         "ptm_account",
         Column("account", name(), primary_key=True),
         Column("parent", name()),
@@ -60,7 +78,7 @@ def _create_accounts() -> None:
         Column("opened_at", Instant, nullable=False),
         **_clustered,
     )
-    op.create_table(
+    _create_table(
         "ptm_wallet",
         Column("wallet_id", Int32, primary_key=True, autoincrement=True),
         Column("available", Int64, nullable=False, default=0),
@@ -86,7 +104,7 @@ def _create_accounts() -> None:
 
 
 def _create_journal() -> None:
-    op.create_table(
+    _create_table(
         "ptm_transfer",
         Column("wallet_id", Int32, primary_key=True, autoincrement=False),
         Column("kind", Int16, nullable=False),
@@ -113,7 +131,7 @@ def _create_journal() -> None:
         CheckConstraint("debit <> credit", name="ptm_transfer_sides"),
         **_clustered,
     )
-    op.create_table(
+    _create_table(
         "ptm_usage",
         Column("wallet_id", Int32, primary_key=True, autoincrement=False),
         Column("requests", Int32, nullable=False),
@@ -129,7 +147,7 @@ def _create_journal() -> None:
 
 
 def _create_projections() -> None:
-    op.create_table(
+    _create_table(
         "ptm_lot",
         Column("wallet_id", Int32, primary_key=True, autoincrement=False),
         Column("priority", Int16, nullable=False),
@@ -142,7 +160,7 @@ def _create_projections() -> None:
         CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
         **_clustered,
     )
-    op.create_table(
+    _create_table(
         "ptm_open_hold",
         Column("hold_id", digest(16), primary_key=True),
         Column("wallet_id", Int32, nullable=False),
@@ -153,9 +171,9 @@ def _create_projections() -> None:
         CheckConstraint("amount > 0", name="ptm_open_hold_amount"),
         **_clustered,
     )
-    op.create_index("ptm_open_hold_wallet", "ptm_open_hold", ["wallet_id", "expires_at"])
-    op.create_index("ptm_open_hold_due", "ptm_open_hold", ["expires_at"])
-    op.create_table(
+    _create_index("ptm_open_hold_wallet", "ptm_open_hold", ["wallet_id", "expires_at"])
+    _create_index("ptm_open_hold_due", "ptm_open_hold", ["expires_at"])
+    _create_table(
         "ptm_rejection",
         Column("transfer_id", digest(16), primary_key=True),
         Column("wallet_id", Int32, nullable=False),
@@ -166,11 +184,11 @@ def _create_projections() -> None:
         Column("fingerprint", digest(16), nullable=False),
         **_clustered,
     )
-    op.create_index("ptm_rejection_age", "ptm_rejection", ["refused_at"])
+    _create_index("ptm_rejection_age", "ptm_rejection", ["refused_at"])
 
 
 def _create_catalogue() -> None:
-    op.create_table(
+    _create_table(
         "ptm_price",
         Column("version", Version, primary_key=True, autoincrement=False),
         Column("provider", name(64), nullable=False),
@@ -178,12 +196,30 @@ def _create_catalogue() -> None:
         Column("body", Body, nullable=False),
         **_clustered,
     )
-    op.create_table(
+    _create_table(
         "ptm_rate_card",
         Column("version", Version, primary_key=True, autoincrement=False),
         Column("body", Body, nullable=False),
         **_clustered,
     )
+
+
+def _create_table(name_: str, *columns: Any, **options: Any) -> None:
+    """MySQL commits each statement by itself: what an earlier run made before it was cut off is kept."""
+    op.create_table(name_, *columns, if_not_exists=_by_itself() or None, **options)
+
+
+def _create_index(name_: str, table: str, columns: list[str]) -> None:
+    """See `_create_table`."""
+    if not _by_itself():
+        op.create_index(name_, table, columns)
+        return
+    for statement in _INDEX_UNLESS_THERE:
+        op.execute(statement.format(name=name_, table=table, columns=", ".join(columns)))
+
+
+def _by_itself() -> bool:
+    return op.get_context().dialect.name in {"mysql", "mariadb"}
 
 
 def _keep_insert_only(table: str) -> None:
@@ -196,6 +232,13 @@ def _keep_insert_only(table: str) -> None:
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
             )
+        keys = (" AND ".join(f"{column} = NEW.{column}" for column in key) for key in _UNIQUE[table])
+        same = f"SELECT 1 FROM {table} WHERE {' OR '.join(keys)}"  # noqa: S608 - our own names
+        op.execute(
+            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
+            f"WHEN EXISTS ({same}) "
+            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+        )
     elif dialect == "postgresql":
         op.execute(
             f"CREATE FUNCTION {table}_insert_only() RETURNS trigger LANGUAGE plpgsql AS "

@@ -1,0 +1,79 @@
+"""The repositories inside one transaction, and what opens them on a connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tenacity import retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from ..domain.policy import Durability
+from ..errors import ContentionError
+from . import dialects, schema
+from .accounts import SqlAccounts
+from .cards import PriceShelf, SqlCards, Versions
+from .ledger import SqlLedger
+from .statements import Statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from ..domain.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class SqlBooks:
+    """The repositories inside one transaction."""
+
+    ledger: SqlLedger
+    accounts: SqlAccounts
+    cards: SqlCards
+    chain_key: bytes
+
+
+class Binder:
+    """Opens books on a connection: what the stores of both colours and a joined one share."""
+
+    def __init__(self, dialect: str, policy: Policy, clock: Callable[[], datetime] | None) -> None:
+        self._statements = Statements(dialect)
+        self._seen = Versions()
+        self._clock = _system_clock if clock is None and dialect == "sqlite" else clock
+        self.policy = policy
+        self.lanes = 1 if dialect == "sqlite" else policy.lanes
+
+    def books(self, connection: Connection, *, joined: bool = False) -> SqlBooks:
+        """The books of the transaction that *connection* is in; nothing is learnt from a *joined* one."""
+        seen = self._seen.apart() if joined else self._seen
+        shelf = PriceShelf(connection, self._statements, seen)
+        key = self.policy.chain_key
+        ledger = SqlLedger(connection, self._statements, shelf, clock=self._clock, chain_key=key)
+        return SqlBooks(
+            ledger,
+            SqlAccounts(connection, self._statements, ledger.now),
+            SqlCards(connection, self._statements, seen),
+            key,
+        )
+
+    def make_ready(self, connection: Connection, *, migrate: bool) -> None:
+        """Check that the database keeps what it acknowledges, and that its tables are ours."""
+        if self.policy.durability is Durability.STRICT:
+            dialects.check_durability(connection)
+        schema.ensure(connection, migrate=migrate or connection.dialect.name == "sqlite")
+
+    def retrying(self, colour: type[Any]) -> Any:
+        """Try again, sooner at first, what the database aborted for the sake of another transaction."""
+        return colour(
+            retry=retry_if_exception_type(ContentionError),
+            wait=wait_random_exponential(multiplier=0.002, max=0.5),
+            stop=stop_after_attempt(max(1, self.policy.attempts - 1)),
+            reraise=True,
+        )
+
+
+def _system_clock() -> datetime:
+    """SQLite runs in this process: its clock is ours."""
+    return datetime.now(UTC)
