@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import false, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tenacity import AsyncRetrying, Retrying, retry_if_exception_type, stop_after_attempt
@@ -324,7 +324,7 @@ def join(connection: Connection, work: Callable[[Connection], T]) -> T:
         raise ConfigurationError(msg)
     try:
         if dialect == "sqlite":
-            connection.execute(update(wallet).where(wallet.c.wallet_id < 0).values(state=0))
+            connection.execute(update(wallet).where(false()).values(state=0))  # takes the write lock
         return work(connection)
     except DBAPIError as error:
         raise translated(error) from error
@@ -355,8 +355,6 @@ def translated(error: DBAPIError) -> StorageError | InvariantError:
     """What a driver's error means to the caller; before a commit a lost connection has lost nothing."""
     if dialects.is_contention(error) or dialects.is_disconnect(error):
         return ContentionError(f"the database gave the transaction up: {_said(error)}")
-    if isinstance(error, IntegrityError) and "ptm_transfer" in str(error.orig):
-        return ContentionError(f"the same key was just used in another wallet: {_said(error)}")
     if isinstance(error, IntegrityError):
         return InvariantError(f"the database refused what the planner decided: {_said(error)}")
     return StorageError(f"the database failed: {_said(error)}")
