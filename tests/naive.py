@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from ptmeter.domain.ledger import Command, Linked, Outcome, WalletId
 
-NOBODY = bytes(16)
+NOBODY = bytes(8)
 NO_ID = b""
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)

@@ -49,7 +49,12 @@ class Ledger(Protocol):
         ...
 
     def wallets(
-        self, account: str | None = None, *, after: int = 0, limit: int = 1_000, live: bool = False
+        self,
+        account: str | None = None,
+        *,
+        after: int | None = None,
+        limit: int = 1_000,
+        live: bool = False,
     ) -> list[Wallet]:
         """
         Wallets with their lots, of one account or all, by number, beginning after *after*.
@@ -70,12 +75,12 @@ class Ledger(Protocol):
         """A wallet's transfers in order, beginning after number *after*; booked in [since, until)."""
         ...
 
-    def posted(self, ids: Sequence[bytes]) -> list[Posted]:
-        """What earlier commands with these ids posted, as far as there are any, in that order."""
+    def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:
+        """What earlier commands with these ids posted for *account*, as far as there are any, in that order."""
         ...
 
-    def are_open(self, ids: Sequence[bytes]) -> bool:
-        """Whether all holds with these ids are still open."""
+    def are_open(self, account: str, ids: Sequence[bytes]) -> bool:
+        """Whether all holds of *account* with these ids are still open."""
         ...
 
     def open_holds(self, wallet: Wallet) -> list[OpenHold]:

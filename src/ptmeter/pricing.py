@@ -176,7 +176,7 @@ def request_digest(
     """What identifies a request, so that another one under the same key is noticed."""
     body = json.dumps(request, sort_keys=True, default=repr)
     kind = (str(workload.complexity), str(workload.content), workload.retry_rate, workload.tool_calls)
-    return digest((model, max_tokens, body, *kind))
+    return digest((model, max_tokens, body, *kind), size=16)
 
 
 def _output_limit(request: Request) -> int | None:

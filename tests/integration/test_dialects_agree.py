@@ -220,7 +220,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.mysql, pytest.
 
 @pytest.mark.parametrize("name", ["postgres", "mysql"])
 def test_the_databases_answer_alike(ledgers: dict[str, Ledger], name: str) -> None:
-    """Every group of every script has the same outcomes as on SQLite, with the same hashes in them."""
+    """Every group of every script has the same outcomes as on SQLite, with the same links in them."""
     assert None is first_difference(ledgers["sqlite"], ledgers[name])
 
 
@@ -262,7 +262,7 @@ def test_a_difference_is_noticed(ledgers: dict[str, Ledger]) -> None:
     one = ledgers["sqlite"]
     number = next(n for n, (first, *_) in enumerate(one.told) if isinstance(first, Posted))
     posted: Any = one.told[number][0]
-    other = replace(posted, transfer=replace(posted.transfer, hash=bytes(33)))
+    other = replace(posted, transfer=replace(posted.transfer, link=bytes(8)))
     told = [*one.told[:number], (other, *one.told[number][1:]), *one.told[number + 1 :]]
 
     assert first_difference(one, replace(one, told=told))[0] == number

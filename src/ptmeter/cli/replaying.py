@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ..domain.keys import digest, transfer_id
+from ..domain.keys import digest, fingerprint, transfer_id
 from ..domain.ledger import Grant, Hold, Posted, Refused, Settle, UsageEvent, wallet_id
 from ..domain.usage import TOKEN_CLASSES
 from .rating import Call
@@ -191,7 +191,7 @@ def _grants(rating: Rating, account: str, units: dict[str, int]) -> Linked:
         Grant(
             wallet=wallet_id(account, unit),
             id=transfer_id(account, "grant", key, unit),
-            fingerprint=digest((unit, amount)),
+            fingerprint=fingerprint(account, "grant", key, unit, amount),
             amount=amount,
             note=f"replay of {rating.trace.name}",
         )
@@ -203,7 +203,7 @@ def _hold(call: Call) -> Hold:
     return Hold(
         wallet=call.wallet,
         id=transfer_id(call.wallet.account, "hold", call.key),
-        fingerprint=_fingerprint(call),
+        fingerprint=_fingerprint("hold", call),
         amount=call.hold,
         ttl=TTL,
     )
@@ -214,7 +214,7 @@ def _settle(call: Call, overage: Overage) -> Settle:
     return Settle(
         wallet=call.wallet,
         id=transfer_id(call.wallet.account, "settle", call.key),
-        fingerprint=_fingerprint(call),
+        fingerprint=_fingerprint("settle", call),
         hold_id=transfer_id(call.wallet.account, "hold", call.key),
         amount=charge.amount.micro,
         usage=UsageEvent(
@@ -225,6 +225,6 @@ def _settle(call: Call, overage: Overage) -> Settle:
     )
 
 
-def _fingerprint(call: Call) -> bytes:
+def _fingerprint(verb: str, call: Call) -> bytes:
     """What was asked: the call itself, not what it is rated at, which a new rate card may change."""
-    return digest((call.charge.model, repr(call.usage)))
+    return fingerprint(call.wallet.account, verb, call.key, call.charge.model, repr(call.usage))

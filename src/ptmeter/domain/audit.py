@@ -107,8 +107,9 @@ class WalletAudit:
         """Fold the next rows in; the first that does not follow from those before it is returned."""
         for row in rows:
             try:
-                self._check_place(row)
+                whole = self._check_place(row)
                 self._apply(row)
+                self.head = whole
                 self._check_balance(row)
             except _Bad as bad:
                 return Finding(*self.wallet, f"transfer {row.seq} ({row.kind.name.lower()})", str(bad))
@@ -132,19 +133,22 @@ class WalletAudit:
             found.append(self._finding("wallet", "its booking time is not that of the last transfer"))
         return found + self._compare_lots(wallet) + self._compare_holds(holds)
 
-    def _check_place(self, row: Transfer) -> None:
+    def _check_place(self, row: Transfer) -> bytes:
+        """Whether the row follows the one before it; returns its whole hash."""
         if row.seq != self.seq + 1:
             missing = row.seq - self.seq - 1
             what = f"{missing} rows are missing" if missing > 0 else "it is there twice, or out of order"
             raise _Bad(f"it stands after transfer {self.seq}: {what}")
-        if row.hash[:1] != bytes([chain.VERSION]):
-            raise _Bad(f"its hash is of version {row.hash[:1].hex()}, which this ptmeter does not know")
-        if row.hash != chain.link(row, self.head, self.chain_key):
+        if row.link[:1] != bytes([chain.VERSION]):
+            raise _Bad(f"its hash is of version {row.link[:1].hex()}, which this ptmeter does not know")
+        whole = chain.successor(row, self.head, self.chain_key)
+        if row.link != chain.link(whole):
             raise _Bad("its hash does not match its content and the row before it")
         if self.booked_at is not None and row.booked_at <= self.booked_at:
             raise _Bad("it is booked no later than the row before it")
         if row.amount <= 0:
             raise _Bad(f"its amount is {row.amount}")
+        return whole
 
     def _apply(self, row: Transfer) -> None:
         if row.kind in _BRINGS_IN:
@@ -159,7 +163,7 @@ class WalletAudit:
             self.held += row.amount
         else:
             self._resolve(row)
-        self.seq, self.head, self.booked_at = row.seq, row.hash, row.booked_at
+        self.seq, self.booked_at = row.seq, row.booked_at
 
     def _bring_in(self, row: Transfer) -> None:
         priority = row.priority

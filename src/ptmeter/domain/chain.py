@@ -5,6 +5,9 @@ A row's bytes are a version byte and then each field in a fixed order, integers 
 length-prefixed, absent told apart from empty. The hash is BLAKE2b-256 over those bytes and the hash
 before; the first row's predecessor is the wallet's own name, so rows cannot move between wallets. With
 a key (kept outside the database) nobody who can write to the database can recompute it.
+
+A wallet keeps the whole hash of its last row, which binds all of them. A row keeps the first bytes of its
+own, its link, by which the first row that does not fit is named.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ VERSION: Final = 1
 
 SIZE: Final = 33
 """Bytes of a hash: the version and BLAKE2b-256."""
+
+LINK: Final = 8
+"""Bytes of a hash that its row keeps: the version and seven of BLAKE2b-256."""
 
 _DIGEST: Final = SIZE - 1
 
@@ -46,10 +52,15 @@ def genesis(wallet: WalletId, key: bytes = b"") -> bytes:
     return bytes([VERSION]) + blake2b(name, digest_size=_DIGEST, key=key).digest()
 
 
-def link(transfer: Transfer, previous: bytes, key: bytes = b"") -> bytes:
+def successor(transfer: Transfer, previous: bytes, key: bytes = b"") -> bytes:
     """The hash of *transfer* as the successor of the row whose hash is *previous*."""
     bound = canonical(transfer) + previous
     return bytes([VERSION]) + blake2b(bound, digest_size=_DIGEST, key=key).digest()
+
+
+def link(whole: bytes) -> bytes:
+    """What a row keeps of its hash."""
+    return whole[:LINK]
 
 
 def canonical(transfer: Transfer) -> bytes:

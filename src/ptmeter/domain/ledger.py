@@ -124,7 +124,7 @@ class Wallet:
     One account's balance in one unit, with the lots that still have something in them.
 
     ``owed`` is what was spent without PT to cover it; while something is owed nothing is available.
-    ``number`` is the storage's short name for it; ``head`` the hash of the last transfer.
+    ``number`` is its short name (`keys.wallet_number`); ``head`` the whole hash of the last transfer.
     """
 
     id: WalletId
@@ -170,7 +170,8 @@ class Transfer:
 
     ``seq`` counts the wallet's transfers from 1 without a gap. ``completes`` is the number of the
     transfer this one completes, each at most once: a settle, void or expire completes its hold, an
-    overage its settle, a late settle the expiry, a lapse or repay nothing.
+    overage its settle, a late settle the expiry, a lapse or repay nothing. ``link`` is what the row keeps of
+    its hash (`chain.link`).
     """
 
     id: bytes
@@ -189,7 +190,7 @@ class Transfer:
     priority: int | None = None
     note: str = ""
     usage: UsageEvent | None = None
-    hash: bytes = b""
+    link: bytes = b""
 
 
 # --- commands ---------------------------------------------------------------------------------

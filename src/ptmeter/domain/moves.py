@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .ledger import Allocation, UsageEvent, Wallet, WalletId
 
-NO_REQUEST: Final = bytes(16)
+NO_REQUEST: Final = bytes(8)
 """The fingerprint of a transfer that nobody asked for: it follows from another, or from the time."""
 
 ADVANCE_PRIORITY: Final = 1_000
@@ -263,9 +263,10 @@ class Moves:
             note=details.get("note", ""),
             usage=details.get("usage"),
         )
-        transfer = replace(unsealed, hash=chain.link(unsealed, wallet.head, self._chain_key))
+        head = chain.successor(unsealed, wallet.head, self._chain_key)
+        transfer = replace(unsealed, link=chain.link(head))
         self.transfers.append(transfer)
-        booked = replace(wallet, seq=transfer.seq, booked_at=booked_at, head=transfer.hash)
+        booked = replace(wallet, seq=transfer.seq, booked_at=booked_at, head=head)
         self._put(self.wallets, wallet.id, booked)
         return transfer
 

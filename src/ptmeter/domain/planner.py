@@ -89,7 +89,7 @@ class Plan:
     wallets: Sequence[Wallet]
     transfers: Sequence[Transfer]
     opened: Sequence[OpenHold]
-    closed: Sequence[bytes]
+    closed: Sequence[OpenHold]
     rejections: Sequence[Rejection]
     decided: Mapping[bytes, Decided]
     """How every command of the batch ended, now or before, by id."""
@@ -105,7 +105,7 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes = b"") -> Pl
         wallets=[new for name, new in moves.wallets.items() if new is not state.wallets[name]],
         transfers=moves.transfers,
         opened=[hold for name, hold in moves.holds.items() if hold and name not in state.holds],
-        closed=[name for name in state.holds if moves.holds[name] is None],
+        closed=[hold for name, hold in state.holds.items() if moves.holds[name] is None],
         rejections=planner.rejections,
         decided=planner.decided,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..domain.chain import microseconds
-from ..domain.keys import digest, transfer_ids
+from ..domain.keys import fingerprint, transfer_ids
 from ..domain.ledger import Adjust, Grant, wallet_id
 from ..domain.pt import PT
 from ..domain.receipts import Granted
@@ -35,7 +35,7 @@ def grant(
         msg = "say where the PT come from, such as source='top-up'"
         raise InvalidArgumentError(msg)
     until = expires_at and microseconds(expires_at)
-    asked = digest(("grant", source, priority, until, *sorted(amounts.items())))
+    asked = fingerprint(account, "grant", key, source, priority, until, *sorted(amounts.items()))
     ids = transfer_ids(account, "grant", key, amounts)
     group = tuple(
         Grant(
@@ -56,7 +56,7 @@ def adjust(
     books: Books, account: str, amounts: Mapping[str, int], *, reason: str, key: str
 ) -> Posting[Granted | PtmeterError]:
     """Correct an account by signed amounts; a negative one needs PT that are available."""
-    asked = digest(("adjust", reason, *sorted(amounts.items())))
+    asked = fingerprint(account, "adjust", key, reason, *sorted(amounts.items()))
     ids = transfer_ids(account, "adjust", key, amounts)
     group = tuple(
         Adjust(

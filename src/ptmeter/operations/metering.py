@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..domain.keys import digest, transfer_id, transfer_ids
+from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Debit, Overage, Posted, Settle, UsageEvent, Void, wallet_id
 from ..domain.ledger import Hold as PlaceHold
 from ..domain.pt import PT
@@ -46,7 +46,8 @@ def hold(
     *request* is the digest of what the amounts were estimated from, if they were: sent again, the same
     request gets the same hold, even if it would be estimated differently today.
     """
-    asked = request or digest((ttl.total_seconds(), *sorted(amounts.items())))
+    arguments = (request,) if request else (ttl.total_seconds(), *sorted(amounts.items()))
+    asked = fingerprint(account, "hold", key, *arguments)
     ids = transfer_ids(account, "hold", key, amounts)
     group = tuple(
         PlaceHold(
@@ -95,7 +96,7 @@ def find_hold(books: Books, account: str, units: Iterable[str], *, key: str) -> 
         HoldNotFoundError: There never was one.
     """
     first = transfer_id(account, "hold", key)
-    posted = books.ledger.posted([first, *(transfer_id(account, "hold", key, u) for u in units)])
+    posted = books.ledger.posted(account, [first, *(transfer_id(account, "hold", key, u) for u in units)])
     if not posted:
         raise HoldNotFoundError(account, key)
     return _held(account, key, posted)
@@ -126,7 +127,7 @@ def settle(
     if card:
         books.cards.keep(card)
     event = _event(charge, usage)
-    asked = digest((held.key, *sorted(amounts.items()), *_facts(usage)))
+    asked = fingerprint(held.account, "settle", key, held.key, *sorted(amounts.items()), *_facts(usage))
     charged = [unit for unit in held.amounts if amounts.get(unit)] or list(held.amounts)
     returned = [unit for unit in held.amounts if unit not in charged]
     ids = transfer_ids(held.account, "settle", key, charged)
@@ -167,7 +168,7 @@ def void(books: Books, held: Hold, *, key: str) -> Posting[Receipt | PtmeterErro
         Void(
             wallet=wallet_id(held.account, unit),
             id=ids[unit],
-            fingerprint=digest((held.key,)),
+            fingerprint=fingerprint(held.account, "void", key, held.key),
             hold_id=holds[unit],
         )
         for unit in ids
@@ -190,12 +191,13 @@ def debit(
     """Charge at once, without a hold; refused if less is available, unless *overage* allows it."""
     if card:
         books.cards.keep(card)
+    asked = fingerprint(account, "debit", key, note, *sorted(amounts.items()), *_facts(usage))
     ids = transfer_ids(account, "debit", key, amounts)
     group = tuple(
         Debit(
             wallet=wallet_id(account, unit),
             id=ids[unit],
-            fingerprint=digest((note, *sorted(amounts.items()), *_facts(usage))),
+            fingerprint=asked,
             amount=amounts[unit],
             note=note,
             overage=overage,
@@ -259,7 +261,7 @@ def _locked(books: Books, account: str, estimate: Estimate, plans: Plans | None)
 
 def _is_open(books: Books, held: Hold) -> bool:
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
-    return books.ledger.are_open(list(holds.values()))
+    return books.ledger.are_open(held.account, list(holds.values()))
 
 
 def _facts(usage: Usage | None) -> tuple[object, ...]:

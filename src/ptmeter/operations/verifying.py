@@ -22,7 +22,8 @@ def verify(books: Books) -> Report:
     could not be read is reported as uncovered: a report with gaps is not clean.
     """
     findings: list[Finding] = []
-    wallets = transfers = last = 0
+    wallets = transfers = 0
+    last: int | None = None
     while page := books.ledger.wallets(after=last, limit=100):
         for wallet in page:
             count, found = _verify_wallet(books, wallet)

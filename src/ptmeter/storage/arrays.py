@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, LargeBinary, String, bindparam, text
+from sqlalchemy import LargeBinary, String, bindparam, text
 from sqlalchemy.dialects import postgresql
 
 from ..errors import InvariantError
@@ -41,7 +41,7 @@ def _same(*names: str) -> dict[str, str]:
 
 def _insert(table: Table, then: str = "") -> _Part:
     names = [column.name for column in table.columns]
-    statement = f"INSERT INTO {table.name} ({{columns}}) SELECT {{columns}} FROM {{source}}{then}"
+    statement = f"INSERT INTO {table.name} ({{columns}}) SELECT {{columns}} FROM {{source}}{then}"  # noqa: S608 - our own names
     return _Part(table, _same(*names), statement)
 
 
@@ -105,7 +105,9 @@ class ArrayWriter:
         (written,) = prepared.fetch(connection, arrays)
         expected = tuple(len(rows[kind]) for kind in kinds)
         if tuple(written) != expected:
-            msg = f"of {dict(zip(kinds, expected, strict=True))} rows to write {tuple(written)} were written"
+            msg = (
+                f"of {dict(zip(kinds, expected, strict=True))} rows to write {tuple(written)} were written"
+            )
             raise InvariantError(msg)
 
 
@@ -122,7 +124,7 @@ def _statement(shape: Sequence[Sequence[str]]) -> Any:
         f" RETURNING 1)"
         for kind, *names in shape
     ]
-    counts = [f"(SELECT count(*) FROM {kind})" for kind, *_ in shape]
+    counts = [f"(SELECT count(*) FROM {kind})" for kind, *_ in shape]  # noqa: S608 - our own names
     bound = [bindparam(f"{kind}_{name}", type_=String()) for kind, *names in shape for name in names]
     return text(f"WITH {', '.join(parts)} SELECT {', '.join(counts)}").bindparams(*bound)
 

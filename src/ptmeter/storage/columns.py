@@ -1,8 +1,8 @@
 """
 Column types that mean the same on every database.
 
-Times are microseconds since 1970 and hashes are bytes, because three databases agree on integers and
-bytes and on little else; `rows` turns them into the domain's values. SQLite's STRICT tables take only
+Times are microseconds since 1970, and ids the eight bytes of a hash as a signed integer, because three
+databases agree on integers and on little else; `rows` turns them into the domain's values. SQLite's STRICT tables take only
 its own five type names, hence the variants.
 """
 
@@ -27,11 +27,14 @@ Instant = Int64
 Version = Int64
 """Sixteen hex digits, as the signed integer they spell."""
 
+Id = Int64
+"""Eight bytes, as the signed integer they are."""
+
 Body = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
 Allocations = Body
-"""Lot numbers and amounts, as ``3:1000000;7:500``; NULL for none."""
+"""Lot numbers and amounts, as ``3:1000000;7:500``; a number alone stands for all of it, NULL for none."""
 
 
 def name(length: int = LONGEST_NAME) -> TypeEngine[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import update
+from sqlalchemy import false, update
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import ConfigurationError
@@ -105,7 +105,7 @@ def _check_joined(connection: Connection) -> None:
         raise ConfigurationError(msg)
     dialect = connection.dialect.name
     if dialect == "sqlite":
-        connection.execute(update(wallet).where(wallet.c.wallet_id < 0).values(state=0))
+        connection.execute(update(wallet).where(false()).values(state=0))
     if dialects.in_autocommit(connection):
         msg = (
             "joined() needs a transaction, and this connection commits each statement by itself: "

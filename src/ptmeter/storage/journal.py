@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, exists, select, update
 
 from ..domain import chain
-from ..domain.ledger import Posted
+from ..domain.ledger import Posted, WalletId
 from . import rows
-from .tables import lot, open_hold, rate_card, rejection, transfer, usage, wallet
+from .asked import Asked, listed
+from .tables import lot, open_hold, rate_card, rejection, transfer, wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Executable, Row
 
-    from ..domain.ledger import Lot, OpenHold, Transfer, Wallet, WalletId
+    from ..domain.ledger import Lot, OpenHold, Transfer, Wallet
     from ..domain.planner import Decided
     from .cards import PriceShelf
     from .statements import Statements
@@ -52,10 +53,17 @@ class Journal:
         return chain.moment(self._connection.execute(self._sql.now).scalar_one())
 
     def wallets(
-        self, account: str | None = None, *, after: int = 0, limit: int = 1_000, live: bool = False
+        self,
+        account: str | None = None,
+        *,
+        after: int | None = None,
+        limit: int = 1_000,
+        live: bool = False,
     ) -> list[Wallet]:
         """See `ports.Ledger.wallets`."""
-        query = select(wallet).where(wallet.c.wallet_id > after).order_by(wallet.c.wallet_id).limit(limit)
+        query = select(wallet).order_by(wallet.c.wallet_id).limit(limit)
+        if after is not None:
+            query = query.where(wallet.c.wallet_id > after)
         if account is not None:
             query = query.where(wallet.c.account == account)
         found = self._all(query)
@@ -83,17 +91,21 @@ class Journal:
             query = query.where(transfer.c.booked_at >= chain.microseconds(since))
         if until is not None:
             query = query.where(transfer.c.booked_at < chain.microseconds(until))
-        return self._transfers(self._all(query), {wallet.number: wallet.id})
+        found = self._all(query)
+        versions = {row.price_version for row in found if row.price_version is not None}
+        prices = self._prices.find(map(rows.version_from, versions))
+        return [rows.transfer_from(row, wallet.id, prices) for row in found]
 
-    def posted(self, ids: Sequence[bytes]) -> list[Posted]:
+    def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:
         """See `ports.Ledger.posted`."""
-        decided = self._posted(ids)
+        decided = self._posted([Asked(account, name) for name in ids])
         outcomes = [decided[name].outcome for name in ids if name in decided]
         return [outcome for outcome in outcomes if isinstance(outcome, Posted)]
 
-    def are_open(self, ids: Sequence[bytes]) -> bool:
+    def are_open(self, account: str, ids: Sequence[bytes]) -> bool:
         """See `ports.Ledger.are_open`."""
-        return len(self._all(self._sql.holds, ids=list(ids))) == len(ids)
+        found = self._asked(self._sql.holds, [Asked(account, name) for name in ids])
+        return len(found) == len(ids)
 
     def open_holds(self, wallet: Wallet) -> list[OpenHold]:
         """See `ports.Ledger.open_holds`."""
@@ -130,7 +142,7 @@ class Journal:
     def strays(self) -> list[str]:
         """See `ports.Ledger.strays`."""
         found: list[str] = []
-        for table in (transfer, usage, lot, open_hold, rejection):
+        for table in (transfer, lot, open_hold, rejection):
             known = exists().where(wallet.c.wallet_id == table.c.wallet_id)
             row = self._connection.execute(select(table.c.wallet_id).where(~known).limit(1)).first()
             if row:
@@ -138,47 +150,30 @@ class Journal:
         for version, body in self._connection.execute(select(rate_card.c.version, rate_card.c.body)):
             if blake2b(body.encode(), digest_size=8).hexdigest() != rows.version_from(version):
                 found.append(f"rate card {rows.version_from(version)} is not what it was")
-        card = rate_card.c.version == usage.c.card_version
-        rated = select(usage.c.card_version).where(~exists().where(card)).limit(1)
-        if row := self._connection.execute(rated).first():
+        card = rate_card.c.version == transfer.c.card_version
+        rated = select(transfer.c.card_version).where(
+            transfer.c.card_version.is_not(None), ~exists().where(card)
+        )
+        if row := self._connection.execute(rated.limit(1)).first():
             found.append(f"rate card {rows.version_from(row.card_version)} was used and is missing")
-        theirs = and_(transfer.c.wallet_id == usage.c.wallet_id, transfer.c.seq == usage.c.seq)
-        alone = select(usage.c.wallet_id, usage.c.seq).where(~exists().where(theirs)).limit(1)
-        if row := self._connection.execute(alone).first():
-            found.append(f"ptm_usage {row.wallet_id}/{row.seq} belongs to no transfer")
         return found
 
-    def _posted(self, ids: Sequence[bytes]) -> dict[bytes, Decided]:
-        """How earlier commands with these ids ended, in whichever wallet."""
-        found = self._all(self._sql.posted, ids=list(ids))
-        names = self._names(found) if found else {}
+    def _posted(self, asked: Collection[Asked]) -> dict[bytes, Decided]:
+        """How earlier commands with these ids ended, in whichever wallet of their accounts."""
         decided: dict[bytes, Decided] = {}
-        for row in found:
-            transfer = rows.transfer_from(row, names[row.wallet_id], None)
+        for row in self._asked(self._sql.posted, asked):
+            transfer = rows.transfer_from(row, WalletId(row.account, row.unit))
             decided[transfer.id] = rows.posted_from(transfer, tuple(row)[-3:])
         return decided
-
-    def _transfers(self, found: Sequence[Row[Any]], names: dict[int, WalletId]) -> list[Transfer]:
-        used = self._usage(found)
-        return [
-            rows.transfer_from(row, names[row.wallet_id], used.get((row.wallet_id, row.seq)))
-            for row in found
-            if row.wallet_id in names
-        ]
-
-    def _usage(self, found: Sequence[Row[Any]]) -> dict[tuple[int, int], Any]:
-        """The usage events of the rows of one wallet."""
-        if not found:
-            return {}
-        span = usage.c.seq.between(found[0].seq, found[-1].seq)
-        events = self._all(select(usage).where(usage.c.wallet_id == found[0].wallet_id, span))
-        prices = self._prices.find({rows.version_from(row.price_version) for row in events})
-        return {(row.wallet_id, row.seq): rows.usage_from(row, prices) for row in events}
 
     def _names(self, found: Iterable[Row[Any]]) -> dict[int, WalletId]:
         numbers = {row.wallet_id for row in found}
         query = select(wallet).where(wallet.c.wallet_id.in_(numbers))
         return {row.wallet_id: rows.wallet_from(row).id for row in self._all(query)}
+
+    def _asked(self, statement: Executable, asked: Collection[Asked]) -> Sequence[Row[Any]]:
+        """Run a statement that looks for ids in their accounts."""
+        return self._all(statement, **listed("ids", self._sql.dialect, asked))
 
     def _all(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
         return self._connection.execute(statement, parameters).all()

@@ -13,15 +13,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..domain import chain
+from ..domain.keys import wallet_number
 from ..domain.ledger import Adjust, Expire, Grant, Kind, Settle, Void
 from ..domain.moves import Resolved
 from ..domain.planner import State
+from ..errors import InvariantError
 from . import rows
+from .asked import Asked, listed
 from .journal import Journal
+from .prepared import LONGEST
 from .statements import HOLD, KNOWN, LOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Row
@@ -42,22 +46,20 @@ class SqlLedger(Journal):
         commands = [command for group in batch for command in group]
         wallets, now = self._lock_wallets(commands)
         at = self._clock() if self._clock else now or self.now()
-        named = [c.hold_id for c in commands if isinstance(c, Settle | Void | Expire)]
-        wanted = {
-            "ids": [command.id for command in commands],
-            "wallets": [wallet.number for wallet in wallets],
-            "holds": named,
-            "at": chain.microseconds(at),
+        ids = {Asked(c.wallet.account, c.id) for c in commands}
+        named = {
+            Asked(c.wallet.account, c.hold_id) for c in commands if isinstance(c, Settle | Void | Expire)
         }
-        found = self._sql.read.fetch(self._connection, wanted)
+        found = self._read(wallets, ids, named, at)
         self._locked = _with_lots(wallets, found)
         holds = self._holds(found)
+        known = {rows.id_from(row.id) for row in found if row.what == KNOWN}
         return State(
             at,
             self._locked,
-            self._decided([bytes(row.id) for row in found if row.what == KNOWN]),
+            self._decided([each for each in ids if each.id in known]),
             holds,
-            self._resolved([hold_id for hold_id in named if hold_id not in holds]),
+            self._resolved([each for each in named if each.id not in holds]),
         )
 
     def _lock_wallets(self, commands: Sequence[Command]) -> tuple[list[Wallet], datetime | None]:
@@ -71,20 +73,34 @@ class SqlLedger(Journal):
         return wallets, now
 
     def _lock(self, names: Sequence[WalletId]) -> tuple[list[Wallet], datetime | None]:
+        numbers = {wallet_number(*name): name for name in names}
+        if len(numbers) < len(names):
+            msg = f"two of the wallets {names} share a number"
+            raise InvariantError(msg)
         if len(names) == 1:
-            name = {"account": names[0].account, "unit": names[0].unit}
-            found = self._sql.lock_one.fetch(self._connection, name)
+            found = self._sql.lock_one.fetch(self._connection, {"wallet": next(iter(numbers))})
         else:
-            found = self._all(self._sql.lock_many, names=names)
+            found = self._all(self._sql.lock_many, wallets=sorted(numbers))
         now = found[0].now if found else None
-        return [rows.wallet_from(row) for row in found], None if now is None else chain.moment(now)
+        wallets = [rows.wallet_from(row) for row in found]
+        for wallet in wallets:
+            if wallet.id != numbers[wallet.number]:
+                msg = (
+                    f"wallet {wallet.number} is {wallet.id} already and cannot be {numbers[wallet.number]}"
+                )
+                raise InvariantError(msg)
+        return wallets, None if now is None else chain.moment(now)
 
     def _open(self, names: Sequence[WalletId], at: datetime) -> None:
+        """Make wallets and their accounts, each in one order for everybody."""
         opened_at = chain.microseconds(at)
-        accounts = [{"account": name.account, "opened_at": opened_at} for name in names]
-        self._execute(self._sql.open_account, accounts)
+        accounts = sorted({name.account for name in names})
+        self._execute(
+            self._sql.open_account, [{"account": account, "opened_at": opened_at} for account in accounts]
+        )
         wallets = [
             {
+                "wallet_id": wallet_number(*name),
                 "account": name.account,
                 "unit": name.unit,
                 "booked_at": opened_at,
@@ -92,30 +108,53 @@ class SqlLedger(Journal):
             }
             for name in names
         ]
-        self._execute(self._sql.open_wallet, wallets)
+        self._execute(self._sql.open_wallet, sorted(wallets, key=lambda row: row["wallet_id"]))
 
-    def _decided(self, known: list[bytes]) -> dict[bytes, Decided]:
+    def _read(
+        self,
+        wallets: Sequence[Wallet],
+        ids: Collection[Asked],
+        holds: Collection[Asked],
+        at: datetime,
+    ) -> Sequence[Row[Any]]:
+        """What a batch may look at; see `statements`."""
+        wanted = {"wallets": [wallet.number for wallet in wallets], "at": chain.microseconds(at)}
+        if max(len(ids), len(holds)) > LONGEST:
+            dialect = self._sql.dialect
+            asked = {**listed("ids", dialect, ids), **listed("holds", dialect, holds)}
+            return self._all(self._sql.read_many, **wanted, **asked)
+        few = {
+            "accounts": sorted({each.account for each in ids}),
+            "ids": [rows.id_row(each.id) for each in ids],
+            "holds": [rows.id_row(each.id) for each in holds],
+        }
+        return self._sql.read_few.fetch(self._connection, {**wanted, **few})
+
+    def _decided(self, known: Collection[Asked]) -> dict[bytes, Decided]:
         """How the commands that came before ended; mostly there are none."""
         if not known:
             return {}
-        refused = self._all(self._sql.rejected, ids=known)
-        return {bytes(row.transfer_id): rows.refused_from(row) for row in refused} | self._posted(known)
+        refused = self._asked(self._sql.rejected, known)
+        return {rows.id_from(row.transfer_id): rows.refused_from(row) for row in refused} | self._posted(
+            known
+        )
 
     def _holds(self, found: Sequence[Row[Any]]) -> dict[bytes, OpenHold]:
         names = {wallet.number: name for name, wallet in self._locked.items()}
         mine = [row for row in found if row.what == HOLD and row.wallet_id in names]
-        return {bytes(row.id): rows.hold_from(row, names[row.wallet_id]) for row in mine}
+        holds = [rows.hold_from(row, names[row.wallet_id]) for row in mine]
+        return {hold.id: hold for hold in holds}
 
-    def _resolved(self, missing: list[bytes]) -> dict[bytes, Resolved]:
+    def _resolved(self, missing: Collection[Asked]) -> dict[bytes, Resolved]:
         """How the holds that are named but not open were resolved; mostly there are none."""
         if not missing:
             return {}
         names = {wallet.number: name for name, wallet in self._locked.items()}
         return {
-            bytes(row.transfer_id): Resolved(
+            rows.id_from(row.transfer_id): Resolved(
                 names[row.wallet_id], Kind(row.kind), row.seq, row.late is not None
             )
-            for row in self._all(self._sql.resolved, ids=missing)
+            for row in self._asked(self._sql.resolved, missing)
             if row.wallet_id in names
         }
 

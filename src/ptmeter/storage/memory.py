@@ -14,6 +14,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain import chain
+from ..domain.keys import wallet_number
 from ..domain.ledger import Adjust, Expire, Grant, Kind, Posted, Settle, Transfer, Void, Wallet
 from ..domain.lots import has_lapsed
 from ..domain.moves import Resolved
@@ -88,18 +89,25 @@ class MemoryLedger:
             tables.wallets[wallet.id] = replace(wallet, lots=())
         for transfer in plan.transfers:
             tables.journal[transfer.wallet] += (transfer,)
-        for hold_id in plan.closed:
-            del tables.holds[hold_id]
+        for hold in plan.closed:
+            del tables.holds[hold.id]
         tables.holds |= {hold.id: hold for hold in plan.opened}
         tables.decided |= {rejection.id: rejection.decided for rejection in plan.rejections}
         tables.decided |= plan.decided
 
     def wallets(
-        self, account: str | None = None, *, after: int = 0, limit: int = 1_000, live: bool = False
+        self,
+        account: str | None = None,
+        *,
+        after: int | None = None,
+        limit: int = 1_000,
+        live: bool = False,
     ) -> list[Wallet]:
         """See `ports.Ledger.wallets`."""
         found = sorted(self._tables.wallets.values(), key=lambda wallet: wallet.number)
-        chosen = [w for w in found if w.number > after and account in (None, w.id.account)]
+        chosen = [
+            w for w in found if (after is None or w.number > after) and account in (None, w.id.account)
+        ]
         return [self._with_lots(wallet.id, live=live) for wallet in chosen[:limit]]
 
     def journal(
@@ -120,14 +128,16 @@ class MemoryLedger:
         ]
         return booked[:limit]
 
-    def posted(self, ids: Sequence[bytes]) -> list[Posted]:
+    def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:
         """See `ports.Ledger.posted`."""
         outcomes = [self._tables.decided[name].outcome for name in ids if name in self._tables.decided]
-        return [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+        posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
+        return [outcome for outcome in posted if outcome.transfer.wallet.account == account]
 
-    def are_open(self, ids: Sequence[bytes]) -> bool:
+    def are_open(self, account: str, ids: Sequence[bytes]) -> bool:
         """See `ports.Ledger.are_open`."""
-        return all(name in self._tables.holds for name in ids)
+        held = [hold for name in ids if (hold := self._tables.holds.get(name))]
+        return len(ids) == sum(hold.wallet.account == account for hold in held)
 
     def open_holds(self, wallet: Wallet) -> list[OpenHold]:
         """See `ports.Ledger.open_holds`."""
@@ -162,8 +172,8 @@ class MemoryLedger:
         return []
 
     def _open(self, name: WalletId, at: datetime) -> None:
-        number = len(self._tables.wallets) + 1
         head = chain.genesis(name, self._chain_key)
+        number = wallet_number(*name)
         self._tables.wallets[name] = Wallet(id=name, number=number, booked_at=at, head=head)
         self._tables.journal[name] = ()
         self._tables.plans.setdefault(name.account, None)

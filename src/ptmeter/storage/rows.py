@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.chain import microseconds, moment
 from ..domain.ledger import (
-    SIDES,
     Allocation,
     Kind,
     Lot,
@@ -58,16 +57,14 @@ def of_plan(plan: Plan, before: Mapping[WalletId, Wallet]) -> dict[str, list[dic
     """All rows of a plan, by what is to be done with them."""
     numbers = {name: wallet.number for name, wallet in before.items()}
     changes = [(before[after.id], after) for after in plan.wallets]
-    used = [(t, t.usage) for t in plan.transfers if t.usage is not None]
     return {
         "wallets": [_wallet_row(wallet) for wallet in plan.wallets],
         "transfers": [_transfer_row(numbers[t.wallet], t) for t in plan.transfers],
-        "usage": [_usage_row(numbers[t.wallet], t.seq, event) for t, event in used],
         "new_lots": [row for old, new in changes for row in _new_lots(old, new)],
         "lots": [row for old, new in changes for row in _changed_lots(old, new)],
-        "closed": [{"hold": hold_id} for hold_id in plan.closed],
+        "closed": [_closed_row(numbers[hold.wallet], hold) for hold in plan.closed],
         "opened": [_hold_row(numbers[hold.wallet], hold) for hold in plan.opened],
-        "forgotten": [{"id": rejection.id} for rejection in plan.rejections],
+        "forgotten": [{"wallet": numbers[r.wallet], "id": id_row(r.id)} for r in plan.rejections],
         "rejections": [_refused_row(numbers[r.wallet], r) for r in plan.rejections],
     }
 
@@ -122,111 +119,123 @@ def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
     }
 
 
-def transfer_from(row: Row[Any], wallet: WalletId, usage: UsageEvent | None) -> Transfer:
-    """A row of the journal as the domain knows it."""
-    if SIDES.get(Kind(row.kind)) != (row.debit, row.credit):
-        msg = f"transfer {row.seq} moves PT between other sides than a {Kind(row.kind).name.lower()} does"
-        raise InvariantError(msg)
+def transfer_from(row: Row[Any], wallet: WalletId, prices: Mapping[str, Price] | None = None) -> Transfer:
+    """A row of the journal as the domain knows it; without *prices* its usage is left out."""
     return Transfer(
-        id=bytes(row.transfer_id),
+        id=id_from(row.transfer_id),
         wallet=wallet,
         seq=row.seq,
         kind=Kind(row.kind),
         amount=row.amount,
         available_after=row.available_after,
         held_after=row.held_after,
-        fingerprint=bytes(row.fingerprint),
-        effective_at=moment(row.effective_at),
+        fingerprint=id_from(row.fingerprint),
+        effective_at=moment(row.booked_at if row.effective_at is None else row.effective_at),
         booked_at=moment(row.booked_at),
-        allocations=_allocations_from(row.allocations),
+        allocations=_allocations_from(row.allocations, row.amount),
         completes=row.completes,
         expires_at=_maybe(row.expires_at),
         priority=row.priority,
         note=row.note or "",
-        usage=usage,
-        hash=bytes(row.hash),
+        usage=None if prices is None else _usage_from(row, prices),
+        link=id_from(row.link),
     )
 
 
 def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
-    """A new row of the journal."""
-    debit, credit = SIDES[transfer.kind]
+    """A new row of the journal; what is zero or ordinary is left out."""
+    booked_at, effective_at = microseconds(transfer.booked_at), microseconds(transfer.effective_at)
     return {
         "wallet_id": wallet_id,
-        "transfer_id": transfer.id,
         "seq": transfer.seq,
-        "kind": int(transfer.kind),
-        "debit": int(debit),
-        "credit": int(credit),
+        "transfer_id": id_row(transfer.id),
+        "fingerprint": id_row(transfer.fingerprint),
+        "link": id_row(transfer.link),
         "amount": transfer.amount,
         "available_after": transfer.available_after,
         "held_after": transfer.held_after,
-        "fingerprint": transfer.fingerprint,
-        "effective_at": microseconds(transfer.effective_at),
-        "booked_at": microseconds(transfer.booked_at),
-        "allocations": _allocations_row(transfer.allocations),
-        "completes": transfer.completes,
+        "booked_at": booked_at,
+        "effective_at": None if effective_at == booked_at else effective_at,
         "expires_at": transfer.expires_at and microseconds(transfer.expires_at),
+        "completes": transfer.completes,
+        "kind": int(transfer.kind),
         "priority": transfer.priority,
+        "allocations": _allocations_row(transfer.allocations, transfer.amount),
         "note": transfer.note or None,
-        "hash": transfer.hash,
+        **(_NO_USAGE if transfer.usage is None else _usage_row(transfer.usage)),
     }
 
 
-def usage_from(row: Row[Any], prices: Mapping[str, Price]) -> UsageEvent:
+_NO_USAGE: Final[Mapping[str, None]] = dict.fromkeys(
+    ("price_version", "card_version", "cost", *TOKEN_CLASSES, "requests", "quality", "tool_calls")
+)
+
+
+def _usage_from(row: Row[Any], prices: Mapping[str, Price]) -> UsageEvent | None:
     """What a transfer was charged for."""
+    if row.price_version is None:
+        if any(getattr(row, name) is not None for name in _NO_USAGE):
+            msg = f"transfer {row.seq} has usage that was rated by no price"
+            raise InvariantError(msg)
+        return None
     price = prices.get(version_from(row.price_version))
     if price is None:
         msg = f"transfer {row.seq} was rated by price {version_from(row.price_version)}, which is missing"
         raise InvariantError(msg)
     counts = {name: getattr(row, name) or 0 for name in TOKEN_CLASSES}
     tools: dict[str, int] = json.loads(row.tool_calls) if row.tool_calls else {}
-    quality = Quality(row.quality) if row.quality else Quality.EXACT
     return UsageEvent(
-        usage=Usage(**counts, requests=row.requests, tool_calls=tools, quality=quality),
+        usage=Usage(
+            **counts,
+            requests=1 if row.requests is None else row.requests,
+            tool_calls=tools,
+            quality=Quality(row.quality) if row.quality else Quality.EXACT,
+        ),
         price=price,
         card_version=version_from(row.card_version),
         cost=Money(row.cost, price.currency),
     )
 
 
-def _usage_row(wallet_id: int, seq: int, event: UsageEvent) -> dict[str, Any]:
-    """A usage event beside its transfer; what is zero or ordinary is left out."""
+def _usage_row(event: UsageEvent) -> dict[str, Any]:
+    """A usage event, as part of its transfer."""
     usage = event.usage
-    tools = json.dumps(dict(usage.tool_calls), sort_keys=True) if usage.tool_calls else None
     return {
-        "wallet_id": wallet_id,
-        "seq": seq,
         "price_version": version_row(event.price.version),
         "card_version": version_row(event.card_version),
         "cost": event.cost.nano,
-        "requests": usage.requests,
-        "quality": None if usage.quality is Quality.EXACT else str(usage.quality),
-        "tool_calls": tools,
         **{name: getattr(usage, name) or None for name in TOKEN_CLASSES},
+        "requests": None if usage.requests == 1 else usage.requests,
+        "quality": None if usage.quality is Quality.EXACT else str(usage.quality),
+        "tool_calls": json.dumps(dict(usage.tool_calls), sort_keys=True) if usage.tool_calls else None,
     }
 
 
 def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
     """An open hold as stored."""
     return OpenHold(
-        id=bytes(row.id),
+        id=id_from(row.id),
         wallet=wallet,
         number=row.number,
         amount=row.amount,
-        allocations=_allocations_from(row.allocations),
+        allocations=_allocations_from(row.allocations, row.amount),
         expires_at=moment(row.expires_at),
     )
+
+
+def _closed_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
+    """The name of a hold that is open no more."""
+    return {"wallet": wallet_id, "hold": id_row(hold.id)}
 
 
 def _hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
     """A new open hold."""
     return {
-        "hold_id": hold.id,
         "wallet_id": wallet_id,
+        "hold_id": id_row(hold.id),
         "number": hold.number,
         "amount": hold.amount,
-        "allocations": _allocations_row(hold.allocations),
+        "allocations": _allocations_row(hold.allocations, hold.amount),
         "expires_at": microseconds(hold.expires_at),
     }
 
@@ -248,7 +257,7 @@ def refused_from(row: Row[Any]) -> Decided:
     """A refusal that is still remembered."""
     reason = Refusal(row.reason)
     outcome = Refused(reason=reason, available=row.available, required=row.required)
-    return Decided(bytes(row.fingerprint), outcome, moment(row.refused_at))
+    return Decided(id_from(row.fingerprint), outcome, moment(row.refused_at))
 
 
 def _refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
@@ -256,13 +265,13 @@ def _refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
     fingerprint, outcome, at = rejection.decided
     assert isinstance(outcome, Refused)
     return {
-        "transfer_id": rejection.id,
         "wallet_id": wallet_id,
+        "transfer_id": id_row(rejection.id),
         "reason": int(outcome.reason),
         "available": outcome.available,
         "required": outcome.required,
         "refused_at": microseconds(at),
-        "fingerprint": fingerprint,
+        "fingerprint": id_row(fingerprint),
     }
 
 
@@ -276,14 +285,28 @@ def version_row(version: str) -> int:
     return int.from_bytes(bytes.fromhex(version), "big", signed=True)
 
 
-def _allocations_from(value: str | None) -> tuple[Allocation, ...]:
+def id_from(value: int) -> bytes:
+    """An id, a fingerprint or a link as its eight bytes."""
+    return value.to_bytes(8, "big", signed=True)
+
+
+def id_row(value: bytes) -> int:
+    """An id, a fingerprint or a link as the signed integer that its bytes are."""
+    return int.from_bytes(value, "big", signed=True)
+
+
+def _allocations_from(value: str | None, amount: int) -> tuple[Allocation, ...]:
     if not value:
         return ()
+    if value.isdecimal():
+        return (Allocation(int(value), amount),)
     pairs = (part.split(":") for part in value.split(";"))
     return tuple(Allocation(int(lot), int(amount)) for lot, amount in pairs)
 
 
-def _allocations_row(allocations: tuple[Allocation, ...]) -> str | None:
+def _allocations_row(allocations: tuple[Allocation, ...], amount: int) -> str | None:
+    if len(allocations) == 1 and allocations[0].amount == amount:
+        return str(allocations[0].lot)
     return ";".join(f"{lot}:{amount}" for lot, amount in allocations) or None
 
 

@@ -10,19 +10,22 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
-    tuple_,
     union_all,
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from ..domain.ledger import Kind
+from .arrays import ArrayWriter
+from .asked import few, many
 from .columns import Body, Int64
 from .prepared import Prepared
 from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, wallet
 from .writing import Writer
 
 if TYPE_CHECKING:
-    from sqlalchemy import BindParameter, ColumnElement, Executable, Insert, Label, Table
+    from sqlalchemy import BindParameter, Executable, Insert, Label, Table
+
+    from .asked import Finder
 
 
 _NOW = {
@@ -48,8 +51,8 @@ class Locked(NamedTuple):
     credit_limit: int
     seq: int
     booked_at: int
-    head: bytes
     state: int
+    head: bytes
     account: str
     unit: str
     now: int | None
@@ -63,7 +66,7 @@ class Found(NamedTuple):
     number: int
     amount: int
     expires_at: int
-    id: bytes
+    id: int
     allocations: str | None
     remaining: int
     held: int
@@ -77,28 +80,25 @@ class Statements:
     """The write path's statements for one database, with bind parameters for what varies."""
 
     def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
         now = self._now(dialect)
         self.now = select(now)
         lock = select(wallet, now).order_by(wallet.c.wallet_id).with_for_update(key_share=True)
-        self.lock_one = Prepared(
-            lock.where(wallet.c.account == bindparam("account"), wallet.c.unit == bindparam("unit")),
-            row=Locked._make,
+        self.lock_one = Prepared(lock.where(wallet.c.wallet_id == bindparam("wallet")), row=Locked._make)
+        self.lock_many = lock.where(wallet.c.wallet_id.in_(bindparam("wallets", expanding=True)))
+        self.read_few = Prepared(
+            _read(few("ids"), few("holds")),
+            lists=("accounts", "ids", "wallets", "holds"),
+            row=Found._make,
         )
-        self.lock_many = lock.where(
-            tuple_(wallet.c.account, wallet.c.unit).in_(bindparam("names", expanding=True))
-        )
-        ids: BindParameter[Any] = bindparam("ids", expanding=True)
-        self.read = Prepared(_read(ids), lists=("ids", "wallets", "holds"), row=Found._make)
-        self.posted = (
-            select(transfer, completion.c.amount, completion.c.available_after, completion.c.held_after)
-            .select_from(transfer.outerjoin(completion, _completes()))
-            .where(transfer.c.transfer_id.in_(ids))
-        )
-        self.rejected = select(rejection).where(rejection.c.transfer_id.in_(ids))
-        self.holds = select(open_hold).where(open_hold.c.hold_id.in_(ids))
-        self.resolved = _resolved(ids)
+        self.read_many = _read(many("ids", dialect), many("holds", dialect))
+        asked = many("ids", dialect)
+        self.posted = _posted(asked)
+        self.rejected = asked(select(rejection), rejection, rejection.c.transfer_id)
+        self.holds = asked(select(open_hold.c.hold_id), open_hold, open_hold.c.hold_id)
+        self.resolved = _resolved(asked)
 
-        self.writer = Writer()
+        self.writer = ArrayWriter() if dialect == "postgresql" else Writer()
         self.open_account = insert_new(account, dialect)
         self.open_wallet = insert_new(wallet, dialect)
         self.keep_price = insert_new(price, dialect)
@@ -111,15 +111,14 @@ class Statements:
         return literal_column(text, Int64).label("now") if text else null().label("now")
 
 
-def _read(ids: BindParameter[Any]) -> Any:
+def _read(ids: Finder, named: Finder) -> Any:
     """
     All that a batch may look at once its wallets are locked, in one round trip.
 
     Open holds it names and those of its wallets that are due, the wallets' live lots, and which of its
-    ids are known already.
+    ids are known already, in whichever wallet of their accounts.
     """
     wallets: BindParameter[Any] = bindparam("wallets", expanding=True)
-    named: BindParameter[Any] = bindparam("holds", expanding=True)
     due = open_hold.c.wallet_id.in_(wallets) & (open_hold.c.expires_at <= bindparam("at"))
     none = literal_column("NULL", Body)
     zero = literal_column("0", Int64)
@@ -135,20 +134,23 @@ def _read(ids: BindParameter[Any]) -> Any:
         zero.label("remaining"),
         zero.label("held"),
         zero.label("priority"),
-    ).where(open_hold.c.hold_id.in_(named) | due)
+    )
     lots = select(
         a_lot,
-        *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, none, none),
+        *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, zero, none),
         *(lot.c.remaining, lot.c.held, lot.c.priority),
     ).where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
     known = (
-        select(
-            a_known,
-            *(table.c.wallet_id, zero, zero, none, table.c.transfer_id, none, zero, zero, zero),
-        ).where(table.c.transfer_id.in_(ids))
+        ids(
+            select(
+                a_known, table.c.wallet_id, zero, zero, zero, table.c.transfer_id, none, zero, zero, zero
+            ),
+            table,
+            table.c.transfer_id,
+        )
         for table in (transfer, rejection)
     )
-    return union_all(holds, lots, *known)
+    return union_all(named(holds, open_hold, open_hold.c.hold_id), holds.where(due), lots, *known)
 
 
 def insert_new(table: Table, dialect: str) -> Insert:
@@ -160,37 +162,32 @@ def insert_new(table: Table, dialect: str) -> Insert:
     return mysql.insert(table).prefix_with("IGNORE")
 
 
-def _completes() -> ColumnElement[bool]:
-    """A settle's overage: the debit that completes it."""
-    return (
+def _posted(asked: Finder) -> Executable:
+    """What was posted under ids, and a settle's overage: the debit that completes it."""
+    overage = (
         (completion.c.wallet_id == transfer.c.wallet_id)
         & (completion.c.completes == transfer.c.seq)
         & (completion.c.kind == int(Kind.DEBIT))
         & (transfer.c.kind == int(Kind.SETTLE))
     )
+    beyond = (completion.c.amount, completion.c.available_after, completion.c.held_after)
+    query = select(transfer, wallet.c.account, wallet.c.unit, *beyond)
+    return asked(query, transfer, transfer.c.transfer_id).outerjoin(completion, overage)
 
 
-def _resolved(ids: BindParameter[Any]) -> Executable:
+def _resolved(asked: Finder) -> Executable:
     """How holds that are no longer open were resolved, and whether that was completed since."""
     resolution = transfer.alias("resolution")
     late = transfer.alias("late")
+    columns = (transfer.c.wallet_id, transfer.c.transfer_id, resolution.c.kind, resolution.c.seq)
     return (
-        select(
-            transfer.c.wallet_id,
-            transfer.c.transfer_id,
-            resolution.c.kind,
-            resolution.c.seq,
-            late.c.seq.label("late"),
+        asked(select(*columns, late.c.seq.label("late")), transfer, transfer.c.transfer_id)
+        .join(
+            resolution,
+            (resolution.c.wallet_id == transfer.c.wallet_id) & (resolution.c.completes == transfer.c.seq),
         )
-        .select_from(
-            transfer.join(
-                resolution,
-                (resolution.c.wallet_id == transfer.c.wallet_id)
-                & (resolution.c.completes == transfer.c.seq),
-            ).outerjoin(
-                late,
-                (late.c.wallet_id == transfer.c.wallet_id) & (late.c.completes == resolution.c.seq),
-            )
+        .outerjoin(
+            late, (late.c.wallet_id == transfer.c.wallet_id) & (late.c.completes == resolution.c.seq)
         )
-        .where(transfer.c.transfer_id.in_(ids), transfer.c.kind == int(Kind.HOLD))
+        .where(transfer.c.kind == int(Kind.HOLD))
     )

@@ -1,19 +1,22 @@
 """
 The tables, all named ``ptm_…`` so that they can live beside an application's own.
 
-The journal (transfer, usage) is only ever inserted into. Wallets, lots and open holds are projections of
-it, kept in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word
-for word under the hash of their content. A rejection is a refusal remembered for a day.
+The journal (transfer) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
+in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
+under the hash of their content. A rejection is a refusal remembered for a day.
+
+Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
+over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint, text
 
 from ..domain.usage import TOKEN_CLASSES
-from .columns import Allocations, Body, Instant, Int16, Int32, Int64, Version, digest, name
+from .columns import Allocations, Body, Id, Instant, Int16, Int32, Int64, Version, digest, name
 
 metadata = MetaData()
 
@@ -39,7 +42,7 @@ account = Table(
 wallet = Table(
     "ptm_wallet",
     metadata,
-    Column("wallet_id", Int32, primary_key=True, autoincrement=True),
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
     Column("available", Int64, nullable=False, default=0),
     Column("held", Int64, nullable=False, default=0),
     Column("spent", Int64, nullable=False, default=0),
@@ -47,74 +50,71 @@ wallet = Table(
     Column("credit_limit", Int64, nullable=False, default=0),
     Column("seq", Int64, nullable=False, default=0),
     Column("booked_at", Instant, nullable=False),
-    Column("head", digest(33), nullable=False),
     Column("state", Int16, nullable=False, default=0),
+    Column("head", digest(33), nullable=False),
     Column("account", name(), nullable=False),
     Column("unit", name(32), nullable=False),
-    UniqueConstraint("account", "unit", name="ptm_wallet_name"),
     CheckConstraint("available >= 0", name="ptm_wallet_available"),
     CheckConstraint("held >= 0", name="ptm_wallet_held"),
     CheckConstraint("spent >= 0", name="ptm_wallet_spent"),
     CheckConstraint("owed >= 0 AND (owed = 0 OR available = 0)", name="ptm_wallet_owed"),
     CheckConstraint("credit_limit >= 0", name="ptm_wallet_credit_limit"),
+    Index("ptm_wallet_account", "account"),
     **_options,
     postgresql_with={"fillfactor": 20},
 )
 
+_completing: Any = text("completes IS NOT NULL")
+
 transfer = Table(
     "ptm_transfer",
     metadata,
-    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
-    Column("kind", Int16, nullable=False),
-    Column("priority", Int16),
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
     Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("transfer_id", Id, nullable=False),
+    Column("fingerprint", Id, nullable=False),
+    Column("link", Id, nullable=False),
     Column("amount", Int64, nullable=False),
     Column("available_after", Int64, nullable=False),
     Column("held_after", Int64, nullable=False),
-    Column("effective_at", Instant, nullable=False),
     Column("booked_at", Instant, nullable=False),
+    Column("effective_at", Instant),
     Column("expires_at", Instant),
     Column("completes", Int64),
-    Column("debit", Int16, nullable=False),
-    Column("credit", Int16, nullable=False),
-    Column("transfer_id", digest(16), nullable=False),
-    Column("fingerprint", digest(16), nullable=False),
-    Column("hash", digest(33), nullable=False),
+    Column("price_version", Version),
+    Column("card_version", Version),
+    Column("cost", Int64),
+    *(Column(token_class, Int32) for token_class in TOKEN_CLASSES),
+    Column("requests", Int32),
+    Column("kind", Int16, nullable=False),
+    Column("priority", Int16),
     Column("allocations", Allocations),
     Column("note", Body),
-    UniqueConstraint("transfer_id", name="ptm_transfer_id"),
-    UniqueConstraint("wallet_id", "completes", name="ptm_transfer_completes"),
-    CheckConstraint("amount > 0", name="ptm_transfer_amount"),
-    CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),
-    CheckConstraint("debit <> credit", name="ptm_transfer_sides"),
-    **_clustered,
-)
-
-usage = Table(
-    "ptm_usage",
-    metadata,
-    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
-    Column("requests", Int32, nullable=False),
-    Column("seq", Int64, primary_key=True, autoincrement=False),
-    Column("price_version", Version, nullable=False),
-    Column("card_version", Version, nullable=False),
-    Column("cost", Int64, nullable=False),
-    *(Column(token_class, Int32) for token_class in TOKEN_CLASSES),
     Column("quality", name(32)),
     Column("tool_calls", Body),
+    UniqueConstraint("wallet_id", "transfer_id", name="ptm_transfer_id"),
+    Index(
+        "ptm_transfer_completes",
+        *("wallet_id", "completes"),
+        unique=True,
+        postgresql_where=_completing,
+        sqlite_where=_completing,
+    ),
+    CheckConstraint("amount > 0", name="ptm_transfer_amount"),
+    CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),
     **_clustered,
 )
 
 lot = Table(
     "ptm_lot",
     metadata,
-    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
-    Column("priority", Int16, nullable=False),
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
     Column("number", Int64, primary_key=True, autoincrement=False),
     Column("granted", Int64, nullable=False),
     Column("remaining", Int64, nullable=False),
     Column("held", Int64, nullable=False),
     Column("expires_at", Instant),
+    Column("priority", Int16, nullable=False),
     CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
     CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
     **_clustered,
@@ -123,8 +123,8 @@ lot = Table(
 open_hold = Table(
     "ptm_open_hold",
     metadata,
-    Column("hold_id", digest(16), primary_key=True),
-    Column("wallet_id", Int32, nullable=False),
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
+    Column("hold_id", Id, primary_key=True, autoincrement=False),
     Column("number", Int64, nullable=False),
     Column("amount", Int64, nullable=False),
     Column("expires_at", Instant, nullable=False),
@@ -138,13 +138,13 @@ open_hold = Table(
 rejection = Table(
     "ptm_rejection",
     metadata,
-    Column("transfer_id", digest(16), primary_key=True),
-    Column("wallet_id", Int32, nullable=False),
-    Column("reason", Int16, nullable=False),
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
+    Column("transfer_id", Id, primary_key=True, autoincrement=False),
+    Column("fingerprint", Id, nullable=False),
     Column("available", Int64, nullable=False),
     Column("required", Int64, nullable=False),
     Column("refused_at", Instant, nullable=False),
-    Column("fingerprint", digest(16), nullable=False),
+    Column("reason", Int16, nullable=False),
     Index("ptm_rejection_age", "refused_at"),
     **_clustered,
 )

@@ -84,8 +84,6 @@ def translated(error: DBAPIError) -> StorageError | InvariantError:
     """What a driver's error means to the caller; before a commit a lost connection has lost nothing."""
     if dialects.is_contention(error) or dialects.is_disconnect(error):
         return ContentionError(f"the database gave the transaction up: {_said(error)}")
-    if isinstance(error, IntegrityError) and "ptm_transfer" in str(error.orig):
-        return ContentionError(f"the same key was just used in another wallet: {_said(error)}")
     if isinstance(error, IntegrityError):
         return InvariantError(f"the database refused what the planner decided: {_said(error)}")
     return StorageError(f"the database failed: {_said(error)}")

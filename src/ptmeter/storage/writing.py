@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import BindParameter, bindparam, delete, insert, update
 
 from .prepared import Prepared
-from .tables import lot, open_hold, rejection, transfer, usage, wallet
+from .tables import lot, open_hold, rejection, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,18 +26,18 @@ class Writer:
     def __init__(self) -> None:
         columns: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in WALLET_COLUMNS}
         this_lot = (lot.c.wallet_id == bindparam("wallet"), lot.c.number == bindparam("lot"))
-        refused = rejection.c.transfer_id == bindparam("id")
+        this_hold = (open_hold.c.wallet_id == bindparam("wallet"), open_hold.c.hold_id == bindparam("hold"))
+        refused = (rejection.c.wallet_id == bindparam("wallet"), rejection.c.transfer_id == bindparam("id"))
         statements: Mapping[str, Executable] = {
             "wallets": update(wallet).where(wallet.c.wallet_id == bindparam("wallet")).values(columns),
             "transfers": insert(transfer),
-            "usage": insert(usage),
             "new_lots": insert(lot),
             "lots": update(lot)
             .where(*this_lot)
             .values(remaining=bindparam("free"), held=bindparam("kept")),
-            "closed": delete(open_hold).where(open_hold.c.hold_id == bindparam("hold")),
+            "closed": delete(open_hold).where(*this_hold),
             "opened": insert(open_hold),
-            "forgotten": delete(rejection).where(refused),
+            "forgotten": delete(rejection).where(*refused),
             "rejections": insert(rejection),
         }
         self._prepared = {kind: Prepared(statement) for kind, statement in statements.items()}

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..domain.keys import digest, transfer_id
+from ..domain.keys import fingerprint, transfer_id
 from ..domain.ledger import Debit, Overage, wallet_id
 from ..domain.pt import MICRO, PT
 from ..domain.receipts import Granted, Hold, Receipt
@@ -83,10 +83,11 @@ def void(store: Store, placed: Hold, *, key: str = "v") -> Receipt | Exception:
 
 def debit(account: str, amount: int, *, key: str = "") -> Debit:
     """The command that debits whole PT."""
+    key = key or str(amount)
     return Debit(
         wallet=wallet_id(account, "core"),
-        id=transfer_id(account, "debit", key or str(amount)),
-        fingerprint=digest((amount,)),
+        id=transfer_id(account, "debit", key),
+        fingerprint=fingerprint(account, "debit", key, amount),
         amount=amount * MICRO,
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tests.unit.domain.strategies import CHAIN_KEY
 
 from ptmeter.domain import chain
+from ptmeter.domain.keys import wallet_number
 from ptmeter.domain.ledger import Expire, Kind, Posted, Refused, Settle, Void, Wallet
 from ptmeter.domain.moves import Resolved
 from ptmeter.domain.planner import Decided, Plan, State, plan
@@ -45,7 +46,7 @@ class Shelf:
         """What the store does when PT are first given."""
         if name not in self.wallets:
             head = chain.genesis(name, CHAIN_KEY)
-            number = len(self.wallets) + 1
+            number = wallet_number(*name)
             self.wallets[name] = Wallet(id=name, number=number, booked_at=at, head=head)
             self.lots[name], self.journal[name] = {}, []
 
@@ -97,8 +98,8 @@ class Shelf:
                 _check(lot.remaining >= 0 and lot.held >= 0, lot)
                 _check(lot.remaining + lot.held <= lot.granted, lot)
                 self.lots[wallet.id][lot.number] = lot
-        for hold_id in planned.closed:
-            del self.holds[hold_id]
+        for hold in planned.closed:
+            del self.holds[hold.id]
         for hold in planned.opened:
             _check(hold.id not in self.holds and hold.amount > 0, hold)
             self.holds[hold.id] = hold

@@ -139,12 +139,20 @@ def compare(wallet: Wallet, holds: Sequence[OpenHold]) -> list[Finding]:
 
 def sealed(rows: Sequence[Transfer], key: bytes, *, after: bytes = b"") -> list[Transfer]:
     """The rows with their hashes computed anew, as somebody would who can write to the database."""
-    head = after or chain.genesis(WALLET, key)
+    whole = after or chain.genesis(WALLET, key)
     anew: list[Transfer] = []
     for row in rows:
-        head = chain.link(row, head, key)
-        anew.append(replace(row, hash=head))
+        whole = chain.successor(row, whole, key)
+        anew.append(replace(row, link=chain.link(whole)))
     return anew
+
+
+def head(rows: Sequence[Transfer]) -> bytes:
+    """The whole hash of the last of these rows."""
+    whole = chain.genesis(WALLET, CHAIN_KEY)
+    for row in rows:
+        whole = chain.successor(row, whole, CHAIN_KEY)
+    return whole
 
 
 def test_the_story_has_every_kind_and_is_clean() -> None:
@@ -223,7 +231,7 @@ def _events(event: UsageEvent | None) -> list[UsageEvent | None]:
 
 
 OTHER: dict[str, Callable[[Any], list[Any]]] = {
-    "id": lambda value: [flipped(value), flipped(value, -1), bytes(16)],
+    "id": lambda value: [flipped(value), flipped(value, -1), bytes(8)],
     "seq": lambda value: [value + 1, value - 1],
     "kind": _kinds,
     "amount": _numbers,
@@ -238,7 +246,7 @@ OTHER: dict[str, Callable[[Any], list[Any]]] = {
     "priority": _numbers,
     "note": lambda value: [value + " ", "", "other"] if value else ["other"],
     "usage": _events,
-    "hash": lambda value: [flipped(value), flipped(value, -1), value[:-1], b""],
+    "link": lambda value: [flipped(value), flipped(value, -1), value[:-1], b""],
 }
 """What somebody may write into each column instead of what is there."""
 
@@ -392,9 +400,8 @@ def test_a_row_sealed_anew_without_the_key_is_found() -> None:
     for row in rows_of_every_kind():
         before, after = rows[: row.seq - 1], rows[row.seq :]
         bad = replace(row, note="never happened")
-        head = before[-1].hash if before else b""
 
-        finding = read([*before, *sealed([bad, *after], b"", after=head)])
+        finding = read([*before, *sealed([bad, *after], b"", after=head(before))])
 
         assert finding
         assert f"transfer {row.seq} ({row.kind.name.lower()})" == finding.row
@@ -481,7 +488,7 @@ def forged(kind: Kind, amount: int, *parts: tuple[int, int], **facts: Any) -> Tr
         amount=amount,
         available_after=last.available_after + available,
         held_after=last.held_after + held,
-        fingerprint=bytes(16),
+        fingerprint=bytes(8),
         effective_at=last.booked_at,
         booked_at=last.booked_at + INSTANT,
         allocations=tuple(Allocation(*part) for part in parts),
@@ -534,7 +541,7 @@ FORGERIES: dict[str, Callable[[], Transfer]] = {
 def test_a_row_that_does_not_follow_is_found_whoever_sealed_it(name: str) -> None:
     """Sealed with the right key, as a fault in the planner would be, a row that cannot be is still named."""
     row = FORGERIES[name]()
-    rows = [*base(), *sealed([row], CHAIN_KEY, after=base()[-1].hash)]
+    rows = [*base(), *sealed([row], CHAIN_KEY, after=head(base()))]
     assert None is read(base())
 
     finding = read(rows)
@@ -562,7 +569,7 @@ def test_nothing_completes_what_came_before_the_first_row() -> None:
 
 def test_the_same_row_made_rightly_passes() -> None:
     """What is forged above is wrong in what it says, not in how it is made: a plain debit passes."""
-    rows = [*base(), *sealed([forged(Kind.DEBIT, 1, (4, 1))], CHAIN_KEY, after=base()[-1].hash)]
+    rows = [*base(), *sealed([forged(Kind.DEBIT, 1, (4, 1))], CHAIN_KEY, after=head(base()))]
 
     assert None is read(rows)
 

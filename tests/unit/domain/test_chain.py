@@ -26,26 +26,26 @@ WALLET = WalletId("acme", "pt")
 # --- golden bytes -------------------------------------------------------------------------------
 
 PLAIN = Transfer(
-    id=bytes(range(16)),
+    id=bytes(range(8)),
     wallet=WALLET,
     seq=1,
     kind=Kind.GRANT,
     amount=5_000_000,
     available_after=5_000_000,
     held_after=0,
-    fingerprint=bytes(range(16, 32)),
+    fingerprint=bytes(range(16, 24)),
     effective_at=datetime(2026, 1, 1, tzinfo=UTC),
     booked_at=datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
     priority=50,
 )
 PLAIN_BYTES = (
     "0101"                                  # version, kind
-    "000102030405060708090a0b0c0d0e0f"         # id
+    "0001020304050607"                         # id
     "010000000000000001"                    # seq
     "0100000000004c4b40"                    # amount
     "0100000000004c4b40"                    # available after
     "010000000000000000"                    # held after
-    "101112131415161718191a1b1c1d1e1f"         # fingerprint
+    "1011121314151617"                         # fingerprint
     "010006474846204000"                    # effective at
     "010006474846204001"                    # booked at
     "00"                                       # completes
@@ -57,14 +57,14 @@ PLAIN_BYTES = (
 )  # fmt: skip
 
 FULL = Transfer(
-    id=bytes(range(16)),
+    id=bytes(range(8)),
     wallet=WALLET,
     seq=258,
     kind=Kind.DEBIT,
     amount=2**62 - 1,
     available_after=1,
     held_after=2,
-    fingerprint=bytes(range(16, 32)),
+    fingerprint=bytes(range(16, 24)),
     effective_at=datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
     booked_at=datetime(2026, 1, 1, tzinfo=UTC),
     allocations=(Allocation(3, 4), Allocation(5, 6)),
@@ -95,12 +95,12 @@ FULL = Transfer(
 )
 FULL_BYTES = (
     "0106"                                  # version, kind
-    "000102030405060708090a0b0c0d0e0f"         # id
+    "0001020304050607"                         # id
     "010000000000000102"                    # seq
     "013fffffffffffffff"                    # amount
     "010000000000000001"                    # available after
     "010000000000000002"                    # held after
-    "101112131415161718191a1b1c1d1e1f"         # fingerprint
+    "1011121314151617"                         # fingerprint
     "01ffffffffffffffff"                    # effective at: a microsecond before 1970
     "010006474846204000"                    # booked at
     "010000000000000101"                    # completes
@@ -144,16 +144,16 @@ def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str
             b"",
             (
                 "015ea7d36e9d4a57d71f3c8c6338a906ce32903d8756297a0601c8e5f728955223",
-                "018c68f0f24a38bbdce7bc9e9a36378c97deb9ffdd61a7aaca52fd859e1cf67d3a",
-                "0176f7e96583a4d58181d10e8720562e09ecdf9682ec09033bfb4d6c09327e1d61",
+                "01efa86a026d65ad13a0b3923aef3fb3bca4f80bec60dcd1a6830a88f7507f1ade",
+                "0174ee3b37291719486866889ecaf6dfb3996b2176d5dd8aacfee2ae8eb2a85e2e",
             ),
         ),
         (
             KEY,
             (
                 "012b75dbdf4dc4f736b6e5266b42b8164688745189fbda7f151fbbfaf6a95d9b70",
-                "01a2621ff01b2020210765844cd64bcc6b1284bae749426baa7ed3358077bcccb3",
-                "01f7fbd758303950ba0343fa5247a28f16ba882be23b7ac8256d3708d4ce4e297a",
+                "01e3e107efff3e85ad07a7bd3f9cae0172d068f1cd198d8c936de3d30e7e890bb2",
+                "01c773ec10c7413bc6f649773320b7a17c2451aa5b1dc70975dc5256c11f63c365",
             ),
         ),
     ],
@@ -164,26 +164,38 @@ def test_the_hashes_of_a_journal_are_what_they_always_were(
 ) -> None:
     """The chain of two rows, from the wallet's name on, with and without a key."""
     start = chain.genesis(WALLET, key)
-    first = chain.link(PLAIN, start, key)
-    second = chain.link(FULL, first, key)
+    first = chain.successor(PLAIN, start, key)
+    second = chain.successor(FULL, first, key)
 
     assert golden == (start.hex(), first.hex(), second.hex())
 
 
 def test_a_hash_begins_with_the_version_of_its_encoding() -> None:
     """A reader sees which encoding a row was hashed in before he tries it, and that it is this long."""
-    hashes = [chain.genesis(WALLET), chain.genesis(WALLET, KEY), chain.link(FULL, chain.genesis(WALLET))]
+    hashes = [
+        chain.genesis(WALLET),
+        chain.genesis(WALLET, KEY),
+        chain.successor(FULL, chain.genesis(WALLET)),
+    ]
 
     assert [chain.VERSION] * 3 == [found[0] for found in hashes]
     assert [chain.SIZE] * 3 == [len(found) for found in hashes]
     assert 1 == chain.VERSION
 
 
+def test_a_link_is_the_beginning_of_a_hash() -> None:
+    """What a row keeps says the version too, and fits a column of eight bytes."""
+    whole = chain.successor(FULL, chain.genesis(WALLET))
+
+    assert (8, chain.VERSION) == (len(chain.link(whole)), chain.link(whole)[0])
+    assert whole.startswith(chain.link(whole))
+
+
 # --- no two rows have the same bytes ------------------------------------------------------------
 
 numbers = st.integers(0, 3) | st.sampled_from([255, 256, 2**32, 2**62 - 1])
 signed = numbers | st.integers(-3, -1)
-ids = st.binary(min_size=16, max_size=16) | st.sampled_from([bytes(16), b"\1" * 16])
+ids = st.binary(min_size=8, max_size=8) | st.sampled_from([bytes(8), b"\1" * 8])
 names = st.text(max_size=3) | st.sampled_from(["\0", "\0\0\0\1", "a", "aa", "\1", "ä", "a\u0308"])
 moments = st.integers(-3, 3).map(chain.moment) | st.integers(0, 2**52).map(chain.moment)
 prices = st.sampled_from(
@@ -239,7 +251,7 @@ transfers = st.builds(Transfer, wallet=st.just(WALLET), **COLUMNS)
 
 def test_every_column_is_drawn() -> None:
     """A column that is added to a row is added to its bytes, and to the strategies here."""
-    assert {field.name for field in fields(Transfer)} - {"wallet", "hash"} == COLUMNS.keys()
+    assert {field.name for field in fields(Transfer)} - {"wallet", "link"} == COLUMNS.keys()
 
 
 @given(transfers, transfers)
@@ -280,7 +292,7 @@ def test_different_usage_has_different_bytes(one: UsageEvent, other: UsageEvent)
             {"allocations": (Allocation(3, 4), Allocation(1, 2))},
         ),
         ({"available_after": 1, "held_after": 2}, {"available_after": 2, "held_after": 1}),
-        ({"id": b"\1" * 16, "fingerprint": bytes(16)}, {"id": bytes(16), "fingerprint": b"\1" * 16}),
+        ({"id": b"\1" * 8, "fingerprint": bytes(8)}, {"id": bytes(8), "fingerprint": b"\1" * 8}),
     ],
 )
 def test_what_looks_alike_is_told_apart(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -313,7 +325,7 @@ def test_a_hash_binds_the_one_before(row: Transfer, bit: int) -> None:
     before = chain.genesis(WALLET)
     flipped = (int.from_bytes(before, "big") ^ (1 << bit)).to_bytes(chain.SIZE, "big")
 
-    assert chain.link(row, before) != chain.link(row, flipped)
+    assert chain.successor(row, before) != chain.successor(row, flipped)
 
 
 @given(transfers, st.binary(min_size=1, max_size=64))
@@ -322,7 +334,7 @@ def test_a_hash_binds_the_key(row: Transfer, key: bytes) -> None:
     before = chain.genesis(WALLET)
     another = key[:-1] + bytes([key[-1] ^ 1])
 
-    hashes = [chain.link(row, before, k) for k in (b"", key, another)]
+    hashes = [chain.successor(row, before, k) for k in (b"", key, another)]
 
     assert len(hashes) == len(set(hashes))
 

@@ -149,9 +149,9 @@ def plainly(outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
 
 
 def stripped(row: Transfer) -> Transfer:
-    """The row without its hash, and without the id of one that nobody asked for."""
+    """The row without its link, and without the id of one that nobody asked for."""
     known = row.fingerprint != NOBODY or row.kind is Kind.EXPIRE
-    return replace(row, hash=b"", id=row.id if known else NO_ID)
+    return replace(row, link=b"", id=row.id if known else NO_ID)
 
 
 # --- the laws -----------------------------------------------------------------------------------
@@ -417,7 +417,7 @@ FAULTS = (
     Fault("the booking time follows the clock", "moves", "max(self.at, wallet.booked_at + _TICK)", "self.at"),
     Fault("the booking time stands still", "moves", "wallet.booked_at + _TICK", "wallet.booked_at"),
     Fault("rows do not follow the row before", "moves", "unsealed, wallet.head,", 'unsealed, b"",'),
-    Fault("the chain's head stays behind", "moves", "head=transfer.hash", "head=wallet.head"),
+    Fault("the chain's head stays behind", "moves", "booked_at=booked_at, head=head)", "booked_at=booked_at, head=wallet.head)"),
     Fault("a debit is not counted as spent", "moves", "amount if kind is Kind.DEBIT else 0", "0"),
     Fault("a settle is not counted as spent", "moves", "spent=wallet.spent + spent", "spent=wallet.spent"),
     Fault("a hold stays open", "moves", "self._put(self.holds, hold.id, None)", "pass"),
@@ -450,7 +450,7 @@ FAULTS = (
     Fault("a settle of nothing is a settle", "planner", "Kind.SETTLE if within else Kind.VOID", "Kind.SETTLE"),
     Fault("the overage is left out of the charge", "planner", "charged=command.amount", "charged=transfer.amount", unlawful=False),
     Fault("refusals are not written down", "planner", "self.rejections.append", "bool", unlawful=False),
-    Fault("closed holds are not written down", "planner", "closed=[name for name in state.holds if", "closed=[name for name in () if"),
+    Fault("closed holds are not written down", "planner", "closed=[hold for name, hold in state.holds.items() if", "closed=[hold for name, hold in () if"),
     Fault("opened holds are not written down", "planner", "if hold and name not in", "if not hold and name in"),
     Fault("what a refused group did stays", "planner", "self._moves.roll_back()", "pass"),
 )  # fmt: skip

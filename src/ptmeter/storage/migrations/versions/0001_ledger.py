@@ -9,14 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import op
-from sqlalchemy import CheckConstraint, Column, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, UniqueConstraint, text
 
-from ptmeter.storage.columns import Allocations, Body, Instant, Int16, Int32, Int64, Version, digest, name
+from ptmeter.storage.columns import (
+    Allocations,
+    Body,
+    Id,
+    Instant,
+    Int16,
+    Int32,
+    Int64,
+    Version,
+    digest,
+    name,
+)
 
 revision = "0001"
 down_revision = None
-
-_JOURNAL = ("ptm_transfer", "ptm_usage")
 
 _TOKEN_CLASSES = (
     "input_uncached",
@@ -44,7 +53,7 @@ _INDEX_UNLESS_THERE = (
     (
         "SET @ptm_sql = IF((SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() "
         "AND table_name = '{table}' AND index_name = '{name}') = 0, "
-        "'CREATE INDEX {name} ON {table} ({columns})', 'DO 0')"
+        "'CREATE {kind} {name} ON {table} ({columns})', 'DO 0')"
     ),
     "PREPARE ptm_statement FROM @ptm_sql",
     "EXECUTE ptm_statement",
@@ -53,8 +62,7 @@ _INDEX_UNLESS_THERE = (
 """MySQL has no CREATE INDEX IF NOT EXISTS."""
 
 _UNIQUE = {
-    "ptm_transfer": (("wallet_id", "seq"), ("transfer_id",), ("wallet_id", "completes")),
-    "ptm_usage": (("wallet_id", "seq"),),
+    "ptm_transfer": (("wallet_id", "seq"), ("wallet_id", "transfer_id"), ("wallet_id", "completes")),
 }
 """By which rows of the journal SQLite would replace one for another."""
 
@@ -65,8 +73,7 @@ def upgrade() -> None:
     _create_journal()
     _create_projections()
     _create_catalogue()
-    for table in _JOURNAL:
-        _keep_insert_only(table)
+    _keep_insert_only("ptm_transfer")
 
 
 def _create_accounts() -> None:
@@ -80,7 +87,7 @@ def _create_accounts() -> None:
     )
     _create_table(
         "ptm_wallet",
-        Column("wallet_id", Int32, primary_key=True, autoincrement=True),
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("available", Int64, nullable=False, default=0),
         Column("held", Int64, nullable=False, default=0),
         Column("spent", Int64, nullable=False, default=0),
@@ -88,11 +95,10 @@ def _create_accounts() -> None:
         Column("credit_limit", Int64, nullable=False, default=0),
         Column("seq", Int64, nullable=False, default=0),
         Column("booked_at", Instant, nullable=False),
-        Column("head", digest(33), nullable=False),
         Column("state", Int16, nullable=False, default=0),
+        Column("head", digest(33), nullable=False),
         Column("account", name(), nullable=False),
         Column("unit", name(32), nullable=False),
-        UniqueConstraint("account", "unit", name="ptm_wallet_name"),
         CheckConstraint("available >= 0", name="ptm_wallet_available"),
         CheckConstraint("held >= 0", name="ptm_wallet_held"),
         CheckConstraint("spent >= 0", name="ptm_wallet_spent"),
@@ -101,69 +107,69 @@ def _create_accounts() -> None:
         **_options,
         postgresql_with={"fillfactor": 20},
     )
+    op.create_index("ptm_wallet_account", "ptm_wallet", ["account"])
 
 
 def _create_journal() -> None:
     _create_table(
         "ptm_transfer",
-        Column("wallet_id", Int32, primary_key=True, autoincrement=False),
-        Column("kind", Int16, nullable=False),
-        Column("priority", Int16),
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("seq", Int64, primary_key=True, autoincrement=False),
+        Column("transfer_id", Id, nullable=False),
+        Column("fingerprint", Id, nullable=False),
+        Column("link", Id, nullable=False),
         Column("amount", Int64, nullable=False),
         Column("available_after", Int64, nullable=False),
         Column("held_after", Int64, nullable=False),
-        Column("effective_at", Instant, nullable=False),
         Column("booked_at", Instant, nullable=False),
+        Column("effective_at", Instant),
         Column("expires_at", Instant),
         Column("completes", Int64),
-        Column("debit", Int16, nullable=False),
-        Column("credit", Int16, nullable=False),
-        Column("transfer_id", digest(16), nullable=False),
-        Column("fingerprint", digest(16), nullable=False),
-        Column("hash", digest(33), nullable=False),
+        Column("price_version", Version),
+        Column("card_version", Version),
+        Column("cost", Int64),
+        *(Column(name_, Int32) for name_ in _TOKEN_CLASSES),
+        Column("requests", Int32),
+        Column("kind", Int16, nullable=False),
+        Column("priority", Int16),
         Column("allocations", Allocations),
         Column("note", Body),
-        UniqueConstraint("transfer_id", name="ptm_transfer_id"),
-        UniqueConstraint("wallet_id", "completes", name="ptm_transfer_completes"),
-        CheckConstraint("amount > 0", name="ptm_transfer_amount"),
-        CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),
-        CheckConstraint("debit <> credit", name="ptm_transfer_sides"),
-        **_clustered,
-    )
-    _create_table(
-        "ptm_usage",
-        Column("wallet_id", Int32, primary_key=True, autoincrement=False),
-        Column("requests", Int32, nullable=False),
-        Column("seq", Int64, primary_key=True, autoincrement=False),
-        Column("price_version", Version, nullable=False),
-        Column("card_version", Version, nullable=False),
-        Column("cost", Int64, nullable=False),
-        *(Column(name_, Int32) for name_ in _TOKEN_CLASSES),
         Column("quality", name(32)),
         Column("tool_calls", Body),
+        UniqueConstraint("wallet_id", "transfer_id", name="ptm_transfer_id"),
+        CheckConstraint("amount > 0", name="ptm_transfer_amount"),
+        CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),
         **_clustered,
+    )
+    completing: Any = text("completes IS NOT NULL")
+    _create_index(
+        "ptm_transfer_completes",
+        "ptm_transfer",
+        ["wallet_id", "completes"],
+        unique=True,
+        postgresql_where=completing,
+        sqlite_where=completing,
     )
 
 
 def _create_projections() -> None:
     _create_table(
         "ptm_lot",
-        Column("wallet_id", Int32, primary_key=True, autoincrement=False),
-        Column("priority", Int16, nullable=False),
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("number", Int64, primary_key=True, autoincrement=False),
         Column("granted", Int64, nullable=False),
         Column("remaining", Int64, nullable=False),
         Column("held", Int64, nullable=False),
         Column("expires_at", Instant),
+        Column("priority", Int16, nullable=False),
         CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
         CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
         **_clustered,
     )
     _create_table(
         "ptm_open_hold",
-        Column("hold_id", digest(16), primary_key=True),
-        Column("wallet_id", Int32, nullable=False),
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("hold_id", Id, primary_key=True, autoincrement=False),
         Column("number", Int64, nullable=False),
         Column("amount", Int64, nullable=False),
         Column("expires_at", Instant, nullable=False),
@@ -175,13 +181,13 @@ def _create_projections() -> None:
     _create_index("ptm_open_hold_due", "ptm_open_hold", ["expires_at"])
     _create_table(
         "ptm_rejection",
-        Column("transfer_id", digest(16), primary_key=True),
-        Column("wallet_id", Int32, nullable=False),
-        Column("reason", Int16, nullable=False),
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("transfer_id", Id, primary_key=True, autoincrement=False),
+        Column("fingerprint", Id, nullable=False),
         Column("available", Int64, nullable=False),
         Column("required", Int64, nullable=False),
         Column("refused_at", Instant, nullable=False),
-        Column("fingerprint", digest(16), nullable=False),
+        Column("reason", Int16, nullable=False),
         **_clustered,
     )
     _create_index("ptm_rejection_age", "ptm_rejection", ["refused_at"])
@@ -209,13 +215,16 @@ def _create_table(name_: str, *columns: Any, **options: Any) -> None:
     op.create_table(name_, *columns, if_not_exists=_by_itself() or None, **options)
 
 
-def _create_index(name_: str, table: str, columns: list[str]) -> None:
+def _create_index(
+    name_: str, table: str, columns: list[str], *, unique: bool = False, **options: Any
+) -> None:
     """See `_create_table`."""
     if not _by_itself():
-        op.create_index(name_, table, columns)
+        op.create_index(name_, table, columns, unique=unique, **options)
         return
+    kind = "UNIQUE INDEX" if unique else "INDEX"
     for statement in _INDEX_UNLESS_THERE:
-        op.execute(statement.format(name=name_, table=table, columns=", ".join(columns)))
+        op.execute(statement.format(kind=kind, name=name_, table=table, columns=", ".join(columns)))
 
 
 def _by_itself() -> bool:
