@@ -203,6 +203,10 @@ class Store(Protocol):
         """Carry out *work* on one unchanging view of the database; it writes nothing."""
         ...
 
+    def survey(self, work: Callable[[Books], T], /) -> T:
+        """The same for *work* that reads all there is, however long it takes: nobody's patience ends it."""
+        ...
+
     def joined(self, connection: Any) -> Store:
         """A store that works inside the transaction *connection* is in."""
         ...
@@ -229,6 +233,10 @@ class AsyncStore(Protocol):
 
     def read(self, work: Callable[[Books], T], /) -> Awaitable[T]:
         """See `Store.read`."""
+        ...
+
+    def survey(self, work: Callable[[Books], T], /) -> Awaitable[T]:
+        """See `Store.survey`."""
         ...
 
     def joined(self, connection: Any) -> AsyncStore:

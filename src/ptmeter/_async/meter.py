@@ -277,7 +277,7 @@ class AsyncMeter:
 
     async def verify(self) -> Report:
         """Re-derive every balance from the journal and check the hash chain; see `Report`."""
-        return await self._platform.read(verifying.verify)
+        return await self._platform.survey(verifying.verify)
 
     async def sweep(self, *, limit: int = 500) -> Swept:
         """Book holds and lots whose time is over; run it now and then, nothing depends on when."""

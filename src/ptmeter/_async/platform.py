@@ -70,6 +70,11 @@ class AsyncPlatform:
         await self.make_ready()
         return await self.store.read(work)
 
+    async def survey(self, work: Callable[[Books], T]) -> T:
+        """Carry *work* out on one unchanging view, however long it takes."""
+        await self.make_ready()
+        return await self.store.survey(work)
+
     def micro(self, amounts: Mapping[str, Whole]) -> dict[str, int]:
         """
         Amounts as they were typed, in whole PT by unit, as the ledger counts them.

@@ -276,7 +276,7 @@ class Meter:
 
     def verify(self) -> Report:
         """Re-derive every balance from the journal and check the hash chain; see `Report`."""
-        return self._platform.read(verifying.verify)
+        return self._platform.survey(verifying.verify)
 
     def sweep(self, *, limit: int = 500) -> Swept:
         """Book holds and lots whose time is over; run it now and then, nothing depends on when."""

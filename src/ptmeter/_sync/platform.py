@@ -69,6 +69,11 @@ class Platform:
         self.make_ready()
         return self.store.read(work)
 
+    def survey(self, work: Callable[[Books], T]) -> T:
+        """Carry *work* out on one unchanging view, however long it takes."""
+        self.make_ready()
+        return self.store.survey(work)
+
     def micro(self, amounts: Mapping[str, Whole]) -> dict[str, int]:
         """
         Amounts as they were typed, in whole PT by unit, as the ledger counts them.

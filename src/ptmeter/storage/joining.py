@@ -48,6 +48,8 @@ class JoinedStore:
         """Carry out *work* on what the caller's transaction sees."""
         return self.run(work)
 
+    survey = read
+
     def prepare(self, *, migrate: bool) -> None:
         """The store this one belongs to was prepared when it was opened, or is when it is next used."""
 
@@ -77,6 +79,8 @@ class AsyncJoinedStore:
     async def read(self, work: Callable[[Books], T], /) -> T:
         """Carry out *work* on what the caller's transaction sees."""
         return await self.run(work)
+
+    survey = read
 
     async def prepare(self, *, migrate: bool) -> None:
         """See `JoinedStore.prepare`."""

@@ -273,6 +273,8 @@ class MemoryStore:
         with self._turn:
             return work(self._books(self._tables.copy()))
 
+    survey = read
+
     def joined(self, connection: object) -> MemoryStore:
         """Memory has no transactions to join."""
         msg = f"a ledger in memory cannot join {connection!r}: open it on the application's database"
@@ -306,6 +308,8 @@ class AsyncMemoryStore:
     async def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
         return self._store.read(work)
+
+    survey = read
 
     def joined(self, connection: object) -> AsyncMemoryStore:
         """Memory has no transactions to join."""

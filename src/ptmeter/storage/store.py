@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -25,7 +25,7 @@ from .transactions import errors_translated, transact
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, MutableMapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, MutableMapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Engine
@@ -83,9 +83,14 @@ class SqlStore:
 
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
-        watch = self._here().watch
-        with errors_translated(), self._engine.connect() as connection, watch.over(connection):
-            return transact(dialects.snapshot(connection), lambda c: work(self._binder.books(c)))
+        with self._connected() as connection:
+            return self._view(connection, work)
+
+    def survey(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.survey`."""
+        self._here()
+        with errors_translated(), self._engine.connect() as connection:
+            return self._view(connection, work)
 
     def joined(self, connection: Connection) -> JoinedStore:
         """A store that works inside the caller's transaction."""
@@ -99,9 +104,18 @@ class SqlStore:
             self._engine.dispose()
 
     def _once(self, work: Callable[[Books], T]) -> T:
+        with self._connected() as connection:
+            return transact(connection, lambda c: work(self._binder.books(c)))
+
+    def _view(self, connection: Connection, work: Callable[[Books], T]) -> T:
+        return transact(dialects.snapshot(connection), lambda c: work(self._binder.books(c)))
+
+    @contextmanager
+    def _connected(self) -> Generator[Connection]:
+        """A connection that is given up when nobody can wait for it any longer."""
         watch = self._here().watch
         with errors_translated(), self._engine.connect() as connection, watch.over(connection):
-            return transact(connection, lambda c: work(self._binder.books(c)))
+            yield connection
 
     def _here(self) -> _Process:
         """What this process has; one that was forked begins anew, and leaves its parent's connections alone."""
@@ -154,6 +168,10 @@ class AsyncSqlStore:
         """See `ports.Store.read`."""
         return await self._shielded(self._read(work))
 
+    async def survey(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.survey`."""
+        return await self._shielded(self._view(work))
+
     async def _persistently(self, work: Callable[[Books], T]) -> T:
         try:
             return await self._once(work)
@@ -164,7 +182,12 @@ class AsyncSqlStore:
 
     async def _read(self, work: Callable[[Books], T]) -> T:
         with errors_translated():
-            async with self._patiently(), self._engine.connect() as connection:
+            async with self._patiently():
+                return await self._view(work)
+
+    async def _view(self, work: Callable[[Books], T]) -> T:
+        with errors_translated():
+            async with self._engine.connect() as connection:
                 return await connection.run_sync(
                     lambda c: transact(dialects.snapshot(c), lambda c: work(self._binder.books(c)))
                 )

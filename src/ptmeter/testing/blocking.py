@@ -44,6 +44,10 @@ class Blocking:
         """See `ports.Store.read`."""
         return self._await(self.store.read(work))
 
+    def survey(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.survey`."""
+        return self._await(self.store.survey(work))
+
     def joined(self, connection: Any) -> Blocking:
         """Joining is tested in its own colour."""
         raise NotImplementedError(connection)
