@@ -48,7 +48,9 @@ class JoinedStore:
         """Carry out *work* on what the caller's transaction sees."""
         return self.run(work)
 
-    survey = read
+    def survey(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.survey`."""
+        return self.read(work)
 
     def prepare(self, *, migrate: bool) -> None:
         """The store this one belongs to was prepared when it was opened, or is when it is next used."""
@@ -80,7 +82,9 @@ class AsyncJoinedStore:
         """Carry out *work* on what the caller's transaction sees."""
         return await self.run(work)
 
-    survey = read
+    async def survey(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.survey`."""
+        return await self.read(work)
 
     async def prepare(self, *, migrate: bool) -> None:
         """See `JoinedStore.prepare`."""

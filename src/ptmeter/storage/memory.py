@@ -273,7 +273,9 @@ class MemoryStore:
         with self._turn:
             return work(self._books(self._tables.copy()))
 
-    survey = read
+    def survey(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.survey`."""
+        return self.read(work)
 
     def joined(self, connection: object) -> MemoryStore:
         """Memory has no transactions to join."""
@@ -309,7 +311,9 @@ class AsyncMemoryStore:
         """See `ports.Store.read`."""
         return self._store.read(work)
 
-    survey = read
+    async def survey(self, work: Callable[[Books], T], /) -> T:
+        """See `ports.Store.survey`."""
+        return await self.read(work)
 
     def joined(self, connection: object) -> AsyncMemoryStore:
         """Memory has no transactions to join."""
