@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,12 @@ def debit(account: str, amount: int, *, key: str = "") -> Debit:
         fingerprint=fingerprint(account, "debit", key, amount),
         amount=amount * MICRO,
     )
+
+
+def elsewhere(command: Debit) -> Debit:
+    """Another request under the command's key: for another unit."""
+    wallet = wallet_id(command.wallet.account, "advanced")
+    return replace(command, wallet=wallet, fingerprint=bytes(8))
 
 
 def wallet(store: Store, unit: str = "core") -> Any:
