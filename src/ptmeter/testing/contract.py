@@ -35,6 +35,7 @@ from ..errors import (
 from ..operations import metering, sweeping
 from ..operations.posting import post
 from .steps import (
+    DAY,
     MINUTE,
     assert_clean,
     balance,
@@ -44,6 +45,7 @@ from .steps import (
     give,
     held,
     hold,
+    post_each,
     settle,
     statement,
     void,
@@ -55,8 +57,6 @@ if TYPE_CHECKING:
 
     from ..ports import Books, Store
     from .clock import Clock
-
-DAY = timedelta(days=1)
 
 
 class StoreContract:
@@ -326,10 +326,7 @@ class StoreContract:
         give(store, 100, account="a")
         give(store, 100, account="b")
         batch = [debit(account, n) for n in range(1, 7) for account in ("a", "b")]
-        first, again, other = (
-            [outcome for (outcome,) in store.run(partial(post, batch=[(command,) for command in sent]))]
-            for sent in (batch, batch, map(elsewhere, batch))
-        )
+        first, again, other = (post_each(store, sent) for sent in (batch, batch, map(elsewhere, batch)))
 
         assert [replace(outcome, replayed=True) for outcome in first] == again
         assert {getattr(outcome, "reason", None) for outcome in other} == {Refusal.KEY_REUSED}
