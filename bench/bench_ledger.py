@@ -8,6 +8,7 @@ first: ``SELECT … FOR UPDATE``, ``UPDATE``, ``INSERT``, without lots, journal 
 from __future__ import annotations
 
 import itertools
+import random
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -109,14 +110,13 @@ def _call(store: SqlStore, key: str) -> None:
 
 _READ = """
 SELECT 'hold' AS what, wallet_id, number, amount, expires_at, hold_id AS id, allocations, 0 AS remaining,
-    0 AS held, 0 AS priority FROM ptm_open_hold
-    WHERE hold_id IN (%s) OR wallet_id IN (%s) AND expires_at <= %s
-UNION ALL SELECT 'lot', wallet_id, number, granted, expires_at, NULL, NULL, remaining, held, priority
+    0 AS held, 0 AS priority FROM ptm_open_hold WHERE wallet_id IN (%s) AND expires_at <= %s
+UNION ALL SELECT 'lot', wallet_id, number, granted, expires_at, 0, NULL, remaining, held, priority
     FROM ptm_lot WHERE wallet_id IN (%s) AND (remaining > 0 OR held > 0)
-UNION ALL SELECT 'known', wallet_id, 0, 0, NULL, transfer_id, NULL, 0, 0, 0 FROM ptm_transfer
-    WHERE transfer_id IN (%s)
-UNION ALL SELECT 'known', wallet_id, 0, 0, NULL, transfer_id, NULL, 0, 0, 0 FROM ptm_rejection
-    WHERE transfer_id IN (%s)
+UNION ALL SELECT 'known', t.wallet_id, 0, 0, 0, transfer_id, NULL, 0, 0, 0
+    FROM ptm_wallet JOIN ptm_transfer AS t USING (wallet_id) WHERE account IN (%s) AND transfer_id IN (%s)
+UNION ALL SELECT 'known', r.wallet_id, 0, 0, 0, transfer_id, NULL, 0, 0, 0
+    FROM ptm_wallet JOIN ptm_rejection AS r USING (wallet_id) WHERE account IN (%s) AND transfer_id IN (%s)
 """
 
 
@@ -158,20 +158,20 @@ class _Hand:
 
     def hold(self) -> None:
         """What `metering.hold` sends."""
-        transfer_id, amount, now = uuid.uuid4().bytes, 3_000_000, 1_800_000_000_000_000
+        transfer_id, amount, now = random.getrandbits(63), 3_000_000, 1_800_000_000_000_000
         self._seq += 1
         self._available -= amount
         self._held += amount
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(
-                "SELECT wallet_id, available, held, spent, owed, credit_limit, seq, booked_at, head, state,"
+                "SELECT wallet_id, available, held, spent, owed, credit_limit, seq, booked_at, state, head,"
                 " account, unit, (extract(epoch from clock_timestamp()) * 1000000)::bigint"
-                " FROM ptm_wallet WHERE account = %s AND unit = %s ORDER BY wallet_id FOR NO KEY UPDATE",
-                ("acme", "core"),
+                " FROM ptm_wallet WHERE wallet_id = %s ORDER BY wallet_id FOR NO KEY UPDATE",
+                (self._wallet,),
             )
             cursor.fetchall()
             cursor.execute(
-                _READ, (transfer_id, self._wallet, now - 1, self._wallet, transfer_id, transfer_id)
+                _READ, (self._wallet, now - 1, self._wallet, "acme", transfer_id, "acme", transfer_id)
             )
             cursor.fetchall()
             cursor.execute(
@@ -180,13 +180,12 @@ class _Hand:
                 (self._available, self._held, self._seq, now, self._head, self._wallet),
             )
             cursor.execute(
-                "INSERT INTO ptm_transfer (wallet_id, kind, priority, seq, amount, available_after,"
-                " held_after, effective_at, booked_at, expires_at, completes, debit, credit, transfer_id,"
-                " fingerprint, hash, allocations, note)"
-                " VALUES (%s, 2, NULL, %s, %s, %s, %s, %s, %s, %s, NULL, 1, 2, %s, %s, %s, %s, NULL)",
+                "INSERT INTO ptm_transfer (wallet_id, seq, transfer_id, fingerprint, link, amount,"
+                " available_after, held_after, booked_at, expires_at, kind, allocations)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 2, '1')",
                 (
-                    self._wallet, self._seq, amount, self._available, self._held, now, now, now,
-                    transfer_id, transfer_id, self._head, f"1:{amount}",
+                    self._wallet, self._seq, transfer_id, transfer_id, transfer_id, amount,
+                    self._available, self._held, now, now,
                 ),
             )  # fmt: skip
             cursor.execute(
@@ -194,7 +193,7 @@ class _Hand:
                 (self._available, self._held, self._wallet),
             )
             cursor.execute(
-                "INSERT INTO ptm_open_hold (hold_id, wallet_id, number, amount, expires_at, allocations)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                (transfer_id, self._wallet, self._seq, amount, now, f"1:{amount}"),
+                "INSERT INTO ptm_open_hold (wallet_id, hold_id, number, amount, expires_at, allocations)"
+                " VALUES (%s, %s, %s, %s, %s, '1')",
+                (self._wallet, transfer_id, self._seq, amount, now),
             )

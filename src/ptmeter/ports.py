@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from .domain.ledger import Linked, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from .domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
@@ -79,8 +79,8 @@ class Ledger(Protocol):
         """What earlier commands with these ids posted for *account*, as far as there are any, in that order."""
         ...
 
-    def are_open(self, account: str, ids: Sequence[bytes]) -> bool:
-        """Whether all holds of *account* with these ids are still open."""
+    def are_open(self, holds: Mapping[WalletId, bytes]) -> bool:
+        """Whether all these holds, one in each wallet, are still open."""
         ...
 
     def open_holds(self, wallet: Wallet) -> list[OpenHold]:

@@ -261,7 +261,7 @@ def _locked(books: Books, account: str, estimate: Estimate, plans: Plans | None)
 
 def _is_open(books: Books, held: Hold) -> bool:
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
-    return books.ledger.are_open(held.account, list(holds.values()))
+    return books.ledger.are_open({wallet_id(held.account, unit): holds[unit] for unit in holds})
 
 
 def _facts(usage: Usage | None) -> tuple[object, ...]:

@@ -1,86 +1,102 @@
 """
-Finding rows by account and id: what was asked for, of which the caller cannot know the wallet.
+Finding rows by their ids: in a wallet, or in whichever wallet of an account.
 
-A key is scoped by account, not by unit, so what it stands for may be in any wallet of the account. Few are
-looked for by ``IN``, whose plan a database can keep. That probes every id in every wallet, so many are
+A key is scoped by account, not by unit, so what it stands for may be in any wallet of the account. Few ids
+are looked for by ``IN``, whose plan a database can keep. That probes every id in every wallet, so many are
 handed over as a table to join with: one parameter, however many there are.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import String, bindparam, column, text
+from sqlalchemy import bindparam, column, text
 
-from .columns import Int64
 from .rows import id_row
 from .tables import wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from typing import TypeAlias
 
-    from sqlalchemy import ColumnElement, FromClause
+    from sqlalchemy import BindParameter, ColumnElement, FromClause
 
-    Finder: TypeAlias = Callable[[Any, FromClause, ColumnElement[Any]], Any]
-    """Narrows a query of a table, whose ids are in the column, to what is asked for."""
+Finder: TypeAlias = "Callable[[Any, FromClause, ColumnElement[Any]], Any]"
+"""Narrows a query of a table, whose ids are in the column, to the ids that are asked for."""
 
 
 class Asked(NamedTuple):
-    """An id, and the account that it is looked for in."""
+    """An id, and the account or the number of the wallet that it is looked for in."""
 
-    account: str
+    where: str | int
     id: bytes
 
 
+class Where(StrEnum):
+    """What ids are looked for in."""
+
+    ACCOUNT = "account"
+    WALLET = "wallet"
+
+
 _MYSQL: Final = """
-SELECT account, id FROM JSON_TABLE(:{name}, '$[*]' COLUMNS (
-    account VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$[0]', id BIGINT PATH '$[1]'
-)) AS listed
+SELECT place, id FROM JSON_TABLE(:{name}, '$[*]' COLUMNS (place {kind} PATH '$[0]', id BIGINT PATH '$[1]'))
+    AS listed
 """
 _SOURCES: Final = {
     "postgresql": """
-SELECT account, id FROM unnest(CAST(:{name}_accounts AS text[]), CAST(:{name}_ids AS bigint[]))
-    AS listed (account, id)
+SELECT place, id FROM unnest(CAST(:{name}_places AS {kind}[]), CAST(:{name}_ids AS bigint[]))
+    AS listed (place, id)
 """,
     "sqlite": """
-SELECT json_extract(value, '$[0]') AS account, json_extract(value, '$[1]') AS id FROM json_each(:{name})
+SELECT json_extract(value, '$[0]') AS place, json_extract(value, '$[1]') AS id FROM json_each(:{name})
 """,
     "mysql": _MYSQL,
     "mariadb": _MYSQL,
 }
+_TEXT: Final = "VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+_NAMES: Final = {"postgresql": "text", "sqlite": "", "mysql": _TEXT, "mariadb": _TEXT}
 
 
-def few(name: str) -> Finder:
-    """Looks for the ids in the list *name* of the accounts in the list ``accounts``."""
+def few(name: str, where: Where) -> Finder:
+    """Looks for the ids in the list *name* in all that the list ``accounts`` or ``wallets`` names."""
+    ids: BindParameter[Any] = bindparam(name, expanding=True)
 
-    def find(query: Any, table: FromClause, ids: ColumnElement[Any]) -> Any:
-        return query.select_from(wallet.join(table, table.c.wallet_id == wallet.c.wallet_id)).where(
-            wallet.c.account.in_(bindparam("accounts", expanding=True)),
-            ids.in_(bindparam(name, expanding=True)),
-        )
+    accounts: BindParameter[Any] = bindparam("accounts", expanding=True)
+    wallets: BindParameter[Any] = bindparam("wallets", expanding=True)
 
-    return find
+    def of_accounts(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
+        theirs = wallet.join(table, table.c.wallet_id == wallet.c.wallet_id)
+        return query.select_from(theirs).where(wallet.c.account.in_(accounts), its_ids.in_(ids))
+
+    def of_wallets(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
+        return query.where(table.c.wallet_id.in_(wallets), its_ids.in_(ids))
+
+    return of_accounts if where is Where.ACCOUNT else of_wallets
 
 
-def many(name: str, dialect: str) -> Finder:
+def many(name: str, where: Where, dialect: str) -> Finder:
     """Looks for what `listed` says under *name*."""
-    source = text(_SOURCES[dialect].format(name=name))
-    asked = source.columns(column("account", String), column("id", Int64)).subquery(name)
+    kind = _NAMES[dialect] if where is Where.ACCOUNT else "BIGINT"
+    source = text(_SOURCES[dialect].format(name=name, kind=kind))
+    asked = source.columns(column("place"), column("id")).subquery(name)
 
-    def find(query: Any, table: FromClause, ids: ColumnElement[Any]) -> Any:
-        theirs = asked.join(wallet, wallet.c.account == asked.c.account)
-        return query.select_from(
-            theirs.join(table, (table.c.wallet_id == wallet.c.wallet_id) & (ids == asked.c.id))
-        )
+    def of_accounts(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
+        theirs = asked.join(wallet, wallet.c.account == asked.c.place)
+        its_own = (table.c.wallet_id == wallet.c.wallet_id) & (its_ids == asked.c.id)
+        return query.select_from(theirs.join(table, its_own))
 
-    return find
+    def of_wallets(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
+        its_own = (table.c.wallet_id == asked.c.place) & (its_ids == asked.c.id)
+        return query.select_from(asked.join(table, its_own))
+
+    return of_accounts if where is Where.ACCOUNT else of_wallets
 
 
 def listed(name: str, dialect: str, asked: Collection[Asked]) -> dict[str, Any]:
     """The parameters of `many`."""
-    accounts, ids = [each.account for each in asked], [id_row(each.id) for each in asked]
+    places, ids = [each.where for each in asked], [id_row(each.id) for each in asked]
     if dialect == "postgresql":
-        return {f"{name}_accounts": accounts, f"{name}_ids": ids}
-    return {name: json.dumps(list(zip(accounts, ids, strict=True)))}
+        return {f"{name}_places": places, f"{name}_ids": ids}
+    return {name: json.dumps(list(zip(places, ids, strict=True)))}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, exists, select, update
 
 from ..domain import chain
+from ..domain.keys import wallet_number
 from ..domain.ledger import Posted, WalletId
 from . import rows
 from .asked import Asked, listed
 from .tables import lot, open_hold, rate_card, rejection, transfer, wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Executable, Row
@@ -102,10 +103,10 @@ class Journal:
         outcomes = [decided[name].outcome for name in ids if name in decided]
         return [outcome for outcome in outcomes if isinstance(outcome, Posted)]
 
-    def are_open(self, account: str, ids: Sequence[bytes]) -> bool:
+    def are_open(self, holds: Mapping[WalletId, bytes]) -> bool:
         """See `ports.Ledger.are_open`."""
-        found = self._asked(self._sql.holds, [Asked(account, name) for name in ids])
-        return len(found) == len(ids)
+        asked = [Asked(wallet_number(*name), hold_id) for name, hold_id in holds.items()]
+        return len(self._asked(self._sql.holds, holds=asked)) == len(holds)
 
     def open_holds(self, wallet: Wallet) -> list[OpenHold]:
         """See `ports.Ledger.open_holds`."""
@@ -161,7 +162,7 @@ class Journal:
     def _posted(self, asked: Collection[Asked]) -> dict[bytes, Decided]:
         """How earlier commands with these ids ended, in whichever wallet of their accounts."""
         decided: dict[bytes, Decided] = {}
-        for row in self._asked(self._sql.posted, asked):
+        for row in self._asked(self._sql.posted, ids=asked):
             transfer = rows.transfer_from(row, WalletId(row.account, row.unit))
             decided[transfer.id] = rows.posted_from(transfer, tuple(row)[-3:])
         return decided
@@ -171,9 +172,18 @@ class Journal:
         query = select(wallet).where(wallet.c.wallet_id.in_(numbers))
         return {row.wallet_id: rows.wallet_from(row).id for row in self._all(query)}
 
-    def _asked(self, statement: Executable, asked: Collection[Asked]) -> Sequence[Row[Any]]:
-        """Run a statement that looks for ids in their accounts."""
-        return self._all(statement, **listed("ids", self._sql.dialect, asked))
+    def _asked(
+        self,
+        statement: Executable,
+        *,
+        ids: Collection[Asked] = (),
+        holds: Collection[Asked] = (),
+        **others: Any,
+    ) -> Sequence[Row[Any]]:
+        """Run a statement that looks for ids in accounts, for holds in wallets."""
+        dialect = self._sql.dialect
+        asked = {**listed("ids", dialect, ids), **listed("holds", dialect, holds)}
+        return self._all(statement, **asked, **others)
 
     def _all(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
         return self._connection.execute(statement, parameters).all()

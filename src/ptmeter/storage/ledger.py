@@ -19,7 +19,7 @@ from ..domain.moves import Resolved
 from ..domain.planner import State
 from ..errors import InvariantError
 from . import rows
-from .asked import Asked, listed
+from .asked import Asked
 from .journal import Journal
 from .prepared import LONGEST
 from .statements import HOLD, KNOWN, LOT
@@ -47,8 +47,11 @@ class SqlLedger(Journal):
         wallets, now = self._lock_wallets(commands)
         at = self._clock() if self._clock else now or self.now()
         ids = {Asked(c.wallet.account, c.id) for c in commands}
+        numbers = {wallet.id: wallet.number for wallet in wallets}
         named = {
-            Asked(c.wallet.account, c.hold_id) for c in commands if isinstance(c, Settle | Void | Expire)
+            Asked(numbers[c.wallet], c.hold_id)
+            for c in commands
+            if isinstance(c, Settle | Void | Expire) and c.wallet in numbers
         }
         found = self._read(wallets, ids, named, at)
         self._locked = _with_lots(wallets, found)
@@ -120,11 +123,9 @@ class SqlLedger(Journal):
         """What a batch may look at; see `statements`."""
         wanted = {"wallets": [wallet.number for wallet in wallets], "at": chain.microseconds(at)}
         if max(len(ids), len(holds)) > LONGEST:
-            dialect = self._sql.dialect
-            asked = {**listed("ids", dialect, ids), **listed("holds", dialect, holds)}
-            return self._all(self._sql.read_many, **wanted, **asked)
+            return self._asked(self._sql.read_many, ids=ids, holds=holds, **wanted)
         few = {
-            "accounts": sorted({each.account for each in ids}),
+            "accounts": list({each.where for each in ids}),
             "ids": [rows.id_row(each.id) for each in ids],
             "holds": [rows.id_row(each.id) for each in holds],
         }
@@ -134,10 +135,9 @@ class SqlLedger(Journal):
         """How the commands that came before ended; mostly there are none."""
         if not known:
             return {}
-        refused = self._asked(self._sql.rejected, known)
-        return {rows.id_from(row.transfer_id): rows.refused_from(row) for row in refused} | self._posted(
-            known
-        )
+        found = self._asked(self._sql.rejected, ids=known)
+        refused = {rows.id_from(row.transfer_id): rows.refused_from(row) for row in found}
+        return refused | self._posted(known)
 
     def _holds(self, found: Sequence[Row[Any]]) -> dict[bytes, OpenHold]:
         names = {wallet.number: name for name, wallet in self._locked.items()}
@@ -154,7 +154,7 @@ class SqlLedger(Journal):
             rows.id_from(row.transfer_id): Resolved(
                 names[row.wallet_id], Kind(row.kind), row.seq, row.late is not None
             )
-            for row in self._asked(self._sql.resolved, missing)
+            for row in self._asked(self._sql.resolved, holds=missing)
             if row.wallet_id in names
         }
 

@@ -23,7 +23,7 @@ from ..errors import ConfigurationError
 from ..operations.posting import alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..domain.ledger import Linked, Lot, OpenHold, WalletId
     from ..domain.planner import Plan
@@ -134,10 +134,10 @@ class MemoryLedger:
         posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
         return [outcome for outcome in posted if outcome.transfer.wallet.account == account]
 
-    def are_open(self, account: str, ids: Sequence[bytes]) -> bool:
+    def are_open(self, holds: Mapping[WalletId, bytes]) -> bool:
         """See `ports.Ledger.are_open`."""
-        held = [hold for name in ids if (hold := self._tables.holds.get(name))]
-        return len(ids) == sum(hold.wallet.account == account for hold in held)
+        found = [(wallet, self._tables.holds.get(hold_id)) for wallet, hold_id in holds.items()]
+        return all(hold is not None and hold.wallet == wallet for wallet, hold in found)
 
     def open_holds(self, wallet: Wallet) -> list[OpenHold]:
         """See `ports.Ledger.open_holds`."""

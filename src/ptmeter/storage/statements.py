@@ -16,7 +16,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from ..domain.ledger import Kind
 from .arrays import ArrayWriter
-from .asked import few, many
+from .asked import Where, few, many
 from .columns import Body, Int64
 from .prepared import Prepared
 from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, wallet
@@ -87,16 +87,16 @@ class Statements:
         self.lock_one = Prepared(lock.where(wallet.c.wallet_id == bindparam("wallet")), row=Locked._make)
         self.lock_many = lock.where(wallet.c.wallet_id.in_(bindparam("wallets", expanding=True)))
         self.read_few = Prepared(
-            _read(few("ids"), few("holds")),
+            _read(few("ids", Where.ACCOUNT), few("holds", Where.WALLET)),
             lists=("accounts", "ids", "wallets", "holds"),
             row=Found._make,
         )
-        self.read_many = _read(many("ids", dialect), many("holds", dialect))
-        asked = many("ids", dialect)
-        self.posted = _posted(asked)
-        self.rejected = asked(select(rejection), rejection, rejection.c.transfer_id)
-        self.holds = asked(select(open_hold.c.hold_id), open_hold, open_hold.c.hold_id)
-        self.resolved = _resolved(asked)
+        ids, holds = many("ids", Where.ACCOUNT, dialect), many("holds", Where.WALLET, dialect)
+        self.read_many = _read(ids, holds)
+        self.posted = _posted(ids)
+        self.rejected = ids(select(rejection), rejection, rejection.c.transfer_id)
+        self.holds = holds(select(open_hold.c.hold_id), open_hold, open_hold.c.hold_id)
+        self.resolved = _resolved(holds)
 
         self.writer = ArrayWriter() if dialect == "postgresql" else Writer()
         self.open_account = insert_new(account, dialect)
@@ -162,7 +162,7 @@ def insert_new(table: Table, dialect: str) -> Insert:
     return mysql.insert(table).prefix_with("IGNORE")
 
 
-def _posted(asked: Finder) -> Executable:
+def _posted(ids: Finder) -> Executable:
     """What was posted under ids, and a settle's overage: the debit that completes it."""
     overage = (
         (completion.c.wallet_id == transfer.c.wallet_id)
@@ -172,16 +172,16 @@ def _posted(asked: Finder) -> Executable:
     )
     beyond = (completion.c.amount, completion.c.available_after, completion.c.held_after)
     query = select(transfer, wallet.c.account, wallet.c.unit, *beyond)
-    return asked(query, transfer, transfer.c.transfer_id).outerjoin(completion, overage)
+    return ids(query, transfer, transfer.c.transfer_id).outerjoin(completion, overage)
 
 
-def _resolved(asked: Finder) -> Executable:
+def _resolved(holds: Finder) -> Executable:
     """How holds that are no longer open were resolved, and whether that was completed since."""
     resolution = transfer.alias("resolution")
     late = transfer.alias("late")
     columns = (transfer.c.wallet_id, transfer.c.transfer_id, resolution.c.kind, resolution.c.seq)
     return (
-        asked(select(*columns, late.c.seq.label("late")), transfer, transfer.c.transfer_id)
+        holds(select(*columns, late.c.seq.label("late")), transfer, transfer.c.transfer_id)
         .join(
             resolution,
             (resolution.c.wallet_id == transfer.c.wallet_id) & (resolution.c.completes == transfer.c.seq),

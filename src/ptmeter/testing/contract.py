@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,17 @@ from ..errors import (
 from ..operations import metering, sweeping
 from ..operations.posting import alone, post
 from .steps import (
+    DAY,
     MINUTE,
     assert_clean,
     balance,
     debit,
+    elsewhere,
     figures,
     give,
     held,
     hold,
+    post_each,
     settle,
     statement,
     void,
@@ -53,8 +57,6 @@ if TYPE_CHECKING:
 
     from ..ports import Books, Store
     from .clock import Clock
-
-DAY = timedelta(days=1)
 
 
 class StoreContract:
@@ -318,6 +320,16 @@ class StoreContract:
 
         assert [isinstance(o, Refused) for (o,) in outcomes] == [True, True, False, False, False]
         assert_clean(store)
+
+    def test_a_long_batch_recognises_its_keys(self, store: Store) -> None:
+        """Of a batch of any length every key is known again: replayed, or refused in another unit."""
+        give(store, 100, account="a")
+        give(store, 100, account="b")
+        batch = [debit(account, n) for n in range(1, 7) for account in ("a", "b")]
+        first, again, other = (post_each(store, sent) for sent in (batch, batch, map(elsewhere, batch)))
+
+        assert [replace(outcome, replayed=True) for outcome in first] == again
+        assert {getattr(outcome, "reason", None) for outcome in other} == {Refusal.KEY_REUSED}
 
     def test_a_failed_transaction_leaves_nothing(self, store: Store) -> None:
         """Work that raises after it wrote has written nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,18 @@ from ..domain.ledger import Debit, Overage, wallet_id
 from ..domain.pt import MICRO, PT
 from ..domain.receipts import Granted, Hold, Receipt
 from ..operations import funding, metering, reading, verifying
+from ..operations.posting import post
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
+    from ..domain.ledger import Command, Outcome
     from ..domain.receipts import UnitBalance
     from ..ports import Store
 
 MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 
 
 def give(
@@ -90,6 +95,18 @@ def debit(account: str, amount: int, *, key: str = "") -> Debit:
         fingerprint=fingerprint(account, "debit", key, amount),
         amount=amount * MICRO,
     )
+
+
+def elsewhere(command: Debit) -> Debit:
+    """Another request under the command's key: for another unit."""
+    wallet = wallet_id(command.wallet.account, "advanced")
+    return replace(command, wallet=wallet, fingerprint=bytes(8))
+
+
+def post_each(store: Store, commands: Iterable[Command]) -> list[Outcome]:
+    """Post commands in one batch, each for itself."""
+    outcomes = store.run(partial(post, batch=[(command,) for command in commands]))
+    return [outcome for (outcome,) in outcomes]
 
 
 def wallet(store: Store, unit: str = "core") -> Any:
