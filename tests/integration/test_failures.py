@@ -170,6 +170,25 @@ def test_killed_connections_of_a_borrowed_pool_are_replaced(
     assert clean(url)
 
 
+@pytest.mark.parametrize("driver", params(SERVER_DRIVERS))
+def test_a_pool_of_dead_connections_costs_one_attempt(
+    driver: Driver, backend_of: Callable[[str], Backend]
+) -> None:
+    """Once one of them has failed the others are not tried: the second attempt goes through."""
+    url = backend_of(driver.backend).empty()
+    twice = Policy(attempts=2)
+    with Host(through(driver, url), asynchronous=driver.asynchronous, policy=twice) as application:
+        application.wait(application.meter.funds.grant("acme", source="test", key="g", core=10))
+        connections = [application.wait(application.engine.connect()) for _ in range(4)]
+        for connection in connections:
+            application.wait(connection.close())
+        kill_idle(driver.backend, url)
+
+        placed = application.wait(application.meter.hold("acme", key="h", core=4))
+
+    assert not placed.replayed
+
+
 def kill_idle(name: str, url: str) -> None:
     kill(name, url, [number for (number,) in query(url, IDLE[name])])
     until(lambda: not query(url, IDLE[name]))

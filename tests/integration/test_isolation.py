@@ -16,10 +16,10 @@ from tests.integration.wiring import Host, OneByOne, engine_on, few, query, serv
 
 from ptmeter import (
     PT,
+    ContentionError,
     Durability,
     Meter,
     Policy,
-    PtmeterError,
     UnsafeDurabilityError,
 )
 from ptmeter.storage.engine import new_engine
@@ -66,7 +66,7 @@ def passes(store: SqlStore) -> bool:
     """Whether 40 callers at once get 10 PT each from 100, and not one of them has to try again."""
     try:
         StoreContract().test_concurrent_holds_admit_what_there_is(store)
-    except (AssertionError, PtmeterError):
+    except (AssertionError, ContentionError):
         return False
     return True
 
@@ -83,7 +83,8 @@ def test_a_borrowed_engine_lends_no_isolation(
     name: str, level: str, backend_of: Callable[[str], Backend]
 ) -> None:
     """An application's engine keeps its level; on the same connections ours are READ COMMITTED."""
-    with engine_on(backend_of(name).empty(), isolation_level=level, pool_size=20) as engine:
+    url = backend_of(name).empty()
+    with engine_on(url, isolation_level=level, **few(url)) as engine:
         store = OneByOne(borrowed(engine), ONE_ATTEMPT)
 
         assert "READ COMMITTED" == store.run(level_inside)
@@ -106,7 +107,8 @@ def test_an_isolation_that_leaks_shows(name: str, level: str, backend_of: Callab
 def test_an_isolation_that_leaks_costs_attempts(level: str, backend_of: Callable[[str], Backend]) -> None:
     """The control: there PostgreSQL aborts some of 40 callers, who would have to try again."""
     backend = backend_of("postgres")
-    with engine_on(backend.empty(), isolation_level=level, pool_size=20) as engine:
+    url = backend.empty()
+    with engine_on(url, isolation_level=level, **few(url)) as engine:
         outcomes = (passes(OneByOne(engine, ONE_ATTEMPT)) for _ in range(10) if backend.empty())
         assert not all(outcomes)
 

@@ -143,16 +143,17 @@ def in_a_thread(work: Callable[[], T]) -> T:
 class Host:
     """An application of one colour: an engine of its own, a meter on it, and transactions of its own."""
 
-    def __init__(self, url: str, *, asynchronous: bool, migrate: bool = False, **options: Any) -> None:
+    def __init__(self, url: str, *, asynchronous: bool, **options: Any) -> None:
+        """*options* are the meter's."""
         self.asynchronous = asynchronous
         self._runner = asyncio.Runner()
         self.engine: Any
         if asynchronous:
-            self.engine = create_async_engine(resolve(url, asynchronous=True), **options)
-            self.meter: Any = AsyncMeter.open(self.engine, migrate=migrate)
+            self.engine = create_async_engine(resolve(url, asynchronous=True))
+            self.meter: Any = AsyncMeter.open(self.engine, **options)
         else:
-            self.engine = create_engine(resolve(url, asynchronous=False), **options)
-            self.meter = Meter.open(self.engine, migrate=migrate)
+            self.engine = create_engine(resolve(url, asynchronous=False))
+            self.meter = Meter.open(self.engine, **options)
 
     def __enter__(self) -> Self:
         return self
