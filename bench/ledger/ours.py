@@ -1,0 +1,173 @@
+"""ptmeter through its public face: `Meter` with 64 threads, `AsyncMeter` with 64 tasks, one or several processes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import uuid
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from ptmeter import AsyncMeter, Meter, PtmeterError
+
+from . import databases
+from .callers import processes, tasks, threads
+from .contest import About, Contestant, Course
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Iterator
+    from contextlib import ExitStack
+
+    from .callers import AsyncSteps, Steps, Timing
+
+CALLERS: Final = 64
+RICH: Final = 10**9
+ATTEMPTS: Final = 50
+"""How often a caller sends a command again, under the same key, that the database gave up."""
+
+
+def contestants() -> list[Contestant]:
+    """Every combination that the table shows; the first of them are what the aims speak of."""
+    found = [
+        _contestant(backend, colour=colour, wallets=wallets)
+        for backend in databases.BACKENDS
+        for colour in ("Meter", "AsyncMeter")
+        for wallets in (1, 1_000)
+    ]
+    found += [_contestant("PostgreSQL", count=count, wallets=n) for count in (2, 4) for n in (1, 1_000)]
+    found += [_contestant("SQLite", count=2)]
+    return found + [_contestant(backend, callers=1) for backend in databases.BACKENDS]
+
+
+def batch_size(meter: Meter | AsyncMeter) -> float | None:
+    """How many commands a commit carried on average: the one place to ask the meter, once it says so."""
+    del meter
+    return None
+
+
+def grant_all(url: str, wallets: int) -> None:
+    """Set up the tables and give so many accounts more than they will spend."""
+    numbers = iter(range(wallets))
+    with Meter.open(url, migrate=True) as meter:
+        for number in numbers:
+            meter.funds.grant(account(number), core=RICH, source="bench", key="bench")
+
+
+def account(number: int) -> str:
+    """The name of the account of that number."""
+    return f"account-{number}"
+
+
+def verify(url: str) -> str:
+    """What `Meter.verify` finds wrong; an empty text if nothing."""
+    with Meter.open(url) as meter:
+        report = meter.verify()
+    return "" if report.clean else f"verify: {report.findings or report.uncovered}"
+
+
+def run_threads(
+    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], object] | None = None
+) -> Timing:
+    """One process: a meter and a thread for every caller."""
+    with Meter.open(url) as meter:
+
+        def make(number: int, _: ExitStack) -> Steps:
+            holds: list[Any] = []
+            names = _names(number, wallets)
+
+            def hold() -> None:
+                name, key = next(names)
+                holds.append(_patiently(partial(meter.hold, name, core=3, key=key)))
+
+            def settle() -> None:
+                held = holds.pop()
+                _patiently(partial(meter.settle, held, core=1, key=held.key))
+
+            return hold, settle
+
+        return threads(make, callers=callers, seconds=seconds, ready=ready)
+
+
+def run_tasks(
+    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], object] | None = None
+) -> Timing:
+    """One process: an asynchronous meter and a task for every caller."""
+
+    async def main() -> Timing:
+        async with AsyncMeter.open(url) as meter:
+
+            def make(number: int) -> AsyncSteps:
+                holds: list[Any] = []
+                names = _names(number, wallets)
+
+                async def hold() -> None:
+                    name, key = next(names)
+                    holds.append(await _patiently_async(partial(meter.hold, name, core=3, key=key)))
+
+                async def settle() -> None:
+                    held = holds.pop()
+                    await _patiently_async(partial(meter.settle, held, core=1, key=held.key))
+
+                return hold, settle
+
+            return await tasks(make, callers=callers, seconds=seconds, ready=ready)
+
+    return asyncio.run(main())
+
+
+def _contestant(
+    backend: str, *, colour: str = "Meter", callers: int = CALLERS, count: int = 1, wallets: int = 1
+) -> Contestant:
+    about = About(
+        backend=backend,
+        durability=databases.durability(backend),
+        callers=callers,
+        processes=count,
+        wallets=wallets,
+    )
+    return Contestant(f"ptmeter {colour}", about, partial(_course, about, colour))
+
+
+@contextmanager
+def _course(about: About, colour: str) -> Generator[Course]:
+    run_one = run_threads if colour == "Meter" else run_tasks
+    each = {"callers": about.callers // about.processes, "wallets": about.wallets}
+    with databases.BACKENDS[about.backend]() as url:
+        grant_all(url, about.wallets)
+
+        def run(seconds: float) -> Timing:
+            if about.processes == 1:
+                return run_one(url, **each, seconds=seconds)
+            return processes(run_one, count=about.processes, url=url, **each, seconds=seconds)
+
+        yield Course(run, partial(verify, url))
+
+
+def _names(number: int, wallets: int) -> Iterator[tuple[str, str]]:
+    """A caller's accounts and keys: any account, a key never used before."""
+    chosen, mine = random.Random(number), uuid.uuid4().hex
+    for turn in itertools.count():
+        yield account(chosen.randrange(wallets)), f"{mine}-{turn}"
+
+
+def _patiently(command: Callable[[], Any]) -> Any:
+    """Carry out a command, again under the same key if the database gave it up."""
+    for _ in range(ATTEMPTS):
+        try:
+            return command()
+        except PtmeterError as error:
+            if not error.retryable:
+                raise
+    return command()
+
+
+async def _patiently_async(command: Callable[[], Awaitable[Any]]) -> Any:
+    for _ in range(ATTEMPTS):
+        try:
+            return await command()
+        except PtmeterError as error:
+            if not error.retryable:
+                raise
+    return await command()
