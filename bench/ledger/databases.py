@@ -6,6 +6,7 @@ import os
 import tempfile
 import uuid
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import create_engine, make_url, text
@@ -69,6 +70,7 @@ def ask(server: str, query: str) -> str:
         engine.dispose()
 
 
+@cache
 def durability(backend: str) -> str:
     """What a commit survives, in the database's own words; asked of the server, not assumed."""
     try:
