@@ -1,9 +1,10 @@
 """
 Build a large ledger quickly and correctly: ``python -m bench.ledger.load URL --rows 10_000_000``.
 
-Every row is decided by the domain's own planner on state kept in memory, a day of a wallet at a time, and
-written in bulk, a wallet in a transaction: by ``COPY`` on PostgreSQL, by the store's own writer elsewhere.
-So chain, balances and lots are those of a ledger that grew by itself, and ``verify`` finds it clean.
+A year of a wallet is decided by the domain's own planner on state kept in memory, a day at a time; every
+account then lives through the same year under ids and a hash chain of its own. It is written in bulk, a
+wallet in a transaction: by ``COPY`` on PostgreSQL, by the store's own writer elsewhere. So chain, balances
+and lots are those of a ledger that grew by itself, and ``verify`` finds it clean.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import UniqueConstraint, event
 from sqlalchemy.schema import AddConstraint, DropConstraint
 
-from ptmeter import Meter
+from ptmeter.domain import chain
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Hold, Settle, Void
 from ptmeter.domain.planner import Plan, State, plan
@@ -31,7 +32,7 @@ from ptmeter.storage.engine import new_engine
 from ptmeter.storage.opening import open_store
 from ptmeter.storage.statements import Statements
 
-from .ours import account
+from .ours import account, grant_all
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS: Final = 365
 ACCOUNTS: Final = 1_000
-GRANT: Final = 10**9
 _HOUR: Final = timedelta(hours=1)
 _FINGERPRINT: Final = digest(("bulk",))
 
@@ -73,9 +73,7 @@ class History:
 
 def build(url: str, *, count: int, accounts: int = ACCOUNTS, processes: int = 2) -> None:
     """Fill the empty database at *url* with a year of *count* journal rows, in *processes* processes."""
-    with Meter.open(url, migrate=True, clock=lambda: BEGIN) as meter:
-        for number in range(accounts):
-            meter.funds.grant(account(number), core=GRANT, source="bulk", key="bulk")
+    grant_all(url, accounts, clock=lambda: BEGIN)
     if url.startswith("sqlite"):
         processes = 1
     shares = [range(first, accounts, processes) for first in range(processes)]
@@ -100,6 +98,24 @@ def history(wallet: Wallet, length: int) -> History:
     return grown
 
 
+def renamed(pattern: History, wallet: Wallet) -> History:
+    """The same year in another wallet: its own ids, and so its own chain."""
+    head, transfers, account = wallet.head, [], wallet.id.account
+    ids: dict[bytes, bytes] = {}
+    for transfer in pattern.transfers:
+        ids[transfer.id] = _id(account, transfer.kind.name, transfer.seq)
+        mine = replace(transfer, id=ids[transfer.id], wallet=wallet.id)
+        head = chain.link(mine, head)
+        transfers.append(replace(mine, hash=head))
+    holds = [replace(hold, id=ids[hold.id], wallet=wallet.id) for hold in pattern.holds.values()]
+    last = replace(pattern.wallet, id=wallet.id, number=wallet.number, head=head)
+    return History(last, transfers, {hold.id: hold for hold in holds})
+
+
+def _id(account: str, what: str, number: int) -> bytes:
+    return transfer_id(account, what.lower(), str(number))
+
+
 def _commands(wallet: Wallet, grown: History, due: int) -> Iterator[Linked]:
     """*due* commands: what was left open first, then holds and settles, now and then a void."""
     account = wallet.id.account
@@ -107,13 +123,13 @@ def _commands(wallet: Wallet, grown: History, due: int) -> Iterator[Linked]:
     named: dict[str, Any] = {"wallet": wallet.id, "fingerprint": _FINGERPRINT}
     for number in range(seq + 1, seq + due + 1):
         if not left:
-            left.append(transfer_id(account, "hold", str(number)))
+            left.append(_id(account, "hold", number))
             yield (Hold(id=left[0], amount=3_000_000 + number % 7, ttl=_HOUR * 48, **named),)
         elif number % 40 == 1:
-            yield (Void(id=transfer_id(account, "void", str(number)), hold_id=left.pop(), **named),)
+            yield (Void(id=_id(account, "void", number), hold_id=left.pop(), **named),)
         else:
-            settle = transfer_id(account, "settle", str(number))
-            yield (Settle(id=settle, hold_id=left.pop(), amount=1_000_000 + number % 1_000, **named),)
+            amount = 1_000_000 + number % 1_000
+            yield (Settle(id=_id(account, "settle", number), hold_id=left.pop(), amount=amount, **named),)
 
 
 def _fill(url: str, each: int, more: int, numbers: range) -> None:
@@ -128,9 +144,12 @@ def _fill(url: str, each: int, more: int, numbers: range) -> None:
     fast = "PRAGMA synchronous=OFF" if engine.dialect.name == "sqlite" else "SET synchronous_commit=off"
     event.listen(engine, "connect", lambda connection, _: connection.cursor().execute(fast))
     writer = Statements(engine.dialect.name).writer
+    patterns: dict[int, History] = {}
     for number in numbers:
-        before = wallets[account(number)]
-        grown = history(before, each + (number < more))
+        before, length = wallets[account(number)], each + (number < more)
+        if length not in patterns:
+            patterns[length] = history(before, length)
+        grown = renamed(patterns[length], before)
         found = rows.of_plan(grown.as_plan(), {before.id: before})
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":

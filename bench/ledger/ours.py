@@ -11,6 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ptmeter import AsyncMeter, Meter, PtmeterError
+from ptmeter.domain.keys import transfer_id
+from ptmeter.domain.ledger import Grant, WalletId
 
 from . import databases
 from .callers import processes, tasks, threads
@@ -19,11 +21,14 @@ from .contest import About, Contestant, Course
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
     from contextlib import ExitStack
+    from datetime import datetime
 
     from .callers import AsyncSteps, Steps, Timing
 
 CALLERS: Final = 64
-RICH: Final = 10**9
+RICH: Final = 10**15
+"""What an account is given, in micro-PT."""
+
 ATTEMPTS: Final = 50
 """How often a caller sends a command again, under the same key, that the database gave up."""
 
@@ -47,12 +52,14 @@ def batch_size(meter: Meter | AsyncMeter) -> float | None:
     return None
 
 
-def grant_all(url: str, wallets: int) -> None:
-    """Set up the tables and give so many accounts more than they will spend."""
-    numbers = iter(range(wallets))
-    with Meter.open(url, migrate=True) as meter:
-        for number in numbers:
-            meter.funds.grant(account(number), core=RICH, source="bench", key="bench")
+def grant_all(url: str, wallets: int, clock: Callable[[], datetime] | None = None) -> None:
+    """Set up the tables and give so many accounts more than they will spend, in one transaction."""
+    grants = [
+        (Grant(wallet=WalletId(name, "core"), id=transfer_id(name, "grant", "bench"), fingerprint=bytes(16), amount=RICH),)
+        for name in map(account, range(wallets))
+    ]
+    with Meter.open(url, migrate=True, clock=clock) as meter:
+        meter.post(grants)
 
 
 def account(number: int) -> str:
