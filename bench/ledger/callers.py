@@ -54,7 +54,7 @@ def threads(
     *,
     callers: int,
     seconds: float,
-    ready: Callable[[], object] | None = None,
+    ready: Callable[[], Any] | None = None,
 ) -> Timing:
     """
     Run the steps that *make* returns for each caller's number, in a thread for each.
@@ -92,7 +92,7 @@ async def tasks(
     *,
     callers: int,
     seconds: float,
-    ready: Callable[[], object] | None = None,
+    ready: Callable[[], Any] | None = None,
 ) -> Timing:
     """Run the steps that *make* returns for each caller's number, in a task for each; see `threads`."""
     all_steps = [make(number) for number in range(callers)]
@@ -127,13 +127,12 @@ def processes(run: Callable[..., Timing], *, count: int, **arguments: Any) -> Ti
     ]
     for worker in workers:
         worker.start()
-    timings = [results.get() for _ in workers]
+    outcomes = [results.get() for _ in workers]
     for worker in workers:
         worker.join()
-    for timing in timings:
-        if isinstance(timing, str):
-            raise RuntimeError(timing)
-    return merged(timings)
+    if failed := [outcome for outcome in outcomes if not isinstance(outcome, Timing)]:
+        raise RuntimeError(*failed)
+    return merged(outcomes)
 
 
 def _work(results: Any, run: Callable[[], Timing]) -> None:

@@ -104,9 +104,12 @@ def compete(
             for standing, course in courses:
                 told(f"round {turn} of {rounds}: {standing.contestant.name}")
                 standing.fsyncs.append(fsync())
-                standing.timings.append(course.run(seconds))
+                try:
+                    standing.timings.append(course.run(seconds))
+                except Exception as error:  # noqa: BLE001 - it stands in the table, in red
+                    standing.problem = f"failed: {error!r}"
         for standing, course in courses:
             told(f"verifying {standing.contestant.name}")
-            standing.batch = course.batch()
-            standing.problem = course.verify()
+            standing.batch = course.batch() if standing.timings else None
+            standing.problem = standing.problem or course.verify()
     return standings

@@ -51,7 +51,6 @@ BACKENDS: Final[dict[str, Callable[[], AbstractContextManager[str]]]] = {
 }
 
 
-
 def ask(server: str, query: str) -> str:
     """
     One value from a server.

@@ -71,6 +71,11 @@ def _environment() -> Path:
 def _call(python: Path, *arguments: str) -> str:
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [python, "-P", SCRIPT, *arguments], stdout=subprocess.PIPE, stderr=sys.stderr, text=True, env=clean, check=True
+        [python, "-P", SCRIPT, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=sys.stderr,
+        text=True,
+        env=clean,
+        check=True,
     )
     return done.stdout

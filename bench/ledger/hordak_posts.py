@@ -104,7 +104,11 @@ def verify() -> str:
         cursor.execute("SELECT coalesce(sum(coalesce(credit, 0) - coalesce(debit, 0)), 0) FROM hordak_leg")
         total = cursor.fetchone()[0]
     left = Account.objects.get(name="held").get_balance()
-    return "" if not total and not any(money.amount for money in left.monies()) else f"{total} over, {left} held"
+    return (
+        ""
+        if not total and not any(money.amount for money in left.monies())
+        else f"{total} over, {left} held"
+    )
 
 
 if __name__ == "__main__":

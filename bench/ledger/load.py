@@ -161,11 +161,10 @@ def _fill(url: str, each: int, more: int, numbers: range) -> None:
 
 def _copy(connection: Connection, found: Sequence[dict[str, Any]]) -> None:
     names = ", ".join(found[0])
-    with connection.connection.cursor() as cursor:
-        driver: Any = cursor
-        with driver.copy(f"COPY {tables.transfer.name} ({names}) FROM STDIN") as copy:
-            for row in found:
-                copy.write_row(tuple(row.values()))
+    cursor: Any = connection.connection.cursor()
+    with cursor, cursor.copy(f"COPY {tables.transfer.name} ({names}) FROM STDIN") as copy:
+        for row in found:
+            copy.write_row(tuple(row.values()))
 
 
 @contextmanager

@@ -55,7 +55,14 @@ def batch_size(meter: Meter | AsyncMeter) -> float | None:
 def grant_all(url: str, wallets: int, clock: Callable[[], datetime] | None = None) -> None:
     """Set up the tables and give so many accounts more than they will spend, in one transaction."""
     grants = [
-        (Grant(wallet=WalletId(name, "core"), id=transfer_id(name, "grant", "bench"), fingerprint=bytes(16), amount=RICH),)
+        (
+            Grant(
+                wallet=WalletId(name, "core"),
+                id=transfer_id(name, "grant", "bench"),
+                fingerprint=bytes(16),
+                amount=RICH,
+            ),
+        )
         for name in map(account, range(wallets))
     ]
     with Meter.open(url, migrate=True, clock=clock) as meter:
@@ -75,30 +82,37 @@ def verify(url: str) -> str:
 
 
 def run_threads(
-    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], object] | None = None
+    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], Any] | None = None
 ) -> Timing:
     """One process: a meter and a thread for every caller."""
     with Meter.open(url) as meter:
+        return run_callers(meter, callers, wallets, seconds, ready)
 
-        def make(number: int, _: ExitStack) -> Steps:
-            holds: list[Any] = []
-            names = _names(number, wallets)
 
-            def hold() -> None:
-                name, key = next(names)
-                holds.append(_patiently(partial(meter.hold, name, core=3, key=key)))
+def run_callers(
+    meter: Meter, callers: int, wallets: int, seconds: float, ready: Callable[[], Any] | None = None
+) -> Timing:
+    """Hold and settle in a thread for every caller."""
 
-            def settle() -> None:
-                held = holds.pop()
-                _patiently(partial(meter.settle, held, core=1, key=held.key))
+    def make(number: int, _: ExitStack) -> Steps:
+        holds: list[Any] = []
+        names = _names(number, wallets)
 
-            return hold, settle
+        def hold() -> None:
+            name, key = next(names)
+            holds.append(_patiently(partial(meter.hold, name, core=3, key=key)))
 
-        return threads(make, callers=callers, seconds=seconds, ready=ready)
+        def settle() -> None:
+            held = holds.pop()
+            _patiently(partial(meter.settle, held, core=1, key=held.key))
+
+        return hold, settle
+
+    return threads(make, callers=callers, seconds=seconds, ready=ready)
 
 
 def run_tasks(
-    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], object] | None = None
+    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], Any] | None = None
 ) -> Timing:
     """One process: an asynchronous meter and a task for every caller."""
 
@@ -140,14 +154,15 @@ def _contestant(
 @contextmanager
 def _course(about: About, colour: str) -> Generator[Course]:
     run_one = run_threads if colour == "Meter" else run_tasks
-    each = {"callers": about.callers // about.processes, "wallets": about.wallets}
+    each, wallets = about.callers // about.processes, about.wallets
     with databases.BACKENDS[about.backend]() as url:
-        grant_all(url, about.wallets)
+        grant_all(url, wallets)
 
         def run(seconds: float) -> Timing:
             if about.processes == 1:
-                return run_one(url, **each, seconds=seconds)
-            return processes(run_one, count=about.processes, url=url, **each, seconds=seconds)
+                return run_one(url, each, wallets, seconds)
+            share = {"url": url, "callers": each, "wallets": wallets, "seconds": seconds}
+            return processes(run_one, count=about.processes, **share)
 
         yield Course(run, partial(verify, url))
 

@@ -29,9 +29,7 @@ def contestants() -> list[Contestant]:
     """With 64 clients on one wallet and on a thousand."""
     name = "(c) pgbench, UPDATE alone"
     return [
-        Contestant(
-            name, rivals.about(CALLERS, wallets, "CHECK only"), partial(_course, wallets=wallets)
-        )
+        Contestant(name, rivals.about(CALLERS, wallets, "CHECK only"), partial(_course, wallets=wallets))
         for wallets in (1, 1_000)
     ]
 
@@ -47,8 +45,26 @@ def _course(*, wallets: int) -> Generator[Course]:
         script.write_text(SCRIPT)
 
         def run(seconds: float) -> Timing:
-            options = ["-n", "-M", "prepared", "-c", str(CALLERS), "-j", "2", "-T", str(round(seconds) or 1)]
-            options += ["-D", f"wallets={wallets}", "-f", str(script), "-l", "--log-prefix", f"{folder}/log"]
+            options = [
+                "-n",
+                "-M",
+                "prepared",
+                "-c",
+                str(CALLERS),
+                "-j",
+                "2",
+                "-T",
+                str(round(seconds) or 1),
+            ]
+            options += [
+                "-D",
+                f"wallets={wallets}",
+                "-f",
+                str(script),
+                "-l",
+                "--log-prefix",
+                f"{folder}/log",
+            ]
             done = subprocess.run(
                 [program, *options, url], check=True, capture_output=True, text=True, cwd=folder
             )

@@ -89,22 +89,20 @@ def new_tables(wallets: int) -> Generator[str]:
     """A database with the rivals' tables and so many rich wallets; yields its URL."""
     with databases.postgres() as url:
         with psycopg.connect(url) as connection:
-            psycopg.ClientCursor(connection).execute(SCHEMA, [wallets])
+            connection.execute((SCHEMA % wallets).encode())
         yield url
 
 
 def verify(url: str) -> str:
     """Whether every wallet is the sum of its journal and the numbers have no gap."""
     with psycopg.connect(url) as connection:
-        found = connection.execute(CHECK).fetchone()
+        found = connection.execute(CHECK.encode()).fetchone()
     wrong = found[0] if found else "all"
     return f"{wrong} wallets are not the sum of their journal" if wrong else ""
 
 
 @contextmanager
-def _course(
-    post: Post, prepare: str, *, callers: int, wallets: int, autocommit: bool
-) -> Generator[Course]:
+def _course(post: Post, prepare: str, *, callers: int, wallets: int, autocommit: bool) -> Generator[Course]:
     with new_tables(wallets) as url:
         if prepare:
             with psycopg.connect(url) as connection:
