@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class Timing:
 
     took: tuple[tuple[float, ...], ...]
     seconds: float
+    commits: int = 0
+    """How many transactions they took; 0 if nobody counted."""
 
     @property
     def commands(self) -> int:
@@ -46,7 +49,8 @@ class Timing:
 def merged(timings: Sequence[Timing]) -> Timing:
     """What several processes did side by side."""
     steps = zip(*(timing.took for timing in timings), strict=True)
-    return Timing(tuple(sum(step, ()) for step in steps), max(timing.seconds for timing in timings))
+    took = tuple(tuple(chain.from_iterable(step)) for step in steps)
+    return Timing(took, max(each.seconds for each in timings), sum(each.commits for each in timings))
 
 
 def threads(

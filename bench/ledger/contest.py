@@ -33,8 +33,6 @@ class Course(NamedTuple):
     run: Callable[[float], Timing]
     verify: Callable[[], str]
     """An empty text if all adds up."""
-    batch: Callable[[], float | None] = lambda: None
-    """How many commands a commit carried, on average, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,6 @@ class Standing:
     contestant: Contestant
     timings: list[Timing] = field(default_factory=list)
     fsyncs: list[float] = field(default_factory=list)
-    batch: float | None = None
     problem: str = ""
     skipped: str = ""
 
@@ -71,6 +68,12 @@ class Standing:
         """The latency in seconds below which the share *q* of commands lies; the median over rounds."""
         found = [timing.quantile(q, step) for timing in self.timings]
         return statistics.median(found) if found else 0.0
+
+    @property
+    def batch(self) -> float | None:
+        """How many commands a commit carried on average, if somebody counted."""
+        commits = sum(timing.commits for timing in self.timings)
+        return sum(timing.commands for timing in self.timings) / commits if commits else None
 
     @property
     def fsync(self) -> float:
@@ -100,6 +103,8 @@ def compete(
                 courses.append((standing, stack.enter_context(standing.contestant.open())))
             except Unavailable as reason:
                 standing.skipped = str(reason)
+            except Exception as error:  # noqa: BLE001 - it stands in the table, in red
+                standing.problem = f"failed: {error!r}"
         for turn in range(1, rounds + 1):
             for standing, course in courses:
                 told(f"round {turn} of {rounds}: {standing.contestant.name}")
@@ -110,6 +115,8 @@ def compete(
                     standing.problem = f"failed: {error!r}"
         for standing, course in courses:
             told(f"verifying {standing.contestant.name}")
-            standing.batch = course.batch() if standing.timings else None
-            standing.problem = standing.problem or course.verify()
+            try:
+                standing.problem = standing.problem or course.verify()
+            except Exception as error:  # noqa: BLE001 - as above
+                standing.problem = f"not verified: {error!r}"
     return standings

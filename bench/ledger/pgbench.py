@@ -70,7 +70,7 @@ def _course(*, wallets: int) -> Generator[Course]:
             )
             return _timing(done.stdout, Path(folder))
 
-        yield Course(run, lambda: _verify(url), lambda: 1.0)
+        yield Course(run, lambda: _verify(url))
 
 
 def _timing(said: str, folder: Path) -> Timing:
@@ -80,7 +80,7 @@ def _timing(said: str, folder: Path) -> Timing:
         took += [int(line.split()[2]) / 1e6 for line in log.read_text().splitlines()]
         log.unlink()
     rate = float(re.findall(r"tps = ([\d.]+)", said)[-1])
-    return Timing((tuple(took),), len(took) / rate)
+    return Timing((tuple(took),), len(took) / rate, commits=len(took))
 
 
 def _verify(url: str) -> str:

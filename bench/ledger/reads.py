@@ -20,8 +20,9 @@ from ptmeter.domain.chain import microseconds
 from ptmeter.storage import tables
 from ptmeter.storage.engine import new_engine
 
-from .load import ACCOUNTS, BEGIN
+from .load import ACCOUNTS
 from .ours import account
+from .year import BEGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
