@@ -11,9 +11,10 @@ import argparse
 import random
 import time
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, text
 
 from ptmeter import Meter
 from ptmeter.domain.chain import microseconds
@@ -27,7 +28,7 @@ from .year import BEGIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Executable
 
 _BOOKED: Final = tables.transfer.c
 
@@ -42,7 +43,24 @@ SUMMARY: Final = (
     )
     .group_by(_BOOKED.kind)
 )
-"""How many transfers of each kind one account had in a month, and of how much in all."""
+"""How many transfers of each kind one account had in a month, and of how much in all, as one writes it first."""
+
+_FIND = """
+{name}(below, above) AS (
+    SELECT CAST(0 AS BIGINT), seq + 1 FROM mine UNION ALL
+    SELECT CASE WHEN t.booked_at < :{name} THEN t.seq ELSE below END, CASE WHEN t.booked_at < :{name} THEN above ELSE t.seq END
+    FROM {name}, mine JOIN ptm_transfer t ON t.wallet_id = mine.wallet_id
+    WHERE above - below > 1 AND t.seq = (below + above) / 2)"""
+
+BISECTED: Final = text(f"""
+WITH RECURSIVE mine AS (SELECT wallet_id, seq FROM ptm_wallet WHERE account = :account AND unit = :unit),
+{_FIND.format(name="since")}, {_FIND.format(name="until")}
+SELECT kind, count(*), sum(amount) FROM ptm_transfer
+WHERE wallet_id = (SELECT wallet_id FROM mine)
+    AND seq >= (SELECT min(above) FROM since) AND seq <= (SELECT max(below) FROM until)
+GROUP BY kind
+""")
+"""The same: booking times grow with the number, so a month's first and last are found in a few steps."""
 
 
 def measure(url: str, *, accounts: int = ACCOUNTS, count: int = 1_000) -> Iterator[tuple[str, list[float]]]:
@@ -63,7 +81,9 @@ def measure(url: str, *, accounts: int = ACCOUNTS, count: int = 1_000) -> Iterat
         )
     engine = new_engine(url)
     with engine.connect() as connection:
-        yield "month summary (SQL)", _timed(lambda: _summary(connection, anyone(), chosen), count)
+        for what, query in (("a plain query", SUMMARY), ("by bisection", BISECTED)):
+            read = partial(_summary, connection, query, chosen)
+            yield f"month summary, {what}", _timed(lambda read=read: read(anyone()), count)
     engine.dispose()
 
 
@@ -74,11 +94,11 @@ def _month(chosen: random.Random) -> Any:
     return BEGIN + timedelta(days=1 + 30 * chosen.randrange(12))
 
 
-def _summary(connection: Connection, name: str, chosen: random.Random) -> Any:
+def _summary(connection: Connection, query: Executable, chosen: random.Random, name: str) -> Any:
     since = _month(chosen)
     asked = {"account": name, "unit": "core"}
     asked |= {"since": microseconds(since), "until": microseconds(since + _MONTH)}
-    found = connection.execute(SUMMARY, asked).all()
+    found = connection.execute(query, asked).all()
     connection.rollback()
     return found
 
