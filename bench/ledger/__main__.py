@@ -13,7 +13,7 @@ from . import cte, hordak, machine, ours, pgbench, plain, plpgsql, race, raw_sql
 from .contest import compete
 
 EVERYONE = (plain, cte, pgbench, plpgsql, hordak, ours, raw_sqlite)
-WIDTH = 230
+WIDTH = 250
 
 
 def main() -> int:

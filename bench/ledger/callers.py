@@ -88,7 +88,11 @@ def threads(
             return Timing(tuple(map(tuple, took)), now - begin)
 
     with ThreadPoolExecutor(callers) as pool:
-        return merged(list(pool.map(call, range(callers))))
+        calls = [pool.submit(call, number) for number in range(callers)]
+    for error in (call.exception() for call in calls):
+        if error and not isinstance(error, threading.BrokenBarrierError):
+            raise error  # the others broke off because of this one
+    return merged([call.result() for call in calls])
 
 
 async def tasks(
