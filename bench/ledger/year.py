@@ -40,8 +40,8 @@ class History:
         decided = plan(State(at, {self.wallet.id: self.wallet}, {}, self.holds, {}), batch)
         self.transfers += decided.transfers
         self.wallet = decided.wallets[0]
-        for name in decided.closed:
-            del self.holds[name]
+        resolved = {command.hold_id for (command,) in batch if isinstance(command, Settle | Void)}
+        self.holds = {name: hold for name, hold in self.holds.items() if name not in resolved}
         self.holds |= {hold.id: hold for hold in decided.opened}
 
     def as_plan(self) -> Plan:
