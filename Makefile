@@ -18,10 +18,10 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 # The theme prints a notice about a successor into every build.
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: help demo test check format docs bench wheel lock clean
+.PHONY: help demo test check format docs bench bench-ledger wheel lock clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.demo-stamp  ## Show ptmeter at work on a ledger of its own; needs nothing but Python
 	$(BIN)/ptmeter demo $(ARGS)
@@ -49,6 +49,9 @@ docs: .venv/.dev-stamp  ## Build the documentation into site/, readable without 
 
 bench: .venv/.dev-stamp  ## Run the benchmarks; a figure for this machine, never a gate
 	$(BIN)/pytest bench --override-ini "python_files=bench_*.py" --benchmark-enable --benchmark-only $(ARGS)
+
+bench-ledger: .venv/.dev-stamp  ## Measure the ledger beside its rivals; ARGS such as "--rounds 5 --only sqlite"
+	$(BIN)/python -m bench.ledger $(ARGS)
 
 wheel: .venv/.dev-stamp  ## Build the sdist and, from it, the wheel into dist/
 	$(BIN)/python -m build --no-isolation
