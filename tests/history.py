@@ -118,7 +118,9 @@ class Crowd:
         if verb == "in" and random.random() < 0.3:
             return (Adjust(**facts("adjust"), amount=-random.randint(1, 20), note="too much"),)
         if verb == "in":
-            return (Grant(**facts("grant"), amount=random.randint(1, 60), priority=random.choice((10, 50))),)
+            return (
+                Grant(**facts("grant"), amount=random.randint(1, 60), priority=random.choice((10, 50))),
+            )
         return (Hold(**facts("hold"), amount=random.randint(1, 9), ttl=HOUR),)
 
     def _facts(self, verb: str, account: str, key: str) -> dict[str, Any]:
@@ -148,7 +150,9 @@ def record(url: str, *, prefix: str, operations: int, threads: int, tasks: int) 
         async with open_meter(url, asynchronous=False) as meter:
             await crowd.open_accounts(meter)
             with ThreadPoolExecutor(threads + 1) as pool:
-                days = [lambda n=n: asyncio.run(crowd.call(meter, f"thread{n}", each)) for n in range(threads)]
+                days = [
+                    lambda n=n: asyncio.run(crowd.call(meter, f"thread{n}", each)) for n in range(threads)
+                ]
                 under_way = [pool.submit(day) for day in days]
                 if tasks:
                     under_way.append(pool.submit(lambda: asyncio.run(all_tasks())))

@@ -62,7 +62,10 @@ class Binder:
     def __init__(self, dialect: str, policy: Policy, clock: Callable[[], datetime] | None) -> None:
         self._statements = Statements(dialect)
         self._seen = Versions()
-        self._clock = _system_clock if clock is None and dialect == "sqlite" else clock
+        given = _system_clock if clock is None and dialect == "sqlite" else clock
+        self._clock = given and (
+            lambda: given().astimezone(UTC)
+        )  # an hour later, local time may be the same
         self.policy = policy
 
     def books(self, connection: Connection) -> SqlBooks:
