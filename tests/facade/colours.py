@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
+from tests.integration.wiring import unprepared
 
 from ptmeter import AsyncCall, AsyncMeter, Meter
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
@@ -98,14 +99,14 @@ async def transaction(url: str, *, asynchronous: bool) -> AsyncIterator[Transact
     """``engine.begin()`` on an engine of the application's own, in either colour."""
     place = resolve(url, asynchronous=asynchronous)
     if asynchronous:
-        engine = create_async_engine(place)
+        engine = create_async_engine(place, **unprepared(url, asynchronous=True))
         try:
             async with engine.begin() as connection:
                 yield Transaction(connection, asynchronous=True)
         finally:
             await engine.dispose()
         return
-    plain = create_engine(place)
+    plain = create_engine(place, **unprepared(url, asynchronous=False))
     try:
         with plain.begin() as connection:
             yield Transaction(connection, asynchronous=False)

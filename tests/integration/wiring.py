@@ -11,13 +11,13 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from tests.backends import DRIVERS
 
 from ptmeter import AsyncMeter, Meter
 from ptmeter.operations.posting import alone
-from ptmeter.storage.engine import resolve
+from ptmeter.storage.engine import _UNPREPARED, PREPARED, resolve
 from ptmeter.storage.store import SqlStore
 
 if TYPE_CHECKING:
@@ -52,10 +52,19 @@ def through(driver: Driver, url: str) -> str:
     return driver.scheme + url[url.index("://") :]
 
 
+def unprepared(url: str, *, asynchronous: bool) -> dict[str, Any]:
+    """What an application behind a pooler of transactions gives an engine of its own."""
+    if make_url(url).query.get(PREPARED) != "off":
+        return {}
+    return {"connect_args": dict(_UNPREPARED[resolve(url, asynchronous=asynchronous).get_driver_name()])}
+
+
 @contextmanager
 def engine_on(url: str, **options: Any) -> Iterator[Engine]:
     """An engine of the application's own."""
-    engine = create_engine(resolve(url, asynchronous=False), **options)
+    engine = create_engine(
+        resolve(url, asynchronous=False), **unprepared(url, asynchronous=False), **options
+    )
     try:
         yield engine
     finally:
@@ -65,7 +74,9 @@ def engine_on(url: str, **options: Any) -> Iterator[Engine]:
 @asynccontextmanager
 async def async_engine_on(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
     """An asynchronous engine of the application's own."""
-    engine = create_async_engine(resolve(url, asynchronous=True), **options)
+    engine = create_async_engine(
+        resolve(url, asynchronous=True), **unprepared(url, asynchronous=True), **options
+    )
     try:
         yield engine
     finally:
@@ -149,10 +160,14 @@ class Host:
         self._runner = asyncio.Runner()
         self.engine: Any
         if asynchronous:
-            self.engine = create_async_engine(resolve(url, asynchronous=True))
+            self.engine = create_async_engine(
+                resolve(url, asynchronous=True), **unprepared(url, asynchronous=True)
+            )
             self.meter: Any = AsyncMeter.open(self.engine, **options)
         else:
-            self.engine = create_engine(resolve(url, asynchronous=False))
+            self.engine = create_engine(
+                resolve(url, asynchronous=False), **unprepared(url, asynchronous=False)
+            )
             self.meter = Meter.open(self.engine, **options)
 
     def __enter__(self) -> Self:

@@ -41,7 +41,8 @@ class Binder:
     def __init__(self, dialect: str, policy: Policy, clock: Callable[[], datetime] | None) -> None:
         self._statements = Statements(dialect)
         self._seen = Versions()
-        self._clock = _system_clock if clock is None and dialect == "sqlite" else clock
+        given = _system_clock if clock is None and dialect == "sqlite" else clock
+        self._clock = given and (lambda: given().astimezone(UTC))  # local time shows an hour twice a year
         self.policy = policy
         self.lanes = 1 if dialect == "sqlite" else policy.lanes
 

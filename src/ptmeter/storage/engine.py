@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from .dialects import borrow, prepare, set_up_sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from sqlalchemy import URL, Engine
     from sqlalchemy import Connection as Connection
@@ -31,6 +31,16 @@ ASYNC: Final = {
     "mysql": "mysql+asyncmy",
     "mariadb": "mariadb+asyncmy",
 }
+PREPARED: Final = "prepared_statements"
+"""Option in a PostgreSQL URL; ``off`` for a pooler that gives each transaction another session."""
+_UNPREPARED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "psycopg": {"prepare_threshold": None},
+    "asyncpg": {
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": str,  # asyncpg prepares everything: then without a name
+    },
+}
 _ASYNC_ONLY: Final = frozenset({"aiosqlite", "asyncpg", "asyncmy", "aiomysql"})
 _SYNC_ONLY: Final = frozenset({"pysqlite", "pymysql", "mysqldb"})
 _EXTRAS: Final = {"sqlite": "async", "postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
@@ -39,6 +49,8 @@ _EXTRAS: Final = {"sqlite": "async", "postgresql": "postgres", "mysql": "mysql",
 def resolve(url: str, *, asynchronous: bool) -> URL:
     """
     The URL with the driver that this colour uses; a driver of the other colour is exchanged.
+
+    What is ours in it (``prepared_statements``) is left out: no driver knows it.
 
     Raises:
         ConfigurationError: It is not a URL of a database that ptmeter knows.
@@ -55,6 +67,7 @@ def resolve(url: str, *, asynchronous: bool) -> URL:
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         msg = "an in-memory SQLite database is a new one for every connection: use memory:// or a file"
         raise ConfigurationError(msg)
+    parsed = parsed.difference_update_query([PREPARED])
     foreign = _SYNC_ONLY if asynchronous else _ASYNC_ONLY
     if driver and driver not in foreign:
         return parsed
@@ -67,7 +80,7 @@ def new_engine(target: str | Engine) -> Engine:
         return _borrow(target)
     url = resolve(target, asynchronous=False)
     with _driver_of(url):
-        return _own(create_engine(url, **_options(url)))
+        return _own(create_engine(url, **_options(url, target)))
 
 
 def new_engine_async(target: str | AsyncEngine) -> AsyncEngine:
@@ -78,15 +91,23 @@ def new_engine_async(target: str | AsyncEngine) -> AsyncEngine:
         return AsyncEngine(_borrow(target.sync_engine))
     url = resolve(target, asynchronous=True)
     with _driver_of(url):
-        engine = create_async_engine(url, **_options(url))
+        engine = create_async_engine(url, **_options(url, target))
     _own(engine.sync_engine)
     return engine
 
 
-def _options(url: URL) -> dict[str, Any]:
+def _options(url: URL, target: str) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {"pool_size": 4, "max_overflow": 0, "pool_timeout": 60}
-    return {"pool_size": 10, "max_overflow": 10, "isolation_level": "READ COMMITTED"}
+    options = {"pool_size": 10, "max_overflow": 10, "isolation_level": "READ COMMITTED"}
+    match make_url(target).query.get(PREPARED):
+        case None | "on":
+            return options
+        case "off" if url.get_driver_name() in _UNPREPARED:
+            return options | {"connect_args": dict(_UNPREPARED[url.get_driver_name()])}
+        case other:
+            msg = f"{PREPARED}={other} in a URL: it is on or off, and off for PostgreSQL only"
+            raise ConfigurationError(msg)
 
 
 def _own(engine: Engine) -> Engine:

@@ -250,7 +250,8 @@ class MemoryStore:
     def __init__(self, policy: Policy, clock: Callable[[], datetime] | None = None) -> None:
         self._tables = _Tables()
         self._turn = RLock()
-        self._clock = clock or _utc_now
+        given = clock or _utc_now
+        self._clock = lambda: given().astimezone(UTC)  # local time shows an hour twice a year
         self._chain_key = policy.chain_key
 
     def prepare(self, *, migrate: bool) -> None:
