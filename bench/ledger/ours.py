@@ -55,7 +55,7 @@ def grant_all(url: str, wallets: int, clock: Callable[[], datetime] | None = Non
             Grant(
                 wallet=WalletId(name, "core"),
                 id=transfer_id(name, "grant", "bench"),
-                fingerprint=bytes(16),
+                fingerprint=bytes(8),
                 amount=RICH,
             ),
         )

@@ -68,8 +68,8 @@ def renamed(pattern: History, wallet: Wallet) -> History:
     for transfer in pattern.transfers:
         ids[transfer.id] = _id(account, transfer.kind.name, transfer.seq)
         mine = replace(transfer, id=ids[transfer.id], wallet=wallet.id)
-        head = chain.link(mine, head)
-        transfers.append(replace(mine, hash=head))
+        head = chain.successor(mine, head)
+        transfers.append(replace(mine, link=chain.link(head)))
     holds = [replace(hold, id=ids[hold.id], wallet=wallet.id) for hold in pattern.holds.values()]
     last = replace(pattern.wallet, id=wallet.id, number=wallet.number, head=head)
     return History(last, transfers, {hold.id: hold for hold in holds})
