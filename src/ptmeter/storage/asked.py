@@ -3,7 +3,8 @@ Finding rows by their ids: in a wallet, or in whichever wallet of an account.
 
 A key is scoped by account, not by unit, so what it stands for may be in any wallet of the account. Few ids
 are looked for by ``IN``, whose plan a database can keep. That probes every id in every wallet, so many are
-handed over as a table to join with: one parameter, however many there are.
+handed over as a table to join with: one parameter, however many there are. On PostgreSQL an ``OFFSET 0``
+keeps that join a probe for each: in tables it has no statistics of yet, it takes to reading whole wallets.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import bindparam, column, text
+from sqlalchemy import bindparam, column, literal_column, select, text, true
 
 from .rows import id_row
 from .tables import wallet
@@ -20,10 +21,13 @@ from .tables import wallet
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from sqlalchemy import BindParameter, ColumnElement, FromClause
+    from sqlalchemy import BindParameter, ColumnElement, FromClause, Table
 
-Finder: TypeAlias = "Callable[[Any, FromClause, ColumnElement[Any]], Any]"
-"""Narrows a query of a table, whose ids are in the column, to the ids that are asked for."""
+Maker: TypeAlias = "Callable[[FromClause, FromClause], Any]"
+"""Makes a query of a table's columns, to be selected from a source that has joined it with what is asked for."""
+
+Finder: TypeAlias = "Callable[[Maker, Table, str], Any]"
+"""Has a query made that is narrowed to the ids, in the table's column of that name, that are asked for."""
 
 
 class Asked(NamedTuple):
@@ -61,19 +65,17 @@ _NAMES: Final = {"postgresql": "text", "sqlite": "", "mysql": _TEXT, "mariadb": 
 
 def few(name: str, where: Where) -> Finder:
     """Looks for the ids in the list *name* in all that the list ``accounts`` or ``wallets`` names."""
-    ids: BindParameter[Any] = bindparam(name, expanding=True)
-
+    asked: BindParameter[Any] = bindparam(name, expanding=True)
     accounts: BindParameter[Any] = bindparam("accounts", expanding=True)
     wallets: BindParameter[Any] = bindparam("wallets", expanding=True)
 
-    def of_accounts(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
+    def find(make: Maker, table: Table, ids: str) -> Any:
+        if where is Where.WALLET:
+            return make(table, table).where(table.c[ids].in_(asked), table.c.wallet_id.in_(wallets))
         theirs = wallet.join(table, table.c.wallet_id == wallet.c.wallet_id)
-        return query.select_from(theirs).where(wallet.c.account.in_(accounts), its_ids.in_(ids))
+        return make(table, theirs).where(table.c[ids].in_(asked), wallet.c.account.in_(accounts))
 
-    def of_wallets(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
-        return query.where(table.c.wallet_id.in_(wallets), its_ids.in_(ids))
-
-    return of_accounts if where is Where.ACCOUNT else of_wallets
+    return find
 
 
 def many(name: str, where: Where, dialect: str) -> Finder:
@@ -82,16 +84,18 @@ def many(name: str, where: Where, dialect: str) -> Finder:
     source = text(_SOURCES[dialect].format(name=name, kind=kind))
     asked = source.columns(column("place"), column("id")).subquery(name)
 
-    def of_accounts(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
-        theirs = asked.join(wallet, wallet.c.account == asked.c.place)
-        its_own = (table.c.wallet_id == wallet.c.wallet_id) & (its_ids == asked.c.id)
-        return query.select_from(theirs.join(table, its_own))
+    def find(make: Maker, table: Table, ids: str) -> Any:
+        theirs: FromClause = asked
+        place: ColumnElement[Any] = asked.c.place
+        if where is Where.ACCOUNT:
+            theirs, place = asked.join(wallet, wallet.c.account == asked.c.place), wallet.c.wallet_id
+        its_own = (table.c.wallet_id == place) & (table.c[ids] == asked.c.id)
+        if dialect == "postgresql":
+            fenced = select(table).where(its_own).offset(literal_column("0")).lateral(table.name)
+            return make(fenced, theirs.join(fenced, true()))
+        return make(table, theirs.join(table, its_own))
 
-    def of_wallets(query: Any, table: FromClause, its_ids: ColumnElement[Any]) -> Any:
-        its_own = (table.c.wallet_id == asked.c.place) & (its_ids == asked.c.id)
-        return query.select_from(asked.join(table, its_own))
-
-    return of_accounts if where is Where.ACCOUNT else of_wallets
+    return find
 
 
 def listed(name: str, dialect: str, asked: Collection[Asked]) -> dict[str, Any]:

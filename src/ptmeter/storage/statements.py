@@ -23,7 +23,7 @@ from .tables import account, lot, open_hold, price, rate_card, rejection, transf
 from .writing import Writer
 
 if TYPE_CHECKING:
-    from sqlalchemy import BindParameter, Executable, Insert, Label, Table
+    from sqlalchemy import BindParameter, Executable, FromClause, Insert, Label, Table
 
     from .asked import Finder
 
@@ -94,8 +94,8 @@ class Statements:
         ids, holds = many("ids", Where.ACCOUNT, dialect), many("holds", Where.WALLET, dialect)
         self.read_many = _read(ids, holds)
         self.posted = _posted(ids)
-        self.rejected = ids(select(rejection), rejection, rejection.c.transfer_id)
-        self.holds = holds(select(open_hold.c.hold_id), open_hold, open_hold.c.hold_id)
+        self.rejected = ids(_whole, rejection, "transfer_id")
+        self.holds = holds(_whole, open_hold, "hold_id")
         self.resolved = _resolved(holds)
 
         self.writer = ArrayWriter() if dialect == "postgresql" else Writer()
@@ -123,34 +123,48 @@ def _read(ids: Finder, named: Finder) -> Any:
     none = literal_column("NULL", Body)
     zero = literal_column("0", Int64)
     a_hold, a_lot, a_known = (literal(what, literal_execute=True) for what in (HOLD, LOT, KNOWN))
-    holds = select(
-        a_hold.label("what"),
-        open_hold.c.wallet_id,
-        open_hold.c.number,
-        open_hold.c.amount,
-        open_hold.c.expires_at,
-        open_hold.c.hold_id.label("id"),
-        open_hold.c.allocations,
-        zero.label("remaining"),
-        zero.label("held"),
-        zero.label("priority"),
-    )
+
+    def holds(table: FromClause, source: FromClause) -> Any:
+        columns = (
+            a_hold.label("what"),
+            table.c.wallet_id,
+            table.c.number,
+            table.c.amount,
+            table.c.expires_at,
+            table.c.hold_id.label("id"),
+            table.c.allocations,
+            zero.label("remaining"),
+            zero.label("held"),
+            zero.label("priority"),
+        )
+        return select(*columns).select_from(source)
+
+    def known(table: FromClause, source: FromClause) -> Any:
+        columns = (
+            a_known,
+            table.c.wallet_id,
+            zero,
+            zero,
+            zero,
+            table.c.transfer_id,
+            none,
+            zero,
+            zero,
+            zero,
+        )
+        return select(*columns).select_from(source)
+
     lots = select(
         a_lot,
         *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, zero, none),
         *(lot.c.remaining, lot.c.held, lot.c.priority),
     ).where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
-    known = (
-        ids(
-            select(
-                a_known, table.c.wallet_id, zero, zero, zero, table.c.transfer_id, none, zero, zero, zero
-            ),
-            table,
-            table.c.transfer_id,
-        )
-        for table in (transfer, rejection)
+    return union_all(
+        named(holds, open_hold, "hold_id"),
+        holds(open_hold, open_hold).where(due),
+        lots,
+        *(ids(known, table, "transfer_id") for table in (transfer, rejection)),
     )
-    return union_all(named(holds, open_hold, open_hold.c.hold_id), holds.where(due), lots, *known)
 
 
 def insert_new(table: Table, dialect: str) -> Insert:
@@ -162,32 +176,40 @@ def insert_new(table: Table, dialect: str) -> Insert:
     return mysql.insert(table).prefix_with("IGNORE")
 
 
+def _whole(table: FromClause, source: FromClause) -> Executable:
+    return select(*table.c).select_from(source)
+
+
 def _posted(ids: Finder) -> Executable:
     """What was posted under ids, and a settle's overage: the debit that completes it."""
-    overage = (
-        (completion.c.wallet_id == transfer.c.wallet_id)
-        & (completion.c.completes == transfer.c.seq)
-        & (completion.c.kind == int(Kind.DEBIT))
-        & (transfer.c.kind == int(Kind.SETTLE))
-    )
-    beyond = (completion.c.amount, completion.c.available_after, completion.c.held_after)
-    query = select(transfer, wallet.c.account, wallet.c.unit, *beyond)
-    return ids(query, transfer, transfer.c.transfer_id).outerjoin(completion, overage)
+
+    def posted(table: FromClause, source: FromClause) -> Any:
+        overage = (
+            (completion.c.wallet_id == table.c.wallet_id)
+            & (completion.c.completes == table.c.seq)
+            & (completion.c.kind == int(Kind.DEBIT))
+            & (table.c.kind == int(Kind.SETTLE))
+        )
+        beyond = (completion.c.amount, completion.c.available_after, completion.c.held_after)
+        found = select(*table.c, wallet.c.account, wallet.c.unit, *beyond)
+        return found.select_from(source.outerjoin(completion, overage))
+
+    return ids(posted, transfer, "transfer_id")
 
 
 def _resolved(holds: Finder) -> Executable:
     """How holds that are no longer open were resolved, and whether that was completed since."""
     resolution = transfer.alias("resolution")
     late = transfer.alias("late")
-    columns = (transfer.c.wallet_id, transfer.c.transfer_id, resolution.c.kind, resolution.c.seq)
-    return (
-        holds(select(*columns, late.c.seq.label("late")), transfer, transfer.c.transfer_id)
-        .join(
-            resolution,
-            (resolution.c.wallet_id == transfer.c.wallet_id) & (resolution.c.completes == transfer.c.seq),
+
+    def resolved(table: FromClause, source: FromClause) -> Any:
+        completing = (resolution.c.wallet_id == table.c.wallet_id) & (resolution.c.completes == table.c.seq)
+        since = (late.c.wallet_id == table.c.wallet_id) & (late.c.completes == resolution.c.seq)
+        columns = (table.c.wallet_id, table.c.transfer_id, resolution.c.kind, resolution.c.seq)
+        return (
+            select(*columns, late.c.seq.label("late"))
+            .select_from(source.join(resolution, completing).outerjoin(late, since))
+            .where(table.c.kind == int(Kind.HOLD))
         )
-        .outerjoin(
-            late, (late.c.wallet_id == transfer.c.wallet_id) & (late.c.completes == resolution.c.seq)
-        )
-        .where(transfer.c.kind == int(Kind.HOLD))
-    )
+
+    return holds(resolved, transfer, "transfer_id")
