@@ -121,7 +121,7 @@ def run_to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 async def settled(count: Callable[[], int]) -> int:
     """What *count* comes down to: a connection is given back by a task of its own after a cancellation."""
-    for _ in range(100):
+    for _ in range(1000):
         if not count():
             break
         await asyncio.sleep(0.01)
