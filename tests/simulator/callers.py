@@ -31,8 +31,9 @@ class Caller:
         """Want something, again and again, until there is enough of it or faults have stopped."""
         world = self.world
         pause = world.duration / (world.steps / 4 + 1)
-        while not world.calm and len(world.intents) < world.steps:
-            await asyncio.sleep(self.random.expovariate(1 / pause))
+        while not world.calm.is_set() and len(world.intents) < world.steps:
+            often = self.random.choice((0.0001, 0.0001, 0.0001, 3))  # they come in bursts
+            await world.rest(self.random.expovariate(1 / pause) * often)
             await self._want_something()
         await asyncio.gather(*self._side)
 
@@ -51,7 +52,9 @@ class Caller:
     async def _want_something(self) -> None:
         world = self.world
         account = self.random.choice(world.accounts)
-        verb = self.random.choices(("call", "grant", "debit", "adjust"), (6, 3, 2, 1))[0]
+        known = any(intent.account == account for intent in world.intents)
+        weights = (6, 3, 2, 1) if known else (1, 20, 1, 1)
+        verb = self.random.choices(("call", "grant", "debit", "adjust"), weights)[0]
         if verb == "call":
             await self._call(account)
             return
@@ -76,7 +79,8 @@ class Caller:
         held = await self._carry_out(intent)
         if not isinstance(held, Held):
             return
-        await asyncio.sleep(self.random.expovariate(1.5 / ttl.total_seconds()))
+        lasts = self.random.choice((0.01, 0.5, 2)) * ttl.total_seconds()
+        await self.world.rest(self.random.expovariate(1 / lasts))
         ways = ("settle", "void", "both", "twice", "forget")
         way = self.random.choices(ways, (6, 1, 1, 1, 1))[0]
         ends = {"both": ("settle", "void"), "twice": ("settle", "settle"), "forget": ()}.get(way, (way,))
@@ -94,11 +98,11 @@ class Caller:
         """Have it done, perhaps more often than needed; returns what came of it, if that is certain."""
         happens = self.world.database.happens
         if happens(self.world.faults.repeats):
-            self._later(self.insist(intent))
+            self._later(intent)
         if intent.amounts and happens(self.world.faults.contradictions):
             other = {unit: amount + 1 for unit, amount in intent.amounts.items()}
             if all(other.values()):
-                self._later(self.insist(self._like(intent, other)))
+                self._later(self._like(intent, other))
         if happens(self.world.faults.desertions):
             return await self.world.ask(intent)
         return await self.insist(intent)
@@ -108,12 +112,12 @@ class Caller:
         details = {name: getattr(intent, name) for name in names}
         return self.world.wants(intent.verb, intent.account, amounts=amounts, **details)
 
-    def _later(self, coroutine: Any) -> None:
+    def _later(self, intent: Intent) -> None:
         """Do it at the same time, more or less."""
 
         async def wait_first() -> None:
             await asyncio.sleep(self.random.expovariate(2) if self.random.random() < 0.7 else 0)
-            await coroutine
+            await self.insist(intent)
 
         self._side.append(asyncio.get_running_loop().create_task(wait_first()))
 

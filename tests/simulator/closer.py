@@ -20,8 +20,8 @@ async def close_months(world: World) -> None:
     """Close January again and again, on some process, until it is sealed."""
     if find_spec("ptmeter.operations.closing") is None:
         return
-    while not world.calm:
-        await asyncio.sleep(world.random.expovariate(4 / world.duration))
+    while not world.calm.is_set():
+        await world.rest(world.random.expovariate(4 / world.duration))
         closed = await world.on_some_process(
             "close",
             lambda meter: meter.periods.close(MONTH, by="simulator"),  # pyright: ignore

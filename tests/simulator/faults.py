@@ -27,9 +27,9 @@ class Faults:
     unanswered: float = 0
     """That COMMIT takes effect, and nobody hears of it."""
     kills: float = 0
-    """Processes killed in a minute."""
+    """Processes killed in the whole run."""
     steps: float = 0
-    """Steps of the database's clock by an hour, to and fro, in a minute."""
+    """Steps of the database's clock by an hour, to and fro, in the whole run."""
     leavings: float = 0
     """That a caller leaves before the answer."""
     desertions: float = 0
@@ -67,8 +67,8 @@ def draw_faults(random: Random) -> Faults:
         aborted=some(0.6),
         unsent=some(0.3),
         unanswered=some(0.3),
-        kills=some(20, 0.5),
-        steps=some(5, 0.1),
+        kills=some(30, 1),
+        steps=some(20, 1),
         leavings=some(0.3),
         desertions=some(0.5),
         repeats=some(0.4),

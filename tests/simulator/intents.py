@@ -116,6 +116,7 @@ class Attempt:
 
     intent: Intent
     number: int
+    key: str
     posts: Callable[[Attempt, Sequence[Linked]], None]
     """Told of every group that is posted for it, whether that is committed or not."""
     answer: Any = None

@@ -97,8 +97,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             task.result()
         finally:
             self._running = False
-            self._agenda.clear()
+            self._bury()
             asyncio._set_running_loop(None)
+
+    def _bury(self) -> None:
+        """Let go of what is left over, first of all of the tasks of the killed."""
+        for task in self._tasks:
+            if not task.done():
+                task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
+                task.get_coro().close()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+        self._tasks.clear()
+        self._agenda.clear()
 
     def time(self) -> float:
         return self._now
@@ -119,8 +128,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        if context is None:  # an empty one is false
+            context = copy_context()
         due = max(when, self._now)
-        appointment = Appointment(due, callback, args, context or copy_context())
+        appointment = Appointment(due, callback, args, context)
         heappush(self._agenda, (due, self._random.random(), next(self._count), appointment))
         return appointment
 

@@ -8,14 +8,26 @@ source, and replays the last on the naive ledger.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.naive import COMES_IN, ENDS_A_HOLD, NO_ID, NOBODY, NaiveLedger
 from tests.simulator.intents import UNDONE, Attempt, is_definite, is_foreseen, said
 
-from ptmeter.domain.ledger import SIDES, Adjust, Expire, Grant, Kind, Lapse, Posted, Refusal, Refused, Side
+from ptmeter.domain.ledger import (
+    SIDES,
+    Adjust,
+    Expire,
+    Grant,
+    Kind,
+    Lapse,
+    Posted,
+    Refusal,
+    Refused,
+    Side,
+    Transfer,
+)
 from ptmeter.domain.receipts import Granted, Receipt
 from ptmeter.domain.receipts import Hold as Held
 from ptmeter.errors import (
@@ -33,7 +45,7 @@ if TYPE_CHECKING:
     from tests.simulator.database import Posting
     from tests.simulator.intents import Intent
 
-    from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer, WalletId
+    from ptmeter.domain.ledger import Command, Linked, Outcome, WalletId
 
 MEANS = {
     Refusal.INSUFFICIENT_FUNDS: (InsufficientFundsError,),
@@ -45,6 +57,9 @@ MEANS = {
     Refusal.KEY_REUSED: (IdempotencyConflictError,),
 }
 """What the caller is told about each refusal that these runs can bring about."""
+
+UNSEALED: dict[str, Any] = {f.name: b"" for f in fields(Transfer) if f.name in {"hash", "link"}}
+"""What seals a row is the audit's business."""
 
 
 class Violation(AssertionError):
@@ -109,7 +124,7 @@ class Oracle:
         [account] = {command.wallet.account for command in group}
         expected = plainly(self.models[account].post(group, at))
         if expected != plainly(outcomes):
-            msg = f"{named(group)} came to {outcomes}, and on the naive ledger to {expected}"
+            msg = f"{named(group)} came to {shown(outcomes)}, and on the naive ledger to {shown(expected)}"
             raise Violation(msg)
 
     def _trace_back(self, group: Linked, outcomes: tuple[Outcome, ...]) -> None:
@@ -119,7 +134,7 @@ class Oracle:
             msg = f"nobody asked for {named(group)}"
             raise Violation(msg)
         if not attempt.intent.allows(group):
-            msg = f"{attempt} asked for something else than {group}"
+            msg = f"{attempt} asked for something else than {named(group)}"
             raise Violation(msg)
         self._places[id(group[0])] = Place(self.commits, outcomes)
         mine = self._done.setdefault(attempt.number, [])
@@ -210,7 +225,7 @@ class Oracle:
             raise Violation(msg)
         first, *others = (self._places[id(group[0])].outcomes for group in done)
         if not matches(attempt, first, others):
-            msg = f"{attempt} was told {said(attempt.answer)}, and what was decided is {first}"
+            msg = f"{attempt} was told {said(attempt.answer)}, and what was decided is {shown(first)}"
             raise Violation(msg)
 
     # --- in the end ---
@@ -258,7 +273,7 @@ def matches(attempt: Attempt, first: tuple[Outcome, ...], others: list[tuple[Out
     told = {Held: "amounts", Receipt: "charged", Granted: "amounts"}[type(answer)]
     return (
         answer.account == intent.account
-        and answer.key == intent.key
+        and answer.key == attempt.key
         and available == {unit: pt.micro for unit, pt in answer.available.items()}
         and moved == {unit: pt.micro for unit, pt in getattr(answer, told).items()}
         and answer.replayed == posted[0].replayed
@@ -288,7 +303,17 @@ def plainly(outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
 def stripped(row: Transfer) -> Transfer:
     """The row without its hash, and without the id of one that nobody asked for."""
     known = row.fingerprint != NOBODY or row.kind is Kind.EXPIRE
-    return replace(row, hash=b"", id=row.id if known else NO_ID)
+    return replace(row, id=row.id if known else NO_ID, **UNSEALED)
+
+
+def shown(outcomes: tuple[Outcome, ...]) -> str:
+    """What tells outcomes apart, most of the time."""
+    return " and ".join(
+        f"({named_row(o.transfer)} charged {o.charged}, available {o.available}, replayed {o.replayed})"
+        if isinstance(o, Posted)
+        else f"({o.reason.name}, available {o.available}, replayed {o.replayed})"
+        for o in outcomes
+    )
 
 
 def named(group: Linked) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zlib import crc32
 
@@ -63,7 +64,7 @@ class SimulatedStore:
         return await lane.post(_watched(work, ATTEMPT.get()))
 
     async def read(self, work: Callable[[Books], T], /) -> T:
-        return await self._patiently(self._database.read(work))
+        return await self._patiently(partial(self._database.read, work))
 
     def joined(self, connection: Any) -> SimulatedStore:
         raise NotImplementedError
@@ -82,13 +83,13 @@ class SimulatedStore:
         return await self._once(work)
 
     async def _once(self, work: Callable[[Books], T]) -> T:
-        return await self._patiently(self._database.transact(self._process, work))
+        return await self._patiently(partial(self._database.transact, self._process, work))
 
-    async def _patiently(self, transaction: Awaitable[T]) -> T:
+    async def _patiently(self, transaction: Callable[[], Awaitable[T]]) -> T:
         patience = asyncio.timeout(self._policy.patience.total_seconds())
         try:
             async with patience:
-                return await transaction
+                return await transaction()
         except TimeoutError:
             if patience.expired():
                 raise IndeterminateError from None

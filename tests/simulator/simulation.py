@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from random import Random
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulator import closer
 from tests.simulator.callers import Caller
 from tests.simulator.database import Database
 from tests.simulator.faults import draw_faults, draw_policy
-from tests.simulator.intents import Attempt, Intent, Left, is_definite, said
+from tests.simulator.intents import Attempt, Intent, Left, said
 from tests.simulator.loop import Stuck, VirtualLoop
 from tests.simulator.oracle import Oracle, Violation
 from tests.simulator.processes import Process, SimulatedStore
@@ -29,7 +31,7 @@ from ptmeter.configuration import reference_card
 from ptmeter.pricing import Pricing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from tests.simulator.faults import Faults
 
@@ -83,6 +85,8 @@ def simulate(seed: int, *, steps: int = 40, parts: Parts | None = None) -> Resul
             raise Violation(loop.complaints[0])
     except (Violation, Stuck) as problem:
         violation = f"{type(problem).__name__}: {problem}"
+    except Exception as problem:  # noqa: BLE001 - whatever it is, it must not happen
+        violation = "".join(format_exception(problem)).strip()
     return Result(seed, steps, violation, world.lines, world.seen, loop.time())
 
 
@@ -97,7 +101,8 @@ class World:
     intents: list[Intent] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter[str])
-    calm: bool = False
+    calm: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once there are no faults any more."""
 
     def __post_init__(self) -> None:
         self.random = Random(f"{self.seed} world")
@@ -131,8 +136,8 @@ class World:
         await self._until(lambda: all(task.done() for task in tasks), self.duration)
         _raise_first(tasks)
         self._stop_faults(nuisances)
-        await asyncio.wait_for(asyncio.gather(*tasks), CALM)
-        await asyncio.wait_for(self._resolve_all(callers[0]), CALM)
+        await self._soon(asyncio.gather(*tasks))
+        await self._soon(self._resolve_all(callers[0]))
         await self._finish()
 
     # --- what anybody may do ---
@@ -140,16 +145,18 @@ class World:
     async def ask(self, intent: Intent, *, key: str | None = None) -> Any:
         """Ask some process for *intent*, once; returns its answer or its error."""
         process = await self._some_process()
-        attempt = Attempt(intent, len(self.oracle.attempts), self.oracle.asks)
+        attempt = Attempt(intent, len(self.oracle.attempts), key or intent.key, self.oracle.asks)
         self.oracle.attempts.append(attempt)
         began = self.loop.time()
         self.say(process.name, f"{attempt}")
-        task, answer = process.begin(lambda meter: intent.ask(meter, key or intent.key), attempt)
+        task, answer = process.begin(lambda meter: intent.ask(meter, attempt.key), attempt)
         if self.database.happens(self.faults.leavings):
             self.loop.call_later(self.random.expovariate(2), task.cancel)
         try:
             attempt.answer = await answer
         except asyncio.CancelledError:
+            if (me := asyncio.current_task()) and me.cancelling():
+                raise
             attempt.answer = Left()
         except Exception as error:  # noqa: BLE001 - whatever it is, the oracle is to judge it
             attempt.answer = error
@@ -186,12 +193,18 @@ class World:
             await asyncio.sleep(1)
         return self.random.choice(alive)
 
+    async def rest(self, seconds: float) -> None:
+        """Wait, but no longer than until faults stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.calm.wait()
+
     # --- what befalls them ---
 
     async def _kill(self) -> None:
         """Kill processes now and then; another takes the place of each, later."""
         while self.faults.kills:
-            await asyncio.sleep(self.random.expovariate(self.faults.kills / 60))
+            await asyncio.sleep(self.random.expovariate(self.faults.kills / self.duration))
             place = self.random.randrange(len(self.processes))
             if self.processes[place].alive:
                 self.say(self.processes[place].name, "killed")
@@ -209,7 +222,7 @@ class World:
 
     async def _set_clock(self) -> None:
         while self.faults.steps:
-            await asyncio.sleep(self.random.expovariate(self.faults.steps / 60))
+            await asyncio.sleep(self.random.expovariate(self.faults.steps / self.duration))
             step = timedelta(hours=self.random.choice((-1, 1)))
             if abs(self.database.offset + step) <= timedelta(hours=2):
                 self.database.offset += step
@@ -219,7 +232,7 @@ class World:
     async def _sweep(self) -> None:
         """What a nightly job does, more often; and an audit now and then."""
         every = self.duration / self.random.randint(2, 20)
-        while not self.calm:
+        while not self.calm.is_set():
             await asyncio.sleep(self.random.expovariate(1 / every))
             swept = await self.on_some_process("sweep", lambda meter: meter.sweep(limit=self.random.randint(1, 20)))
             self.say("sweeper", str(swept) if not isinstance(swept, Exception) else type(swept).__name__)
@@ -236,7 +249,7 @@ class World:
     # --- the end ---
 
     def _stop_faults(self, nuisances: list[asyncio.Task[None]]) -> None:
-        self.calm = True
+        self.calm.set()
         self.faults.stop()
         self.say("world", "faults stop")
         _raise_first(nuisances)
@@ -264,6 +277,14 @@ class World:
         self.oracle.finish(self.intents, self.database.store._tables)
         self.say("world", f"{self.oracle.commits} commits, all is well")
 
+    async def _soon(self, waited_for: Awaitable[object]) -> None:
+        """Wait for what has to come to an end now that nothing goes wrong any more."""
+        try:
+            await asyncio.wait_for(waited_for, CALM)
+        except TimeoutError:
+            msg = f"{CALM:.0f} s after the last fault something has not come to an end"
+            raise Violation(msg) from None
+
     async def _until(self, holds: Callable[[], bool], seconds: float) -> None:
         end = self.loop.time() + seconds
         while not holds() and self.loop.time() < end:
@@ -273,6 +294,7 @@ class World:
         self.oracle.committed(postings, tables)
         self.seen["commits"] += 1
         self.seen["shared commits"] += sum(len(p.batch) > 1 for p in postings)
+        self.seen.update(f"row {row.kind.name}" for posting in postings for row in posting.rows)
 
 
 def _raise_first(tasks: list[asyncio.Task[None]]) -> None:
@@ -286,5 +308,3 @@ def _terms(policy: Policy) -> str:
     names = ("attempts", "patience", "queue", "batch", "lanes", "hold_ttl")
     return ", ".join(f"{name} {getattr(policy, name)}" for name in names)
 
-
-__all__ = ["Parts", "Result", "World", "is_definite", "simulate"]
