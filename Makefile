@@ -18,7 +18,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 # The theme prints a notice about a successor into every build.
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: help demo test check format docs bench wheel lock clean
+.PHONY: help demo test simulate check format docs bench wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,12 @@ demo: .venv/.demo-stamp  ## Show ptmeter at work on a ledger of its own; needs n
 
 test: .venv/.dev-stamp  ## Run the tests; ARGS go to pytest
 	$(BIN)/pytest $(ARGS)
+
+# The first seed, and how many.
+SEED = 0
+SEEDS = 10000
+simulate: .venv/.dev-stamp  ## Simulate SEEDS runs with all that can go wrong, beginning with SEED
+	$(BIN)/python -m tests.simulator --seed $(SEED) --seeds $(SEEDS) $(ARGS)
 
 check: .venv/.dev-stamp  ## Lint, format, types, floors, the sync twin, docstrings, docs
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from ptmeter.domain.receipts import Hold as Held
 
 if TYPE_CHECKING:
     from tests.simulator.intents import Intent
-    from tests.simulator.simulation import World
+    from tests.simulator.world import World
 
 UNITS = ("core", "advanced")
 

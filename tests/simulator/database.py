@@ -35,6 +35,9 @@ NOTICES_A_DEATH: Final = 2.0
 """Seconds it may take until the server finds out that a client is gone, and rolls back."""
 
 
+_UNREACHABLE: Final = "the database cannot be reached"
+
+
 class Posting(NamedTuple):
     """One visit to the door: what was asked, what came of it, and the rows it wrote."""
 
@@ -116,14 +119,13 @@ class Database:
         try:
             await self._leg()
             if self.happens(self.faults.unreachable):
-                msg = "the database cannot be reached"
-                raise UnavailableError(msg)
+                raise UnavailableError(_UNREACHABLE)  # noqa: TRY301 - the server ends it likewise
             await self._lock(session)
             await self._give_up_perhaps()
             tables = self.store._tables.copy()
             books = self.store._books(tables)
             recorder = Recorder(self.door(books.ledger), self.now())
-            value = work(replace(books, ledger=recorder))  # type: ignore[arg-type]
+            value = work(replace(books, ledger=recorder))
             await self._give_up_perhaps()
             return await self.commit(session, tables, recorder.postings, value)
         except BaseException:
@@ -135,8 +137,7 @@ class Database:
         """Carry out *work* on a view of its own."""
         await self._leg()
         if self.happens(self.faults.unreachable):
-            msg = "the database cannot be reached"
-            raise UnavailableError(msg)
+            raise UnavailableError(_UNREACHABLE)
         value = work(self.store._books(self.store._tables.copy()))
         await self._leg()
         return value

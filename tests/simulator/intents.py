@@ -132,7 +132,9 @@ def is_definite(answer: object) -> bool:
 
 def is_foreseen(answer: object) -> bool:
     """Whether a caller has been told what this means."""
-    return is_definite(answer) or isinstance(answer, (*UNDONE, IndeterminateError, Left)) or is_death(answer)
+    return (
+        is_definite(answer) or isinstance(answer, (*UNDONE, IndeterminateError, Left)) or is_death(answer)
+    )
 
 
 def is_death(answer: object) -> bool:

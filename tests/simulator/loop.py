@@ -105,7 +105,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         for task in self._tasks:
             if not task.done():
                 task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
-                task.get_coro().close()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+                task.get_coro().close()
         self._tasks.clear()
         self._agenda.clear()
 

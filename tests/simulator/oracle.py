@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tests.naive import COMES_IN, ENDS_A_HOLD, NO_ID, NOBODY, NaiveLedger
+from tests.naive import NO_ID, NOBODY, TICK, NaiveLedger
 from tests.simulator.intents import UNDONE, Attempt, is_definite, is_foreseen, said
 
 from ptmeter.domain.ledger import (
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tests.simulator.database import Posting
     from tests.simulator.intents import Intent
 
-    from ptmeter.domain.ledger import Command, Linked, Outcome, WalletId
+    from ptmeter.domain.ledger import Linked, Outcome, WalletId
 
 MEANS = {
     Refusal.INSUFFICIENT_FUNDS: (InsufficientFundsError,),
@@ -115,8 +115,13 @@ class Oracle:
 
     def _open(self, posting: Posting, tables: Any) -> None:
         for command in chain.from_iterable(posting.batch):
+            name, model = command.wallet, self.models[command.wallet.account]
             if isinstance(command, Grant | Adjust):
-                self.models[command.wallet.account].open(command.wallet, posting.at)
+                model.open(name, posting.at)
+            wallet = tables.wallets.get(name)
+            if closed := getattr(wallet, "closed_until", None):  # it books nothing earlier
+                earliest = max(model.terms[name].opened_at, closed - TICK)
+                model.terms[name] = replace(model.terms[name], opened_at=earliest)
 
     def _decide(self, group: Linked, outcomes: tuple[Outcome, ...], at: datetime) -> None:
         if not all(isinstance(command, Expire | Lapse) for command in group):
