@@ -18,7 +18,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 # The theme prints a notice about a successor into every build.
 export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: help demo test soak check format docs bench bench-ledger wheel lock clean
+
+.PHONY: help demo test simulate soak check format docs bench bench-ledger wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +32,11 @@ test: .venv/.dev-stamp  ## Run the tests; ARGS go to pytest
 
 soak: .venv/.dev-stamp  ## Kill clients and servers for some minutes; ARGS="--cycles 200" for longer
 	$(BIN)/pytest tests/soak --override-ini "python_files=soak_*.py" --override-ini "python_functions=soak_*" $(ARGS)
+# The first seed, and how many.
+SEED = 0
+SEEDS = 10000
+simulate: .venv/.dev-stamp  ## Simulate SEEDS runs with all that can go wrong, beginning with SEED
+	$(BIN)/python -m tests.simulator --seed $(SEED) --seeds $(SEEDS) $(ARGS)
 
 check: .venv/.dev-stamp  ## Lint, format, types, floors, the sync twin, docstrings, docs
 	$(BIN)/ruff check .

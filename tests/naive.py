@@ -374,7 +374,7 @@ class NaiveLedger:
 
     def _booking_time(self, wallet: WalletId) -> datetime:
         """Now; but one tick after the wallet's last row if the clock says that was later."""
-        last = max((row.booked_at for row in self.of(wallet)), default=self.terms[wallet].opened_at)
+        last = max([self.terms[wallet].opened_at, *(row.booked_at for row in self.of(wallet))])
         return self.at if self.at > last else last + TICK
 
 

@@ -189,6 +189,8 @@ class AsyncLane:
             return
         try:
             results = await self._run(partial(together, works=[ticket.work for ticket in batch]))
+        except GeneratorExit:  # the loop is gone, and all who waited with it
+            raise
         except BaseException as error:
             if isinstance(
                 error, asyncio.CancelledError

@@ -388,3 +388,27 @@ def test_a_forked_process_has_lanes_of_its_own(tmp_path: Path) -> None:
         assert 0 == os.waitstatus_to_exitcode(status)
         assert 30 == meter.balance("acme").core.available.whole
         assert meter.verify().clean
+
+
+def test_a_lane_ends_quietly_with_its_loop() -> None:
+    """A loop that is abandoned in the middle of a batch takes the lane with it: nothing is run in halves."""
+    runs: list[object] = []
+
+    async def never(work: Callable[[Books], list[Any]]) -> list[Any]:
+        runs.append(work)
+        return await asyncio.get_running_loop().create_future()
+
+    async def begin() -> Any:
+        lane = AsyncLane(never, Policy())
+        callers = [asyncio.create_task(lane.post(partial(posting, f"a{n}", [1]))) for n in range(2)]
+        await asyncio.sleep(0.01)
+        serving = lane._task
+        assert serving is not None
+        serving.get_coro().close()  # type: ignore[union-attr]  # what is done to what nobody refers to any more
+        for caller in callers:
+            caller.cancel()
+        return serving.cancel()
+
+    asyncio.run(begin())
+
+    assert 1 == len(runs)
