@@ -18,6 +18,7 @@ from ..domain.moves import Resolved
 from ..domain.planner import State
 from . import rows
 from .journal import Journal
+from .periods import locked_boundary
 from .statements import HOLD, KNOWN, LOT
 
 if TYPE_CHECKING:
@@ -83,11 +84,13 @@ class SqlLedger(Journal):
         opened_at = chain.microseconds(at)
         accounts = [{"account": name.account, "opened_at": opened_at} for name in names]
         self._execute(self._sql.open_account, accounts)
+        closed_until = locked_boundary(self._connection, shared=True)
         wallets = [
             {
                 "account": name.account,
                 "unit": name.unit,
-                "booked_at": opened_at,
+                "booked_at": max(opened_at, closed_until - 1),
+                "closed_until": closed_until,
                 "head": chain.genesis(name, self._chain_key),
             }
             for name in names

@@ -48,6 +48,7 @@ class Locked(NamedTuple):
     credit_limit: int
     seq: int
     booked_at: int
+    closed_until: int
     head: bytes
     state: int
     account: str

@@ -25,12 +25,14 @@ from ..errors import (
     ContentionError,
     IndeterminateError,
     InvariantError,
+    PeriodClosedError,
     StorageError,
 )
 from . import dialects, schema
 from .accounts import SqlAccounts
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
+from .periods import SqlPeriods
 from .statements import Statements
 from .tables import wallet
 
@@ -53,6 +55,7 @@ class SqlBooks:
     ledger: SqlLedger
     accounts: SqlAccounts
     cards: SqlCards
+    periods: SqlPeriods
     chain_key: bytes
 
 
@@ -74,6 +77,7 @@ class Binder:
             ledger,
             SqlAccounts(connection, self._statements, ledger.now),
             SqlCards(connection, self._statements, self._seen),
+            SqlPeriods(connection),
             key,
         )
 
@@ -351,8 +355,10 @@ def _errors_translated() -> Generator[None]:
         raise ContentionError(msg) from error
 
 
-def translated(error: DBAPIError) -> StorageError | InvariantError:
+def translated(error: DBAPIError) -> StorageError | InvariantError | PeriodClosedError:
     """What a driver's error means to the caller; before a commit a lost connection has lost nothing."""
+    if "ptm_period_closed" in str(error.orig):
+        return PeriodClosedError(_said(error))
     if dialects.is_contention(error) or dialects.is_disconnect(error):
         return ContentionError(f"the database gave the transaction up: {_said(error)}")
     if isinstance(error, IntegrityError) and "ptm_transfer" in str(error.orig):
