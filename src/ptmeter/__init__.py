@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         reference_card,
         reference_plans,
     )
+    from .domain.accounting import RollForward, TrialBalance
     from .domain.audit import Finding, Report
     from .domain.estimates import Count, Estimate, Method
     from .domain.ledger import Overage
+    from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.prices import Price, Tier
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .errors import (
         AccountFrozenError,
         AccountNotFoundError,
+        ApprovalMissingError,
         ConfigurationError,
         ConflictError,
         ContentionError,
@@ -45,6 +48,10 @@ if TYPE_CHECKING:
         InvariantError,
         ModelLockedError,
         NotFoundError,
+        PeriodClosedError,
+        PeriodNotOverError,
+        PeriodNotSealedError,
+        PeriodOrderError,
         PtmeterError,
         RefusedError,
         SchemaOutdatedError,
@@ -63,6 +70,7 @@ __all__ = [
     "PT",
     "AccountFrozenError",
     "AccountNotFoundError",
+    "ApprovalMissingError",
     "AsyncCall",
     "AsyncMeter",
     "Balance",
@@ -97,6 +105,11 @@ __all__ = [
     "NotFoundError",
     "Overage",
     "Page",
+    "PeriodClosedError",
+    "PeriodNotOverError",
+    "PeriodNotSealedError",
+    "PeriodOrderError",
+    "PeriodReport",
     "Plan",
     "Plans",
     "Policy",
@@ -107,10 +120,12 @@ __all__ = [
     "Receipt",
     "RefusedError",
     "Report",
+    "RollForward",
     "SchemaOutdatedError",
     "StorageError",
     "Tier",
     "Tokenizers",
+    "TrialBalance",
     "UnitBalance",
     "UnknownModelError",
     "UnknownUnitError",
@@ -137,9 +152,11 @@ _HOMES = {
         "reference_card",
         "reference_plans",
     ),
+    "domain.accounting": ("RollForward", "TrialBalance"),
     "domain.audit": ("Finding", "Report"),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.ledger": ("Overage",),
+    "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.prices": ("Price", "Tier"),
@@ -150,6 +167,7 @@ _HOMES = {
     "errors": (
         "AccountFrozenError",
         "AccountNotFoundError",
+        "ApprovalMissingError",
         "ConfigurationError",
         "ConflictError",
         "ContentionError",
@@ -162,6 +180,10 @@ _HOMES = {
         "InvariantError",
         "ModelLockedError",
         "NotFoundError",
+        "PeriodClosedError",
+        "PeriodNotOverError",
+        "PeriodNotSealedError",
+        "PeriodOrderError",
         "PtmeterError",
         "RefusedError",
         "SchemaOutdatedError",
