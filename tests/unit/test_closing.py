@@ -77,7 +77,9 @@ def command(verb: str, wallet: WalletId, amount: int, number: int, clock: Clock)
         case "void":
             return Void(**name, hold_id=hold)
         case "debit":
-            return Debit(**name, amount=amount, overage=Overage.ALLOW if amount % 2 else Overage.REJECT)
+            beyond = amount % 2 == 1  # what is lent for it, the next grant repays
+            overage = Overage.ALLOW if beyond else Overage.REJECT
+            return Debit(**name, amount=amount * (5 if beyond else 1), overage=overage)
         case _:
             return Adjust(**name, amount=amount if verb == "up" else -amount, note="a reason")
 
@@ -130,5 +132,7 @@ def test_random_months_add_up(steps: list[Any], more: list[Any]) -> None:
             assert there(rows, unit, month(name).end) == total.closing.micro
             assert kinds[unit, Kind.GRANT] == total.granted.micro
             assert kinds[unit, Kind.LAPSE] == total.lapsed.micro
+            assert kinds[unit, Kind.ADVANCE] - kinds[unit, Kind.REPAY] == total.lent.micro
+            assert kinds[unit, Kind.ADJUST_UP] - kinds[unit, Kind.ADJUST_DOWN] == total.adjusted.micro
             assert kinds[unit, Kind.SETTLE] + kinds[unit, Kind.DEBIT] == total.charged.micro
     assert store.read(verifying.verify).clean
