@@ -27,13 +27,17 @@ def commands() -> str:
     """Every command with its arguments and options, as `--help` has them."""
     from typer.main import get_command
 
+    from ptmeter.cli import periods
     from ptmeter.cli.app import COMMANDS, app
 
     group: Any = get_command(app)
-    examples = {function.__name__: lines for function, lines in COMMANDS}
+    months = group.commands.pop("periods").commands
+    alone = zip(group.commands.items(), COMMANDS, strict=True)
+    those = zip(months.items(), periods.COMMANDS, strict=True)
     return "\n\n".join(
-        _command(name, command, examples[name])
-        for name, command in group.commands.items()
+        _command(f"{of}{name}", command, examples)
+        for of, each in (("", alone), ("periods ", those))
+        for (name, command), (_, examples) in each
     )
 
 

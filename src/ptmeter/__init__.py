@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         reference_card,
         reference_plans,
     )
+    from .domain.accounting import RollForward, TrialBalance
     from .domain.audit import Finding, Report
     from .domain.estimates import Count, Estimate, Method
     from .domain.ledger import Overage
+    from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.prices import Price, Tier
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from .errors import (
         AccountFrozenError,
         AccountNotFoundError,
+        ApprovalMissingError,
         ConfigurationError,
         ConflictError,
         ContentionError,
@@ -46,6 +49,10 @@ if TYPE_CHECKING:
         LedgerBusyError,
         ModelLockedError,
         NotFoundError,
+        PeriodClosedError,
+        PeriodNotOverError,
+        PeriodNotSealedError,
+        PeriodOrderError,
         PtmeterError,
         RefusedError,
         SchemaOutdatedError,
@@ -65,6 +72,7 @@ __all__ = [
     "PT",
     "AccountFrozenError",
     "AccountNotFoundError",
+    "ApprovalMissingError",
     "AsyncCall",
     "AsyncMeter",
     "Balance",
@@ -100,6 +108,11 @@ __all__ = [
     "NotFoundError",
     "Overage",
     "Page",
+    "PeriodClosedError",
+    "PeriodNotOverError",
+    "PeriodNotSealedError",
+    "PeriodOrderError",
+    "PeriodReport",
     "Plan",
     "Plans",
     "Policy",
@@ -110,10 +123,12 @@ __all__ = [
     "Receipt",
     "RefusedError",
     "Report",
+    "RollForward",
     "SchemaOutdatedError",
     "StorageError",
     "Tier",
     "Tokenizers",
+    "TrialBalance",
     "UnavailableError",
     "UnitBalance",
     "UnknownModelError",
@@ -141,9 +156,11 @@ _HOMES = {
         "reference_card",
         "reference_plans",
     ),
+    "domain.accounting": ("RollForward", "TrialBalance"),
     "domain.audit": ("Finding", "Report"),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.ledger": ("Overage",),
+    "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.prices": ("Price", "Tier"),
@@ -154,6 +171,7 @@ _HOMES = {
     "errors": (
         "AccountFrozenError",
         "AccountNotFoundError",
+        "ApprovalMissingError",
         "ConfigurationError",
         "ConflictError",
         "ContentionError",
@@ -167,6 +185,10 @@ _HOMES = {
         "LedgerBusyError",
         "ModelLockedError",
         "NotFoundError",
+        "PeriodClosedError",
+        "PeriodNotOverError",
+        "PeriodNotSealedError",
+        "PeriodOrderError",
         "PtmeterError",
         "RefusedError",
         "SchemaOutdatedError",

@@ -5,7 +5,10 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownUnitError · ConfigurationError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
+    │                                       · ApprovalMissingError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
+    │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
+    │                                       · PeriodClosedError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -145,6 +148,16 @@ class AccountFrozenError(RefusedError):
         super().__init__(f"the {unit} wallet of account {account!r} is not open for spending")
 
 
+class ApprovalMissingError(RefusedError):
+    """What was asked for takes two persons, and both names were the same: have somebody else approve it."""
+
+    code = "approval_missing"
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+        super().__init__(f"{by!r} cannot approve it too: this takes a second person")
+
+
 class ConflictError(PtmeterError):
     """The request contradicts something already recorded."""
 
@@ -174,6 +187,45 @@ class HoldNotPendingError(ConflictError):
         self.account = account
         self.key = key
         super().__init__(f"the hold of account {account!r} under key {key!r} is already resolved")
+
+
+class PeriodNotOverError(ConflictError):
+    """The period has not ended yet by the database's clock: close it once it has."""
+
+    code = "period_not_over"
+
+    def __init__(self, period: str, ends_at: str) -> None:
+        self.period = period
+        self.ends_at = ends_at
+        super().__init__(f"{period} is not over before {ends_at}: close it then")
+
+
+class PeriodOrderError(ConflictError):
+    """Periods are closed in order and reopened in the opposite one: ``first`` names whose turn it is."""
+
+    code = "period_order"
+
+    def __init__(self, period: str, first: str) -> None:
+        self.period = period
+        self.first = first
+        super().__init__(f"it is not the turn of {period}: {first} comes first")
+
+
+class PeriodNotSealedError(ConflictError):
+    """The period is not sealed, so there is nothing to reopen and nothing final to report: close it."""
+
+    code = "period_not_sealed"
+
+    def __init__(self, period: str, state: str) -> None:
+        self.period = period
+        self.state = state
+        super().__init__(f"{period} is {state}, not sealed: close it first")
+
+
+class PeriodClosedError(ConflictError):
+    """The database refused a row booked in a closed period: book it now, and say when it took effect."""
+
+    code = "period_closed"
 
 
 # --- what the provider sent -------------------------------------------------------------------

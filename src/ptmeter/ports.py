@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
+    from .domain.closings import Closing
     from .domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
+    from .domain.periods import Period, PeriodEvent, PeriodReport
     from .domain.planner import Plan, State
     from .domain.rates import RateCard
 
@@ -136,6 +138,68 @@ class Cards(Protocol):
         ...
 
 
+class Periods(Protocol):
+    """Accounting periods: what happened to each, and what closing one recorded of every wallet."""
+
+    def lock(self) -> None:
+        """Let nobody else begin, seal or reopen a period, nor open a wallet, before this transaction ends."""
+        ...
+
+    def events(self) -> list[PeriodEvent]:
+        """All that happened to all periods."""
+        ...
+
+    def add(self, event: PeriodEvent) -> None:
+        """Note an event. Once a close has begun, new wallets are opened as closed up to its end."""
+        ...
+
+    def begun(self) -> datetime | None:
+        """When the first account was opened."""
+        ...
+
+    def unclosed(
+        self, standing: PeriodReport, *, after: int | None = None, limit: int = 1_000
+    ) -> list[Wallet]:
+        """Wallets that the close under way has not recorded, by number, without lots."""
+        ...
+
+    def lock_wallets(self, numbers: Sequence[int]) -> list[Wallet]:
+        """Lock these wallets, in one order for everybody, and read them, without lots."""
+        ...
+
+    def close(self, period: Period, closings: Sequence[tuple[int, Closing]]) -> None:
+        """
+        Write the closings of the wallets with these numbers, and let them book nothing earlier.
+
+        A wallet without a row before the boundary is only bound, not written: what is recorded follows from
+        the journal alone.
+        """
+        ...
+
+    def closings(
+        self,
+        standing: PeriodReport,
+        *,
+        numbers: Sequence[int] | None = None,
+        after: int | None = None,
+        limit: int = 1_000,
+    ) -> list[tuple[int, Closing]]:
+        """What was recorded, of these wallets or of all, each with its wallet's number, in that order."""
+        ...
+
+    def count(self, standing: PeriodReport) -> int:
+        """How many wallets were recorded."""
+        ...
+
+    def closings_of(self, wallet: Wallet) -> list[Closing]:
+        """Every closing of a wallet, by period and revision."""
+        ...
+
+    def strays(self) -> list[str]:
+        """Closings that belong to no wallet or to no period, one sentence for each kind found."""
+        ...
+
+
 class Books(Protocol):
     """The repositories inside one transaction."""
 
@@ -152,6 +216,11 @@ class Books(Protocol):
     @property
     def cards(self) -> Cards:
         """The rate cards that were used."""
+        ...
+
+    @property
+    def periods(self) -> Periods:
+        """The accounting periods."""
         ...
 
     @property

@@ -22,6 +22,7 @@ WORDS: Final = (
 
 LEDGER_WORDS: Final = (
     *("side", "kind", "advance", "repay", "lapse", "linked group", "allocation", "overage", "late settle"),
+    *("closing", "boundary", "seal", "reopen", "trial balance", "roll-forward", "late fact"),
     *("journal", "chain", "owed", "credit limit", "completes", "sweep", "verify", "finding", "uncovered"),
 )
 """What the ledger adds."""

@@ -16,13 +16,18 @@ from tests.integration.wiring import unprepared
 
 from ptmeter import AsyncCall, AsyncMeter, Meter
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
+from ptmeter._async.periods import AsyncPeriods
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 
 ITS_OWN_NAME = {"aclose": "close"}
-NAMESPACES: dict[str, type] = {"funds": AsyncFunds, "plans": AsyncSubscriptions}
+NAMESPACES: dict[str, type] = {
+    "funds": AsyncFunds,
+    "plans": AsyncSubscriptions,
+    "periods": AsyncPeriods,
+}
 
 
 def open_meter(target: str, *, asynchronous: bool, **options: Any) -> AsyncMeter:

@@ -9,12 +9,20 @@ import pytest
 
 from ptmeter import AsyncCall, AsyncMeter, Call, Meter
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
+from ptmeter._async.periods import AsyncPeriods
 from ptmeter._sync.funds import Funds, Subscriptions
+from ptmeter._sync.periods import Periods
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TWINS = [(AsyncMeter, Meter), (AsyncCall, Call), (AsyncFunds, Funds), (AsyncSubscriptions, Subscriptions)]
+TWINS = [
+    (AsyncMeter, Meter),
+    (AsyncCall, Call),
+    (AsyncFunds, Funds),
+    (AsyncSubscriptions, Subscriptions),
+    (AsyncPeriods, Periods),
+]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}
 

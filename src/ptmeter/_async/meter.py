@@ -15,6 +15,7 @@ from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
 from .call import AsyncCall, usage_of
 from .funds import AsyncFunds, AsyncSubscriptions
+from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class AsyncMeter:
         self._platform = platform
         self.funds = AsyncFunds(platform)
         self.plans = AsyncSubscriptions(platform)
+        self.periods = AsyncPeriods(platform)
 
     @classmethod
     def open(

@@ -16,6 +16,7 @@ from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
 from .call import Call, usage_of
 from .funds import Funds, Subscriptions
+from .periods import Periods
 from .platform import Platform
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Meter:
         self._platform = platform
         self.funds = Funds(platform)
         self.plans = Subscriptions(platform)
+        self.periods = Periods(platform)
 
     @classmethod
     def open(

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ..errors import PtmeterError
-from . import accounts, database, demo, estimating, replay
+from . import accounts, database, demo, estimating, periods, replay
 from .failures import MEANINGS, ExitCode, from_database, report, tell
 
 if TYPE_CHECKING:
@@ -76,6 +76,15 @@ app = typer.Typer(
 )
 for _command, _examples in COMMANDS:
     app.command(epilog=_epilog("Examples", _examples))(_command)
+
+
+_months = typer.Typer(
+    no_args_is_help=True, help="Accounting months: close them, and see what they come to."
+)
+for _command, _examples in periods.COMMANDS:
+    _name = _command.__name__.strip("_").replace("_", "-")
+    _months.command(_name, epilog=_epilog("Examples", _examples))(_command)
+app.add_typer(_months, name="periods")
 
 
 def _version(asked: bool) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import chain
 from .ledger import Kind
+from .periods import booked_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -129,7 +130,7 @@ class WalletAudit:
             )
         if wallet.head != self.head:
             found.append(self._finding("wallet", "its head hash is not that of the last transfer"))
-        if self.booked_at and wallet.booked_at != self.booked_at:
+        if self.booked_at and wallet.booked_at != booked_until(self.booked_at, wallet.closed_until):
             found.append(self._finding("wallet", "its booking time is not that of the last transfer"))
         return found + self._compare_lots(wallet) + self._compare_holds(holds)
 

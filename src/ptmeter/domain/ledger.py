@@ -124,7 +124,8 @@ class Wallet:
     One account's balance in one unit, with the lots that still have something in them.
 
     ``owed`` is what was spent without PT to cover it; while something is owed nothing is available.
-    ``number`` is its short name (`keys.wallet_number`); ``head`` the whole hash of the last transfer.
+    ``number`` is its short name (`keys.wallet_number`); ``head`` the whole hash of the last transfer. Up to
+    ``closed_until`` it is closed: it books nothing earlier.
     """
 
     id: WalletId
@@ -138,6 +139,7 @@ class Wallet:
     booked_at: datetime
     head: bytes = b""
     state: WalletState = WalletState.OPEN
+    closed_until: datetime | None = None
     lots: tuple[Lot, ...] = ()
 
 

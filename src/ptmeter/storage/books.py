@@ -15,6 +15,7 @@ from . import dialects, schema
 from .accounts import SqlAccounts
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
+from .periods import SqlPeriods
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class SqlBooks:
     ledger: SqlLedger
     accounts: SqlAccounts
     cards: SqlCards
+    periods: SqlPeriods
     chain_key: bytes
 
 
@@ -56,6 +58,7 @@ class Binder:
             ledger,
             SqlAccounts(connection, self._statements, ledger.now),
             SqlCards(connection, self._statements, seen),
+            SqlPeriods(connection),
             key,
         )
 

@@ -21,6 +21,7 @@ from ..errors import InvariantError
 from . import rows
 from .asked import Asked
 from .journal import Journal
+from .periods import locked_boundary
 from .prepared import LONGEST
 from .statements import HOLD, KNOWN, LOT
 
@@ -101,12 +102,14 @@ class SqlLedger(Journal):
         self._execute(
             self._sql.open_account, [{"account": account, "opened_at": opened_at} for account in accounts]
         )
+        closed_until = locked_boundary(self._connection, shared=True)
         wallets = [
             {
                 "wallet_id": wallet_number(*name),
                 "account": name.account,
                 "unit": name.unit,
-                "booked_at": opened_at,
+                "booked_at": max(opened_at, closed_until - 1),
+                "closed_until": closed_until,
                 "head": chain.genesis(name, self._chain_key),
             }
             for name in names

@@ -18,9 +18,11 @@ from ..domain.keys import wallet_number
 from ..domain.ledger import Adjust, Expire, Grant, Kind, Posted, Settle, Transfer, Void, Wallet
 from ..domain.lots import has_lapsed
 from ..domain.moves import Resolved
+from ..domain.periods import booked_until
 from ..domain.planner import Decided, State
 from ..errors import ConfigurationError
 from ..operations.posting import alone
+from .memory_periods import ClosedTables, MemoryPeriods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +49,7 @@ class _Tables:
     decided: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
     plans: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     cards: dict[str, str] = field(default_factory=dict[str, str])
+    closed: ClosedTables = field(default_factory=ClosedTables)
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -174,7 +177,16 @@ class MemoryLedger:
     def _open(self, name: WalletId, at: datetime) -> None:
         head = chain.genesis(name, self._chain_key)
         number = wallet_number(*name)
-        self._tables.wallets[name] = Wallet(id=name, number=number, booked_at=at, head=head)
+        closed = self._tables.closed
+        closed.first = closed.first or at
+        wallet = Wallet(
+            id=name,
+            number=number,
+            booked_at=booked_until(at, closed.boundary),
+            head=head,
+            closed_until=closed.boundary,
+        )
+        self._tables.wallets[name] = wallet
         self._tables.journal[name] = ()
         self._tables.plans.setdefault(name.account, None)
 
@@ -241,6 +253,7 @@ class MemoryBooks:
     ledger: MemoryLedger
     accounts: MemoryAccounts
     cards: MemoryCards
+    periods: MemoryPeriods
     chain_key: bytes
 
 
@@ -288,7 +301,9 @@ class MemoryStore:
 
     def _books(self, tables: _Tables) -> MemoryBooks:
         ledger = MemoryLedger(tables, self._clock, self._chain_key)
-        return MemoryBooks(ledger, MemoryAccounts(tables), MemoryCards(tables), self._chain_key)
+        periods = MemoryPeriods(tables.closed, tables.wallets)
+        accounts, cards = MemoryAccounts(tables), MemoryCards(tables)
+        return MemoryBooks(ledger, accounts, cards, periods, self._chain_key)
 
 
 class AsyncMemoryStore:

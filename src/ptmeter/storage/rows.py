@@ -49,6 +49,7 @@ def wallet_from(row: Row[Any], lots: tuple[Lot, ...] = ()) -> Wallet:
         booked_at=moment(row.booked_at),
         head=bytes(row.head),
         state=WalletState(row.state),
+        closed_until=moment(row.closed_until) if row.closed_until else None,
         lots=lots,
     )
 

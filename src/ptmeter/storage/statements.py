@@ -51,6 +51,7 @@ class Locked(NamedTuple):
     credit_limit: int
     seq: int
     booked_at: int
+    closed_until: int
     state: int
     head: bytes
     account: str

@@ -1,7 +1,7 @@
 """
 The tables, all named ``ptm_…`` so that they can live beside an application's own.
 
-The journal (transfer) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
+The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
 under the hash of their content. A rejection is a refusal remembered for a day.
 
@@ -50,6 +50,7 @@ wallet = Table(
     Column("credit_limit", Int64, nullable=False, default=0),
     Column("seq", Int64, nullable=False, default=0),
     Column("booked_at", Instant, nullable=False),
+    Column("closed_until", Instant, nullable=False, default=0),
     Column("state", Int16, nullable=False, default=0),
     Column("head", digest(33), nullable=False),
     Column("account", name(), nullable=False),
@@ -60,6 +61,7 @@ wallet = Table(
     CheckConstraint("owed >= 0 AND (owed = 0 OR available = 0)", name="ptm_wallet_owed"),
     CheckConstraint("credit_limit >= 0", name="ptm_wallet_credit_limit"),
     Index("ptm_wallet_account", "account"),
+    CheckConstraint("booked_at >= closed_until - 1", name="ptm_wallet_closed"),
     **_options,
     postgresql_with={"fillfactor": 20},
 )
@@ -164,5 +166,55 @@ rate_card = Table(
     metadata,
     Column("version", Version, primary_key=True, autoincrement=False),
     Column("body", Body, nullable=False),
+    **_clustered,
+)
+
+period = Table(
+    "ptm_period",
+    metadata,
+    Column("period", name(16), primary_key=True),
+    Column("number", Int16, primary_key=True, autoincrement=False),
+    Column("state", Int16, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    Column("actor", name(), nullable=False),
+    Column("approver", name()),
+    Column("reason", Body),
+    Column("wallets", Int64),
+    Column("hash", digest(33)),
+    CheckConstraint("approver IS NULL OR approver <> actor", name="ptm_period_two_persons"),
+    **_clustered,
+)
+
+closing = Table(
+    "ptm_closing",
+    metadata,
+    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
+    Column("revision", Int16, primary_key=True, autoincrement=False),
+    Column("period", name(16), primary_key=True),
+    Column("seq", Int64, nullable=False),
+    Column("booked_at", Instant),
+    Column("available", Int64, nullable=False),
+    Column("held", Int64, nullable=False),
+    Column("spent", Int64, nullable=False),
+    Column("owed", Int64, nullable=False),
+    Column("issued", Int64, nullable=False),
+    Column("lapsed", Int64, nullable=False),
+    Column("adjusted", Int64, nullable=False),
+    Column("head", digest(33), nullable=False),
+    Column("lots", Body),
+    CheckConstraint(
+        "available + held + spent + lapsed = issued + owed + adjusted", name="ptm_closing_ties"
+    ),
+    Index("ptm_closing_period", "period", "revision", "wallet_id"),
+    **_clustered,
+)
+
+boundary = Table(
+    "ptm_boundary",
+    metadata,
+    Column("id", Int16, primary_key=True, autoincrement=False),
+    Column("closed_until", Instant, nullable=False),
     **_clustered,
 )

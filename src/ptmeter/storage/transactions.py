@@ -12,6 +12,7 @@ from ..errors import (
     ContentionError,
     IndeterminateError,
     InvariantError,
+    PeriodClosedError,
     StorageError,
     UnavailableError,
 )
@@ -80,8 +81,10 @@ def _unreachable(said: str) -> UnavailableError:
     )
 
 
-def translated(error: DBAPIError) -> StorageError | InvariantError:
+def translated(error: DBAPIError) -> StorageError | InvariantError | PeriodClosedError:
     """What a driver's error means to the caller; before a commit a lost connection has lost nothing."""
+    if "ptm_period_closed" in str(error.orig):
+        return PeriodClosedError(_said(error))
     if dialects.is_contention(error) or dialects.is_disconnect(error):
         return ContentionError(f"the database gave the transaction up: {_said(error)}")
     if isinstance(error, IntegrityError):

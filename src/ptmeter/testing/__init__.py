@@ -5,5 +5,6 @@ from __future__ import annotations
 from .blocking import Blocking
 from .clock import Clock
 from .contract import StoreContract
+from .period_contract import PeriodContract
 
-__all__ = ["Blocking", "Clock", "StoreContract"]
+__all__ = ["Blocking", "Clock", "PeriodContract", "StoreContract"]

@@ -404,7 +404,7 @@ def test_a_lane_ends_quietly_with_its_loop() -> None:
         await asyncio.sleep(0.01)
         serving = lane._task
         assert serving is not None
-        serving.get_coro().close()  # type: ignore[union-attr]  # what is done to what nobody refers to any more
+        serving.get_coro().close()  # what is done to what nobody refers to any more
         for caller in callers:
             caller.cancel()
         return serving.cancel()

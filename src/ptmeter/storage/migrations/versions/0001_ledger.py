@@ -27,6 +27,8 @@ from ptmeter.storage.columns import (
 revision = "0001"
 down_revision = None
 
+_JOURNAL = ("ptm_transfer", "ptm_period", "ptm_closing")
+
 _TOKEN_CLASSES = (
     "input_uncached",
     "input_cache_read",
@@ -63,6 +65,8 @@ _INDEX_UNLESS_THERE = (
 
 _UNIQUE = {
     "ptm_transfer": (("wallet_id", "seq"), ("wallet_id", "transfer_id"), ("wallet_id", "completes")),
+    "ptm_period": (("period", "number"),),
+    "ptm_closing": (("wallet_id", "revision", "period"),),
 }
 """By which rows of the journal SQLite would replace one for another."""
 
@@ -73,7 +77,10 @@ def upgrade() -> None:
     _create_journal()
     _create_projections()
     _create_catalogue()
-    _keep_insert_only("ptm_transfer")
+    _create_periods()
+    for table in _JOURNAL:
+        _keep_insert_only(table)
+    _keep_closed()
 
 
 def _create_accounts() -> None:
@@ -95,6 +102,7 @@ def _create_accounts() -> None:
         Column("credit_limit", Int64, nullable=False, default=0),
         Column("seq", Int64, nullable=False, default=0),
         Column("booked_at", Instant, nullable=False),
+        Column("closed_until", Instant, nullable=False, default=0),
         Column("state", Int16, nullable=False, default=0),
         Column("head", digest(33), nullable=False),
         Column("account", name(), nullable=False),
@@ -104,10 +112,11 @@ def _create_accounts() -> None:
         CheckConstraint("spent >= 0", name="ptm_wallet_spent"),
         CheckConstraint("owed >= 0 AND (owed = 0 OR available = 0)", name="ptm_wallet_owed"),
         CheckConstraint("credit_limit >= 0", name="ptm_wallet_credit_limit"),
+        CheckConstraint("booked_at >= closed_until - 1", name="ptm_wallet_closed"),
         **_options,
         postgresql_with={"fillfactor": 20},
     )
-    op.create_index("ptm_wallet_account", "ptm_wallet", ["account"])
+    _create_index("ptm_wallet_account", "ptm_wallet", ["account"])
 
 
 def _create_journal() -> None:
@@ -210,6 +219,53 @@ def _create_catalogue() -> None:
     )
 
 
+def _create_periods() -> None:
+    _create_table(
+        "ptm_period",
+        Column("period", name(16), primary_key=True),
+        Column("number", Int16, primary_key=True, autoincrement=False),
+        Column("state", Int16, nullable=False),
+        Column("starts_at", Instant, nullable=False),
+        Column("ends_at", Instant, nullable=False),
+        Column("noted_at", Instant, nullable=False),
+        Column("actor", name(), nullable=False),
+        Column("approver", name()),
+        Column("reason", Body),
+        Column("wallets", Int64),
+        Column("hash", digest(33)),
+        CheckConstraint("approver IS NULL OR approver <> actor", name="ptm_period_two_persons"),
+        **_clustered,
+    )
+    _create_table(
+        "ptm_closing",
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("revision", Int16, primary_key=True, autoincrement=False),
+        Column("period", name(16), primary_key=True),
+        Column("seq", Int64, nullable=False),
+        Column("booked_at", Instant),
+        Column("available", Int64, nullable=False),
+        Column("held", Int64, nullable=False),
+        Column("spent", Int64, nullable=False),
+        Column("owed", Int64, nullable=False),
+        Column("issued", Int64, nullable=False),
+        Column("lapsed", Int64, nullable=False),
+        Column("adjusted", Int64, nullable=False),
+        Column("head", digest(33), nullable=False),
+        Column("lots", Body),
+        CheckConstraint(
+            "available + held + spent + lapsed = issued + owed + adjusted", name="ptm_closing_ties"
+        ),
+        **_clustered,
+    )
+    _create_index("ptm_closing_period", "ptm_closing", ["period", "revision", "wallet_id"])
+    _create_table(
+        "ptm_boundary",
+        Column("id", Int16, primary_key=True, autoincrement=False),
+        Column("closed_until", Instant, nullable=False),
+        **_clustered,
+    )
+
+
 def _create_table(name_: str, *columns: Any, **options: Any) -> None:
     """MySQL commits each statement by itself: what an earlier run made before it was cut off is kept."""
     op.create_table(name_, *columns, if_not_exists=_by_itself() or None, **options)
@@ -260,4 +316,33 @@ def _keep_insert_only(table: str) -> None:
         op.execute(
             f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
             f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_insert_only()"
+        )
+
+
+def _keep_closed() -> None:
+    """
+    Refuse a transfer booked in a closed period; defence in depth, for a wallet's own booking time is past it.
+
+    MySQL has the wallet's CHECK alone: see `_keep_insert_only`.
+    """
+    dialect = op.get_context().dialect.name
+    if dialect == "sqlite":
+        op.execute(
+            "CREATE TRIGGER ptm_transfer_period_closed BEFORE INSERT ON ptm_transfer "
+            "WHEN NEW.booked_at < (SELECT closed_until FROM ptm_wallet WHERE wallet_id = NEW.wallet_id) "
+            "BEGIN SELECT RAISE(ABORT, 'the period is closed: book it now, and say when it took effect "
+            "(ptm_period_closed)'); END"
+        )
+    elif dialect == "postgresql":
+        op.execute(
+            "CREATE FUNCTION ptm_transfer_period_closed() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF EXISTS (SELECT 1 FROM inserted JOIN ptm_wallet USING (wallet_id) "
+            "WHERE inserted.booked_at < ptm_wallet.closed_until) "
+            "THEN RAISE EXCEPTION 'the period is closed: book it now, and say when it took effect "
+            "(ptm_period_closed)'; END IF; RETURN NULL; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER ptm_transfer_period_closed AFTER INSERT ON ptm_transfer "
+            "REFERENCING NEW TABLE AS inserted "
+            "FOR EACH STATEMENT EXECUTE FUNCTION ptm_transfer_period_closed()"
         )

@@ -1,0 +1,193 @@
+"""
+Hold a wallet's closings and the seals against the journal: written apart from what records them, on purpose.
+
+While a wallet's rows are derived anew, its closings are compared at the places where they were made; and all
+closings of a sealed period must come to the hash that was published.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from .audit import Finding
+from .ledger import Kind
+from .periods import PeriodState, following, reports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from .audit import WalletAudit
+    from .closings import Closing, LotMoves
+    from .ledger import Transfer, Wallet
+    from .periods import PeriodEvent, PeriodReport
+
+_NEXT: Final = {
+    PeriodState.OPEN: PeriodState.CLOSING,
+    PeriodState.CLOSING: PeriodState.SEALED,
+    PeriodState.SEALED: PeriodState.REOPENED,
+    PeriodState.REOPENED: PeriodState.CLOSING,
+}
+
+
+class ClosingAudit:
+    """Compares the closings of one wallet with its journal as `WalletAudit` reads it."""
+
+    def __init__(
+        self, audit: WalletAudit, closings: Iterable[Closing], standings: Iterable[PeriodReport]
+    ) -> None:
+        """*standings*: every period; closings whose seal was withdrawn stand for nothing and are left out."""
+        self._audit = audit
+        self._standings = {each.name: each for each in standings}
+        self._closings = [closing for closing in closings if self._stands(closing)]
+        self._passed: list[Closing] = []
+        self._sums: Counter[Kind] = Counter()
+        self._first: datetime | None = None
+        self.findings: list[Finding] = []
+        self._compare()
+
+    def rows_left(self, most: int) -> int:
+        """How many rows may be read before there is a closing to compare with; *most* if that is far."""
+        coming = self._closings[0].seq - self._audit.seq if self._closings else most
+        return coming if 0 < coming < most else most
+
+    def read(self, rows: Sequence[Transfer]) -> None:
+        """Take note of rows that `WalletAudit` has read, and compare with the closings that lie there."""
+        for row in rows:
+            self._sums[row.kind] += row.amount
+        self._first = self._first or rows[0].booked_at
+        if self._passed and rows[0].seq == self._passed[-1].seq + 1:
+            last = self._passed[-1]
+            if rows[0].booked_at < self._standings[last.period].end:
+                self._find(
+                    f"transfer {rows[0].seq}", f"it is booked in {last.period} and not in its closing"
+                )
+        self._compare()
+
+    def finish(self, wallet: Wallet) -> list[Finding]:
+        """What is wrong, once all rows are read."""
+        for closing in self._closings:
+            self._find(f"closing {closing.period}", f"it is at transfer {closing.seq}, which is not there")
+        there = {closing.period for closing in self._passed}
+        for name, standing in self._standings.items():
+            if standing.state is not PeriodState.SEALED:
+                continue
+            if name not in there and self._first is not None and self._first < standing.end:
+                self._find(f"closing {name}", "it is missing")
+            if wallet.closed_until is None or wallet.closed_until < standing.end:
+                self._find("wallet", f"it is not closed until the end of {name}, which is sealed")
+        return self.findings
+
+    def _stands(self, closing: Closing) -> bool:
+        standing = self._standings.get(closing.period)
+        return (
+            standing is not None
+            and standing.state in {PeriodState.CLOSING, PeriodState.SEALED}
+            and closing.revision == standing.revision
+        )
+
+    def _compare(self) -> None:
+        while self._closings and self._closings[0].seq == self._audit.seq:
+            closing = self._closings.pop(0)
+            for problem in self._problems(closing):
+                self._find(f"closing {closing.period}", problem)
+            self._passed.append(closing)
+
+    def _problems(self, closing: Closing) -> Iterable[str]:
+        audit, sums = self._audit, self._sums
+        derived: Mapping[str, object] = {
+            "booked_at": audit.booked_at,
+            "head": audit.head,
+            "available": audit.available,
+            "held": audit.held,
+            "spent": audit.spent,
+            "owed": audit.owed,
+            "issued": sums[Kind.GRANT],
+            "lapsed": sums[Kind.LAPSE],
+            "adjusted": sums[Kind.ADJUST_UP] - sums[Kind.ADJUST_DOWN],
+        }
+        for name, value in derived.items():
+            if getattr(closing, name) != value:
+                yield f"its {name} is not what the journal gives"
+        if audit.booked_at and audit.booked_at >= self._standings[closing.period].end:
+            yield f"it has transfer {closing.seq}, which is booked later"
+        before = self._passed[-1] if self._passed else None
+        yield from self._lot_problems(closing, before)
+
+    def _lot_problems(self, closing: Closing, before: Closing | None) -> Iterable[str]:
+        stored = {lot.number: (lot.available, lot.held) for lot in closing.lots}
+        derived = {n: (lot.remaining, lot.held) for n, lot in self._audit.lots.items()}
+        if _live(stored) != _live(derived):
+            yield "its lots are not what the journal gives"
+        openings = {lot.number: lot.opening for lot in closing.lots if lot.opening}
+        carried = {lot.number: lot.available + lot.held for lot in before.lots} if before else {}
+        if openings != {number: amount for number, amount in carried.items() if amount}:
+            yield "its lots do not begin where the closing before left them"
+        for name, expected in _moved(closing, before).items():
+            if sum(_amount(lot, name) for lot in closing.lots) != expected:
+                yield f"what its lots say was {name} is not the difference to the closing before"
+
+    def _find(self, row: str, problem: str) -> None:
+        self.findings.append(Finding(*self._audit.wallet, row, problem))
+
+
+def _live(lots: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    return {number: figures for number, figures in lots.items() if any(figures)}
+
+
+def _moved(closing: Closing, before: Closing | None) -> dict[str, int]:
+    """What happened in the period, by the figures at its ends."""
+    return {
+        "charged": closing.spent - (before.spent if before else 0),
+        "lapsed": closing.lapsed - (before.lapsed if before else 0),
+        "granted": closing.issued - (before.issued if before else 0),
+        "adjusted": closing.adjusted - (before.adjusted if before else 0),
+        "lent": closing.owed - (before.owed if before else 0),
+    }
+
+
+def _amount(lot: LotMoves, name: str) -> int:
+    """What a lot says of it."""
+    came_in = {lot.kind: lot.came_in}
+    return {
+        "charged": lot.charged,
+        "lapsed": lot.lapsed,
+        "granted": came_in.get(Kind.GRANT, 0),
+        "adjusted": came_in.get(Kind.ADJUST_UP, 0) - lot.taken,
+        "lent": came_in.get(Kind.ADVANCE, 0) - lot.repaid,
+    }[name]
+
+
+# --- what happened to the periods -------------------------------------------------------------
+
+
+def history_problems(events: Sequence[PeriodEvent]) -> list[Finding]:
+    """What cannot have happened to a period, or not in that order."""
+    found: list[Finding] = []
+    known = reports(events)
+    for standing in known:
+        state = PeriodState.OPEN
+        for number, event in enumerate(standing.history, 1):
+            if event.number != number or event.state is not _NEXT[state]:
+                found.append(finding(standing.name, f"event {event.number}", "it does not follow"))
+            elif event.state is PeriodState.REOPENED and event.approved_by in {"", event.by}:
+                found.append(finding(standing.name, f"event {event.number}", "nobody else approved it"))
+            state = event.state
+    for earlier, later in pairwise(known):
+        if following(earlier.history[0].period) != later.history[0].period:
+            found.append(finding(later.name, "period", f"it does not follow {earlier.name}"))
+    return found
+
+
+def seal_problem(standing: PeriodReport, hash_: bytes, wallets: int) -> Finding | None:
+    """Whether a sealed period's closings come to the hash that was noted."""
+    if (hash_.hex(), wallets) == (standing.hash, standing.wallets):
+        return None
+    return finding(standing.name, "seal", f"its {wallets} closings come to {hash_.hex()}")
+
+
+def finding(period: str, row: str, problem: str) -> Finding:
+    """Something that does not hold of a period."""
+    return Finding("ptm_period", period, row, problem)
