@@ -62,6 +62,7 @@ def clients(tmp_path: Path) -> Iterator[Clients]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.section("what the soak found")
+    if _said:
+        terminalreporter.section("what the soak found")
     for line in _said:
         terminalreporter.line(line)
