@@ -46,7 +46,7 @@ class SqlLedger(Journal):
         """See `ports.Ledger.lock`."""
         commands = [command for group in batch for command in group]
         wallets, now = self._lock_wallets(commands)
-        at = self._clock() if self._clock else now or self.now()
+        at = self._time(now)
         ids = {Asked(c.wallet.account, c.id) for c in commands}
         numbers = {wallet.id: wallet.number for wallet in wallets}
         named = {
@@ -72,9 +72,13 @@ class SqlLedger(Journal):
         found = {wallet.id for wallet in wallets}
         givers = {c.wallet for c in commands if isinstance(c, Grant | Adjust)}
         if new := sorted(givers - found):
-            self._open(new, now or self.now())
+            self._open(new, self._time(now))
             wallets, now = self._lock(names)
         return wallets, now
+
+    def _time(self, now: datetime | None) -> datetime:
+        """The time to decide by: the caller's clock if one was given, else the server's, read once."""
+        return self._clock() if self._clock else now or self.now()
 
     def _lock(self, names: Sequence[WalletId]) -> tuple[list[Wallet], datetime | None]:
         numbers = {wallet_number(*name): name for name in names}

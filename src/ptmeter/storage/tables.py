@@ -190,7 +190,7 @@ period = Table(
 closing = Table(
     "ptm_closing",
     metadata,
-    Column("wallet_id", Int32, primary_key=True, autoincrement=False),
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
     Column("revision", Int16, primary_key=True, autoincrement=False),
     Column("period", name(16), primary_key=True),
     Column("seq", Int64, nullable=False),

@@ -113,7 +113,7 @@ class PeriodContract:
         clock.turn(10 * DAY)
         store.run(partial(sweeping.sweep, limit=10))
         adjust = partial(funding.adjust, account="acme", reason="goodwill", key="a")
-        store.run(partial(adjust, amounts={"core": 3 * MICRO}))
+        store.post("acme", partial(adjust, amounts={"core": 3 * MICRO}))
         clock.turn(28 * DAY)
 
         close(store, FEBRUARY)
