@@ -8,7 +8,6 @@ whatever comes back goes to the lots it came from, never to those that today's o
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -84,11 +83,11 @@ def shift(
         if not amount:
             shifted.append(lot)
             continue
-        changed = replace(lot, remaining=lot.remaining + remaining * amount, held=lot.held + held * amount)
-        if changed.remaining < 0 or changed.held < 0:
+        free, kept = lot.remaining + remaining * amount, lot.held + held * amount
+        if free < 0 or kept < 0:
             msg = f"lot {lot.number} would go below zero"
             raise InvariantError(msg)
-        shifted.append(changed)
+        shifted.append(Lot(lot.number, lot.granted, free, kept, lot.priority, lot.expires_at))
     if amounts:
         msg = f"lots {sorted(amounts)} are allocated from but not in the wallet"
         raise InvariantError(msg)

@@ -50,6 +50,16 @@ class Details(TypedDict, total=False):
     usage: UsageEvent | None
 
 
+class Balances(TypedDict, total=False):
+    """What a move changes of a wallet."""
+
+    available: int
+    held: int
+    spent: int
+    owed: int
+    lots: tuple[Lot, ...]
+
+
 class Resolved(NamedTuple):
     """A hold no longer open: how it was resolved, by which transfer, and whether that was completed."""
 
@@ -104,8 +114,8 @@ class Moves:
         allocations = pick(wallet.lots, amount)
         expires_at = self._booking_time(wallet) + ttl
         transfer = self._append(
-            replace(
-                wallet,
+            wallet,
+            Balances(
                 available=wallet.available - amount,
                 held=wallet.held + amount,
                 lots=shift(wallet.lots, allocations, remaining=-1, held=1),
@@ -134,8 +144,8 @@ class Moves:
         wallet = self.wallets[hold.wallet]
         used, rest = split(hold.allocations, spent)
         transfer = self._append(
-            replace(
-                wallet,
+            wallet,
+            Balances(
                 available=wallet.available + hold.amount - spent,
                 held=wallet.held - hold.amount,
                 spent=wallet.spent + spent,
@@ -179,8 +189,8 @@ class Moves:
         """Add a lot."""
         expires_at = details.get("expires_at")
         lot = Lot(wallet.seq + 1, amount, amount, priority=priority, expires_at=expires_at)
-        grown = replace(wallet, available=wallet.available + amount, lots=(*wallet.lots, lot))
-        return self._append(grown, kind, amount, request, priority=priority, **details)
+        grown = Balances(available=wallet.available + amount, lots=(*wallet.lots, lot))
+        return self._append(wallet, grown, kind, amount, request, priority=priority, **details)
 
     def take_out(
         self,
@@ -195,14 +205,13 @@ class Moves:
     ) -> Transfer:
         """Use up *amount* of what is free in *lots* (all of the wallet's, unless said), in burn order."""
         allocations = pick(wallet.lots if lots is None else lots, amount)
-        left = replace(
-            wallet,
+        left = Balances(
             available=wallet.available - amount,
             spent=wallet.spent + (amount if kind is Kind.DEBIT else 0),
             lots=shift(wallet.lots, allocations, remaining=-1),
         )
         return self._append(
-            left, kind, amount, request, allocations=allocations, completes=completes, **details
+            wallet, left, kind, amount, request, allocations=allocations, completes=completes, **details
         )
 
     def advance(self, wallet: Wallet, amount: int) -> Wallet:
@@ -234,6 +243,7 @@ class Moves:
     def _append(
         self,
         wallet: Wallet,
+        after: Balances,
         kind: Kind,
         amount: int,
         request: Request,
@@ -243,30 +253,30 @@ class Moves:
         priority: int | None = None,
         **details: Unpack[Details],
     ) -> Transfer:
-        """Write the next row of a wallet whose balance is already what it will be."""
+        """Write the next row of a wallet, after which it is as *after* says."""
         booked_at = self._booking_time(wallet)
-        unsealed = Transfer(
-            id=request.id,
-            wallet=wallet.id,
-            seq=wallet.seq + 1,
-            kind=kind,
-            amount=amount,
-            available_after=wallet.available,
-            held_after=wallet.held,
-            fingerprint=request.fingerprint,
-            effective_at=details.get("effective_at") or booked_at,
-            booked_at=booked_at,
-            allocations=allocations,
-            completes=completes,
-            expires_at=details.get("expires_at"),
-            priority=priority,
-            note=details.get("note", ""),
-            usage=details.get("usage"),
-        )
-        head = chain.successor(unsealed, wallet.head, self._chain_key)
-        transfer = replace(unsealed, link=chain.link(head))
+        row: dict[str, Any] = {
+            "id": request.id,
+            "wallet": wallet.id,
+            "seq": wallet.seq + 1,
+            "kind": kind,
+            "amount": amount,
+            "available_after": after.get("available", wallet.available),
+            "held_after": after.get("held", wallet.held),
+            "fingerprint": request.fingerprint,
+            "effective_at": details.get("effective_at") or booked_at,
+            "booked_at": booked_at,
+            "allocations": allocations,
+            "completes": completes,
+            "expires_at": details.get("expires_at"),
+            "priority": priority,
+            "note": details.get("note", ""),
+            "usage": details.get("usage"),
+        }
+        head = chain.successor(Transfer(**row), wallet.head, self._chain_key)
+        transfer = Transfer(**row, link=chain.link(head))
         self.transfers.append(transfer)
-        booked = replace(wallet, seq=transfer.seq, booked_at=booked_at, head=head)
+        booked = replace(wallet, **after, seq=transfer.seq, booked_at=booked_at, head=head)
         self._put(self.wallets, wallet.id, booked)
         return transfer
 
