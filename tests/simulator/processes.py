@@ -66,6 +66,9 @@ class SimulatedStore:
     async def read(self, work: Callable[[Books], T], /) -> T:
         return await self._patiently(partial(self._database.read, work))
 
+    async def survey(self, work: Callable[[Books], T], /) -> T:
+        return await self._database.read(work)
+
     def joined(self, connection: Any) -> SimulatedStore:
         raise NotImplementedError
 
