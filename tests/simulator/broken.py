@@ -118,7 +118,7 @@ CONTROLS: Final = {
     "forgets what was decided": (Parts(database=ForgetfulDatabase), 10),
     "expires holds early": (Parts(database=HastyDatabase), 10),
     "answers the wrong caller": (Parts(store=CrossedStore), 20),
-    "does what it said it would not": (Parts(store=StubbornStore), 20),
+    "does what it said it would not": (Parts(store=StubbornStore), 100),
     "asks again under a new key": (Parts(caller=CarelessCaller), 10),
 }
 """What is broken, by what it does, and within how many seeds it has to be noticed."""

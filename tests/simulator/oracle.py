@@ -58,6 +58,9 @@ MEANS = {
 }
 """What the caller is told about each refusal that these runs can bring about."""
 
+TOLD = {Held: "amounts", Receipt: "charged", Granted: "amounts"}
+"""Where an answer says how much was moved."""
+
 UNSEALED: dict[str, Any] = {f.name: b"" for f in fields(Transfer) if f.name in {"hash", "link"}}
 """What seals a row is the audit's business."""
 
@@ -79,6 +82,8 @@ class Oracle:
 
     attempts: list[Attempt] = field(default_factory=list)
     commits: int = 0
+    closed: datetime | None = None
+    """Up to when somebody was told that nothing will be booked any more."""
     rows: dict[WalletId, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
     models: dict[str, NaiveLedger] = field(default_factory=lambda: defaultdict(NaiveLedger))
     _asked: dict[int, Attempt] = field(default_factory=dict)
@@ -156,6 +161,9 @@ class Oracle:
         rows = self.rows[row.wallet]
         if row.seq != len(rows) + 1 or (rows and row.booked_at <= rows[-1].booked_at):
             msg = f"{named_row(row)} does not follow the one before"
+            raise Violation(msg)
+        if self.closed and row.booked_at < self.closed:
+            msg = f"{named_row(row)} is booked at {row.booked_at}, in a month that is closed"
             raise Violation(msg)
         if row.id in self._ids or (row.wallet, row.completes) in self._completed:
             msg = f"{named_row(row)} is there twice, or completes what was complete"
@@ -270,12 +278,12 @@ def matches(attempt: Attempt, first: tuple[Outcome, ...], others: list[tuple[Out
     refused = [o for o in first if isinstance(o, Refused) and o.reason is not Refusal.LINKED]
     if refused:
         return isinstance(answer, MEANS[refused[0].reason])
-    if isinstance(answer, Exception):
+    told = TOLD.get(type(answer))
+    if told is None:
         return False
     posted = [o for o in chain(first, *others) if isinstance(o, Posted)]
     available = {o.transfer.wallet.unit: o.available for o in posted}
     moved = {o.transfer.wallet.unit: figure(answer, o) for o in posted}
-    told = {Held: "amounts", Receipt: "charged", Granted: "amounts"}[type(answer)]
     return (
         answer.account == intent.account
         and answer.key == attempt.key

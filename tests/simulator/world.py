@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from tests.simulator.faults import draw_faults, draw_policy
 from tests.simulator.intents import Attempt, Intent, Left, said
 from tests.simulator.oracle import Oracle, Violation
-from tests.simulator.processes import Process
+from tests.simulator.processes import Killed, Process
 
 from ptmeter import Policy
 from ptmeter.configuration import reference_card
+from ptmeter.errors import InvariantError, PtmeterError
 from ptmeter.pricing import Pricing
 
 if TYPE_CHECKING:
@@ -129,8 +130,11 @@ class World:
         _, answer = process.begin(call)
         try:
             result = await answer
-        except Exception as error:  # noqa: BLE001 - the caller judges it
+        except (PtmeterError, Killed) as error:
             result = error
+        if isinstance(result, InvariantError):
+            msg = f"{who} on {process.name}: {result!r}"
+            raise Violation(msg)
         self.seen[f"{who} {type(result).__name__}"] += 1
         return result
 
