@@ -267,4 +267,4 @@ def plainly(outcomes: tuple[Outcome, ...], *, replayed: bool = False) -> tuple[O
 def stripped(row: Transfer) -> Transfer:
     """The row without its hash, and without the id of one that nobody asked for."""
     known = row.fingerprint != NOBODY or row.kind is Kind.EXPIRE
-    return replace(row, hash=b"", id=row.id if known else NO_ID)
+    return replace(row, link=b"", id=row.id if known else NO_ID)

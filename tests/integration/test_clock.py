@@ -182,7 +182,7 @@ class FastClock(datetime):
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every clock that the store could read in this process is an hour ahead."""
-    monkeypatch.setattr("ptmeter.storage.store.datetime", FastClock)
+    monkeypatch.setattr("ptmeter.storage.books.datetime", FastClock)
     monkeypatch.setattr("ptmeter.storage.memory.datetime", FastClock)
 
 

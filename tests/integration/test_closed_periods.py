@@ -28,9 +28,9 @@ BEFORE = int((IN_FEBRUARY - timedelta(seconds=1)).timestamp()) * 1_000_000
 
 COPY = (
     "INSERT INTO ptm_transfer (wallet_id, kind, priority, seq, amount, available_after, held_after, "
-    "effective_at, booked_at, debit, credit, transfer_id, fingerprint, hash) "
+    "effective_at, booked_at, transfer_id, fingerprint, link) "
     "SELECT wallet_id, kind, priority, seq + 100, amount, available_after, held_after, "
-    "effective_at, {booked_at}, debit, credit, fingerprint, fingerprint, hash "
+    "effective_at, {booked_at}, fingerprint, fingerprint, link "
     "FROM ptm_transfer WHERE seq = 1"
 )
 """A forged row."""

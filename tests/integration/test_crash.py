@@ -18,6 +18,7 @@ from tests.integration.wiring import clean, meter_on, query, servers
 
 from ptmeter import PT
 from ptmeter.domain.keys import transfer_id
+from ptmeter.storage.rows import id_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def acknowledged_until_killed(fleet: Fleet, url: str, log: Path, *, too_early: b
 def lost(url: str, notes: list[str]) -> list[str]:
     """What was acknowledged and is not on the journal."""
     verbs = {"held": "hold", "settled": "settle"}
-    there = {bytes(name) for (name,) in query(url, "SELECT transfer_id FROM ptm_transfer")}
+    there = {id_from(name) for (name,) in query(url, "SELECT transfer_id FROM ptm_transfer")}
     said = [(note, *note.split(" ")) for note in notes]
     return [note for note, verb, key in said if transfer_id("acme", verbs[verb], key) not in there]
 

@@ -40,6 +40,7 @@ from ptmeter import (
     Policy,
     StorageError,
 )
+from ptmeter.domain.keys import wallet_number
 from ptmeter.domain.pt import MICRO
 from ptmeter.domain.receipts import Hold
 from ptmeter.operations.posting import post
@@ -307,19 +308,20 @@ def test_a_deadlock_is_tried_again(driver: Driver, backend_of: Callable[[str], B
 
 @contextmanager
 def deadlock_over(url: str, pool: ThreadPoolExecutor, store: Store) -> Iterator[Future[Any]]:
-    """A batch over wallets a and b, and somebody who has locked b, waits for it, and then asks for a."""
+    """A batch over two wallets, and somebody who has locked its last, and once it waits asks for its first."""
     name = "postgres" if url.startswith("postgresql") else "mysql"
     batch = [(debit("a", 5),), (debit("b", 5),)]
+    first, last = sorted("ab", key=lambda account: wallet_number(account, "core"))  # as a batch locks them
     lock = "SELECT * FROM ptm_wallet WHERE account = '{}' FOR UPDATE"
     with engine_on(url) as engine, engine.connect() as other, other.begin():
         if name == "postgres":  # which aborts whoever has waited for a second and then finds the circle
             other.exec_driver_sql("SET LOCAL deadlock_timeout = '10s'")
         else:  # which rolls back whoever has written less
             other.exec_driver_sql("UPDATE ptm_account SET parent = 'x'")
-        other.exec_driver_sql(lock.format("b")).all()
+        other.exec_driver_sql(lock.format(last)).all()
         posting = pool.submit(store.run, partial(post, batch=batch))
         waiting(name, url)
-        other.exec_driver_sql(lock.format("a")).all()
+        other.exec_driver_sql(lock.format(first)).all()
         if name == "mysql":
             other.exec_driver_sql("UPDATE ptm_account SET parent = NULL")
         yield posting

@@ -31,7 +31,7 @@ def journal_with_a_row(url: str) -> None:
         meter.record("acme", model="gpt-4o-mini", response=usage, key="r")
 
 
-@pytest.mark.parametrize(("table", "column"), [("ptm_transfer", "amount"), ("ptm_usage", "requests")])
+@pytest.mark.parametrize(("table", "column"), [("ptm_transfer", "amount")])
 @pytest.mark.parametrize(
     ("name", "change"),
     [

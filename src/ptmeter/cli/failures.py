@@ -15,6 +15,7 @@ from ..errors import (
     PtmeterError,
     RefusedError,
     StorageError,
+    UnavailableError,
     UsageError,
 )
 
@@ -57,7 +58,7 @@ _BY_KIND: Final = (
 
 def exit_code(error: PtmeterError) -> ExitCode:
     """The exit code that stands for *error*."""
-    if error.retryable:
+    if error.retryable and not isinstance(error, UnavailableError):
         return ExitCode.RETRY
     return next((code for kind, code in _BY_KIND if isinstance(error, kind)), ExitCode.BUG)
 

@@ -69,8 +69,7 @@ class StoreContract:
         give(store, 100)
 
         with ThreadPoolExecutor(40) as pool:
-            running = [pool.submit(hold, store, 10, key=f"h{n}") for n in range(40)]
-        outcomes = [each.result() for each in running]
+            outcomes = list(pool.map(lambda n: hold(store, 10, key=f"h{n}"), range(40)))
 
         assert sum(isinstance(outcome, Hold) for outcome in outcomes) == 10
         assert sum(isinstance(outcome, InsufficientFundsError) for outcome in outcomes) == 30

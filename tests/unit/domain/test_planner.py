@@ -416,7 +416,7 @@ FAULTS = (
     Fault("nothing lapses", "moves", "has_lapsed(lot, self.at)", "False", unlawful=False),
     Fault("the booking time follows the clock", "moves", "max(self.at, wallet.booked_at + _TICK)", "self.at"),
     Fault("the booking time stands still", "moves", "wallet.booked_at + _TICK", "wallet.booked_at"),
-    Fault("rows do not follow the row before", "moves", "unsealed, wallet.head,", 'unsealed, b"",'),
+    Fault("rows do not follow the row before", "moves", "Transfer(**row), wallet.head,", 'Transfer(**row), b"",'),
     Fault("the chain's head stays behind", "moves", "booked_at=booked_at, head=head)", "booked_at=booked_at, head=wallet.head)"),
     Fault("a debit is not counted as spent", "moves", "amount if kind is Kind.DEBIT else 0", "0"),
     Fault("a settle is not counted as spent", "moves", "spent=wallet.spent + spent", "spent=wallet.spent"),

@@ -119,11 +119,13 @@ def test_joining_changes_no_wallet(store: SqlStore) -> None:
         give(store, 10, account=account)
     with store._engine.begin() as connection:
         connection.execute(update(wallet).values(state=int(WalletState.FROZEN)))
-    with store._engine.connect() as connection, connection.begin():
-        refused = store.joined(connection).run(
-            partial(metering.hold, account="acme", amounts={"core": 1}, key="h", ttl=MINUTE)
+    application = create_engine(store._engine.url)
+    with application.begin() as connection:
+        refused = store.joined(connection).post(
+            "acme", partial(metering.hold, account="acme", amounts={"core": 1}, key="h", ttl=MINUTE)
         )
         states = set(connection.scalars(select(wallet.c.state)))
+    application.dispose()
 
     assert isinstance(refused, AccountFrozenError)
     assert {int(WalletState.FROZEN)} == states
