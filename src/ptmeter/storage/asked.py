@@ -3,8 +3,9 @@ Finding rows by their ids: in a wallet, or in whichever wallet of an account.
 
 A key is scoped by account, not by unit, so what it stands for may be in any wallet of the account. Few ids
 are looked for by ``IN``, whose plan a database can keep. That probes every id in every wallet, so many are
-handed over as a table to join with: one parameter, however many there are. On PostgreSQL an ``OFFSET 0``
-keeps that join a probe for each: in tables it has no statistics of yet, it takes to reading whole wallets.
+handed over as a table to join with: one parameter, however many there are. Left to themselves, databases
+that know too little of the tables yet would read whole wallets and join those: ``OFFSET 0`` on PostgreSQL
+and ``STRAIGHT_JOIN`` on MySQL keep it a probe for each id.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def many(name: str, where: Where, dialect: str) -> Finder:
         if dialect == "postgresql":
             fenced = select(table).where(its_own).offset(literal_column("0")).lateral(table.name)
             return make(fenced, theirs.join(fenced, true()))
-        return make(table, theirs.join(table, its_own))
+        query = make(table, theirs.join(table, its_own))
+        return query if dialect == "sqlite" else query.prefix_with("STRAIGHT_JOIN")
 
     return find
 
