@@ -237,7 +237,7 @@ class KeepsItsConnection(AsyncSqlStore):
         connection = await self._engine.connect()
         self.connections.append(connection)
         value = await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         await connection.close()
         return value
 
