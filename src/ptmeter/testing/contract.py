@@ -7,7 +7,6 @@ For readable failures say ``pytest.register_assert_rewrite("ptmeter.testing")`` 
         @pytest.fixture
         def clock(self):
             return Clock()
-
         @pytest.fixture
         def store(self, clock):
             return MyStore(..., clock=clock)     # empty, and made ready
@@ -69,7 +68,8 @@ class StoreContract:
         give(store, 100)
 
         with ThreadPoolExecutor(40) as pool:
-            outcomes = list(pool.map(lambda n: hold(store, 10, key=f"h{n}"), range(40)))
+            running = [pool.submit(hold, store, 10, key=f"h{n}") for n in range(40)]
+        outcomes = [each.result() for each in running]
 
         assert sum(isinstance(outcome, Hold) for outcome in outcomes) == 10
         assert sum(isinstance(outcome, InsufficientFundsError) for outcome in outcomes) == 30
