@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,6 +68,19 @@ def together(books: Books, works: Sequence[Callable[[Books], Posting[Any]]]) -> 
                 results[place] = done.value
                 del waiting[place]
     return results
+
+
+def carried_out(value: T) -> T:
+    """
+    What a transaction came to, if it is not a posting that nobody has begun.
+
+    Raises:
+        InvariantError: It is: a use case that posts was handed to ``run``, where nothing of it would happen.
+    """
+    if isinstance(value, Generator):
+        msg = "a use case that posts was run, which does nothing: hand it to Store.post"
+        raise InvariantError(msg)
+    return value
 
 
 def alone(books: Books, work: Callable[[Books], Posting[T]]) -> T:

@@ -21,7 +21,7 @@ from ..domain.moves import Resolved
 from ..domain.periods import booked_until
 from ..domain.planner import Decided, State
 from ..errors import ConfigurationError
-from ..operations.posting import alone
+from ..operations.posting import alone, carried_out
 from .memory_periods import ClosedTables, MemoryPeriods
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class MemoryStore:
         """See `ports.Store.run`."""
         with self._turn:
             tables = self._tables.copy()
-            value = work(self._books(tables))
+            value = carried_out(work(self._books(tables)))
             self._tables = tables
             return value
 

@@ -16,6 +16,7 @@ from ..errors import (
     StorageError,
     UnavailableError,
 )
+from ..operations.posting import carried_out
 from . import dialects
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _transact(connection: Connection, work: Callable[[Connection], T]) -> T:
         transaction = connection.begin()
         try:
             dialects.begin(connection)
-            value = work(connection)
+            value = carried_out(work(connection))
         except Exception:
             transaction.rollback()
             raise

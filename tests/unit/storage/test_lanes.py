@@ -21,12 +21,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptmeter import IndeterminateError, InvalidArgumentError, LedgerBusyError, Meter, Policy
+from ptmeter import IndeterminateError, InvalidArgumentError, InvariantError, LedgerBusyError, Meter, Policy
 from ptmeter.domain.keys import transfer_id
 from ptmeter.domain.ledger import Grant, wallet_id
 from ptmeter.operations.posting import together
+from ptmeter.storage.engine import new_engine
 from ptmeter.storage.lanes import AsyncLane, Lane
 from ptmeter.storage.memory import MemoryStore
+from ptmeter.storage.store import SqlStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,6 +176,15 @@ def finish(each: Any, theirs: list[Any]) -> list[bytes]:
     except StopIteration as done:
         return done.value
     raise AssertionError
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_posting_that_is_only_run_is_refused(kind: str, sqlite_url: str) -> None:
+    """Handed to ``run`` a use case that posts would do nothing and say nothing: it is an error instead."""
+    store = MemoryStore(Policy()) if kind == "memory" else SqlStore(new_engine(sqlite_url), Policy())
+
+    with closing(store), pytest.raises(InvariantError, match=r"Store\.post"):
+        store.run(partial(posting, "a", [1]))
 
 
 # --- batches ----------------------------------------------------------------------------------------------------
