@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.summaries import ModelUse, Summary
     from .domain.usage import Quality, Usage
     from .errors import (
         AccountFrozenError,
@@ -104,6 +105,7 @@ __all__ = [
     "Meter",
     "Method",
     "ModelLockedError",
+    "ModelUse",
     "Money",
     "NotFoundError",
     "Overage",
@@ -126,6 +128,7 @@ __all__ = [
     "RollForward",
     "SchemaOutdatedError",
     "StorageError",
+    "Summary",
     "Tier",
     "Tokenizers",
     "TrialBalance",
@@ -167,6 +170,7 @@ _HOMES = {
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.summaries": ("ModelUse", "Summary"),
     "domain.usage": ("Quality", "Usage"),
     "errors": (
         "AccountFrozenError",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .domain.periods import Period, PeriodEvent, PeriodReport
     from .domain.planner import Plan, State
     from .domain.rates import RateCard
+    from .domain.summaries import Standing, Turnover
 
 T = TypeVar("T")
 
@@ -75,6 +76,14 @@ class Ledger(Protocol):
         until: datetime | None = None,
     ) -> list[Transfer]:
         """A wallet's transfers in order, beginning after number *after*; booked in [since, until)."""
+        ...
+
+    def standing(self, wallet: Wallet, moment: datetime) -> Standing:
+        """What *wallet* had after the last transfer it booked before *moment*."""
+        ...
+
+    def turnover(self, wallet: Wallet, since: datetime, until: datetime) -> list[Turnover]:
+        """What *wallet* booked in [since, until), added up by kind and by the price it was rated by."""
         ...
 
     def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:

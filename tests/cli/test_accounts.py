@@ -1,4 +1,4 @@
-"""Commands for one account: grant, balance, statement."""
+"""Commands for one account: grant, balance, statement, summary."""
 
 from __future__ import annotations
 
@@ -187,3 +187,28 @@ def test_statement_keeps_to_a_time(run: Run, meter: Meter) -> None:
 def test_statement_refuses_a_place_it_did_not_name(run: Run, meter: Meter) -> None:
     """A made-up ``--after`` is wrong usage."""
     assert 2 == run("statement", "acme", "--after", "yesterday").code
+
+
+# --- summary ---
+
+
+def test_summary_adds_up_a_span(run: Run, meter: Meter) -> None:
+    """By unit, from opening to closing, and by model."""
+    meter.record("acme", model="gpt-4o-mini", response=Usage(input_uncached=20), key="r1")
+    span = ("--since", "2020-01-01", "--until", "2999-01-01")
+    found = run("summary", "acme", *span, "--json").json
+    balance = run("balance", "acme", "--json").json["units"]
+
+    for name, unit in found["units"].items():
+        assert balance[name]["spent"] == unit["charged"]
+        assert "0" == unit["opening"]
+    assert ["gpt-4o-mini"] == [use["model"] for use in found["models"]]
+    shown = run("summary", "acme", *span).out
+    assert "gpt-4o-mini" in shown
+    assert "closing" in shown
+
+
+def test_summary_wants_a_span(run: Run, meter: Meter) -> None:
+    """Both ends, in order."""
+    assert 2 == run("summary", "acme", "--since", "2026-01-01").code
+    assert 2 == run("summary", "acme", "--since", "2026-01-01", "--until", "2025-01-01").code

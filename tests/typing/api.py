@@ -30,6 +30,7 @@ from ptmeter import (
     Policy,
     Receipt,
     Report,
+    Summary,
     UnitBalance,
     Usage,
     reference_card,
@@ -97,6 +98,7 @@ def reading(meter: Meter) -> None:
     page = assert_type(meter.statement("acme", since=LATER, limit=10), Page)
     assert_type(page.after, str | None)
     assert_type([entry.amount for entry in page.entries], list[PT])
+    assert_type(meter.summary("acme", since=LATER, until=LATER), Summary)
     assert_type(meter.verify(), Report)
     assert_type(meter.verify().clean, bool)
     assert_type(meter.sweep(limit=10).more, bool)

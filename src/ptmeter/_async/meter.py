@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..domain.pt import Whole
     from ..domain.rates import Workload
     from ..domain.receipts import Balance, Hold, Page, Receipt
+    from ..domain.summaries import Summary
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
     from ..storage.engine import AsyncConnection, AsyncEngine
@@ -275,6 +276,16 @@ class AsyncMeter:
         read = partial(
             reading.statement, account=account, since=since, until=until, after=after, limit=limit
         )
+        return await self._platform.read(read)
+
+    async def summary(self, account: str, *, since: datetime, until: datetime) -> Summary:
+        """
+        What the account was given and charged in [since, until): a month's figures without its rows.
+
+        Raises:
+            AccountNotFoundError: There is no such account.
+        """
+        read = partial(reading.summary, account=account, since=since, until=until)
         return await self._platform.read(read)
 
     async def verify(self) -> Report:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..domain.pt import Whole
     from ..domain.rates import Workload
     from ..domain.receipts import Balance, Hold, Page, Receipt
+    from ..domain.summaries import Summary
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
     from ..storage.engine import Connection, Engine
@@ -274,6 +275,16 @@ class Meter:
         read = partial(
             reading.statement, account=account, since=since, until=until, after=after, limit=limit
         )
+        return self._platform.read(read)
+
+    def summary(self, account: str, *, since: datetime, until: datetime) -> Summary:
+        """
+        What the account was given and charged in [since, until): a month's figures without its rows.
+
+        Raises:
+            AccountNotFoundError: There is no such account.
+        """
+        read = partial(reading.summary, account=account, since=since, until=until)
         return self._platform.read(read)
 
     def verify(self) -> Report:

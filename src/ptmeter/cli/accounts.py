@@ -1,4 +1,4 @@
-"""Commands for one account: give it PT, see what it has, read its statement."""
+"""Commands for one account: give it PT, see what it has, read its statement, add it up."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..domain.rates import RateCard
     from ..domain.receipts import Balance, Entry, Granted, Page, UnitBalance
+    from ..domain.summaries import Summary
 
 
 Amounts = Annotated[
@@ -141,6 +142,33 @@ def statement(
     return ExitCode.OK
 
 
+def summary(
+    account: options.Account,
+    *,
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")],
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Booked before it.")],
+    db: options.Database,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Add up what an account was given and charged in a span of time, by unit and by model.
+
+    It reads no row but those of the span, and only to add them up.
+    """
+    options.must_exist(db)
+    span = {"since": options.moment(since, "--since"), "until": options.moment(until, "--until")}
+    with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
+        found = meter.summary(account, **span)
+    from .writing import screen, write_json
+
+    if as_json:
+        write_json(_summary_document(found))
+    else:
+        screen().print(_movements_table(found), _models_table(found), sep="\n")
+    return ExitCode.OK
+
+
 def _amounts(words: Sequence[str]) -> dict[str, str]:
     """Read ``core=100 advanced=7.5``."""
     given: dict[str, str] = {}
@@ -217,6 +245,40 @@ def _entry_document(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _summary_document(found: Summary) -> dict[str, Any]:
+    from .writing import money_text, pt_text
+
+    return {
+        "account": found.account,
+        "since": found.since.isoformat(),
+        "until": found.until.isoformat(),
+        "units": {
+            name: {
+                "opening": pt_text(unit.opening),
+                "granted": pt_text(unit.granted),
+                "adjusted": pt_text(unit.adjusted),
+                "lent": pt_text(unit.lent),
+                "charged": pt_text(unit.charged),
+                "lapsed": pt_text(unit.lapsed),
+                "closing": pt_text(unit.closing),
+                "held": pt_text(unit.held),
+            }
+            for name, unit in found.units.items()
+        },
+        "models": [
+            {
+                "unit": use.unit,
+                "model": use.model,
+                "calls": use.calls,
+                "charged": pt_text(use.charged),
+                "cost": money_text(use.cost),
+                "currency": use.cost.currency,
+            }
+            for use in found.models
+        ],
+    }
+
+
 # --- for people ---
 
 
@@ -241,6 +303,26 @@ def _balance_table(found: Balance) -> Table:
             pt(unit.owed, "red"),
             "\n".join(f"{part} on {at:%Y-%m-%d %H:%M}" for at, part in unit.expiring) or "never",
         )
+    return made
+
+
+def _movements_table(found: Summary) -> Table:
+    from .writing import pt, table
+
+    columns = ("opening", "granted", "adjusted", "lent", "charged", "lapsed", "closing", "of it held")
+    made = table(found.account, "unit", *(f">{column}" for column in columns))
+    for name, unit in found.units.items():
+        figures = (unit.opening, unit.granted, unit.adjusted, unit.lent, unit.charged, unit.lapsed)
+        made.add_row(name, *map(pt, figures), pt(unit.closing, "bold"), pt(unit.held))
+    return made
+
+
+def _models_table(found: Summary) -> Table:
+    from .writing import pt, safe, table
+
+    made = table("calls by model", "model", "unit", ">calls", ">PT charged", ">cost")
+    for use in found.models:
+        made.add_row(safe(use.model), use.unit, f"{use.calls:,}", pt(use.charged), str(use.cost))
     return made
 
 

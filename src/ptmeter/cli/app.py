@@ -43,6 +43,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
             "ptmeter statement acme --limit 20",
         ),
     ),
+    (accounts.summary, ("ptmeter summary acme --since 2026-11-01 --until 2026-12-01",)),
     (
         estimating.estimate,
         (

@@ -1,16 +1,19 @@
-"""Reading back: balances and statements."""
+"""Reading back: balances, statements and summaries."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..domain.receipts import Balance, Page, entry, unit_balance
+from ..domain.summaries import Summary, model_uses, movement
 from ..errors import AccountNotFoundError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..domain.ledger import Transfer
+    from ..domain.accounting import Movement
+    from ..domain.ledger import Transfer, Wallet
+    from ..domain.summaries import ModelUse
     from ..ports import Books
 
 
@@ -21,9 +24,7 @@ def balance(books: Books, account: str) -> Balance:
     Raises:
         AccountNotFoundError: There is no such account.
     """
-    wallets = books.ledger.wallets(account, live=True)
-    if not wallets and not books.accounts.exists(account):
-        raise AccountNotFoundError(account)
+    wallets = _wallets(books, account)
     now = books.ledger.now()
     return Balance(account, {wallet.id.unit: unit_balance(wallet, now) for wallet in wallets})
 
@@ -47,13 +48,8 @@ def statement(
     if limit < 1:
         msg = f"a page has at least one line, not {limit}"
         raise InvalidArgumentError(msg)
-    for moment in (since, until):
-        if moment is not None and moment.tzinfo is None:
-            msg = f"{moment} has no time zone: use datetime.now(UTC) and the like"
-            raise InvalidArgumentError(msg)
-    wallets = books.ledger.wallets(account, live=True)
-    if not wallets and not books.accounts.exists(account):
-        raise AccountNotFoundError(account)
+    _check_moments(since, until)
+    wallets = _wallets(books, account)
     place = _read_place(after)
     rows: list[Transfer] = []
     for wallet in wallets:
@@ -63,6 +59,44 @@ def statement(
     shown, more = rows[:limit], len(rows) > limit
     place |= {row.wallet.unit: row.seq for row in shown}
     return Page(tuple(map(entry, shown)), _write_place(place) if more else None)
+
+
+def summary(books: Books, account: str, *, since: datetime, until: datetime) -> Summary:
+    """
+    What an account was given and charged in [since, until).
+
+    Raises:
+        AccountNotFoundError: There is no such account.
+        InvalidArgumentError: A time has no zone, or *until* is not after *since*.
+    """
+    _check_moments(since, until)
+    if until <= since:
+        msg = f"a span of time ends after it begins, not at {until} when it begins at {since}"
+        raise InvalidArgumentError(msg)
+    units: dict[str, Movement] = {}
+    models: list[ModelUse] = []
+    for wallet in _wallets(books, account):
+        unit = wallet.id.unit
+        before, after = (books.ledger.standing(wallet, moment) for moment in (since, until))
+        turnovers = books.ledger.turnover(wallet, since, until)
+        units[unit] = movement(unit, before, turnovers, after)
+        models += model_uses(unit, turnovers)
+    return Summary(account=account, since=since, until=until, units=units, models=tuple(models))
+
+
+def _wallets(books: Books, account: str) -> list[Wallet]:
+    """The account's wallets, by unit."""
+    wallets = books.ledger.wallets(account, live=True)
+    if not wallets and not books.accounts.exists(account):
+        raise AccountNotFoundError(account)
+    return sorted(wallets, key=lambda wallet: wallet.id.unit)
+
+
+def _check_moments(*moments: datetime | None) -> None:
+    for moment in moments:
+        if moment is not None and moment.tzinfo is None:
+            msg = f"{moment} has no time zone: use datetime.now(UTC) and the like"
+            raise InvalidArgumentError(msg)
 
 
 def _read_place(after: str | None) -> dict[str, int]:

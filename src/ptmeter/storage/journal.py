@@ -11,8 +11,10 @@ from sqlalchemy import and_, delete, exists, select, update
 from ..domain import chain
 from ..domain.keys import wallet_number
 from ..domain.ledger import Posted, WalletId
+from ..domain.summaries import Standing
 from . import rows
 from .asked import Asked, listed
+from .places import place_before, standing, turnover
 from .tables import lot, open_hold, rate_card, rejection, transfer, wallet
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from ..domain.ledger import Lot, OpenHold, Transfer, Wallet
     from ..domain.planner import Decided
+    from ..domain.prices import Price
+    from ..domain.summaries import Turnover
     from .cards import PriceShelf
     from .statements import Statements
 
@@ -89,13 +93,23 @@ class Journal:
         place = (transfer.c.wallet_id == wallet.number) & (transfer.c.seq > after)
         query = select(transfer).where(place).order_by(transfer.c.seq).limit(limit)
         if since is not None:
-            query = query.where(transfer.c.booked_at >= chain.microseconds(since))
+            query = query.where(transfer.c.seq > place_before(wallet, since, "before"))
         if until is not None:
-            query = query.where(transfer.c.booked_at < chain.microseconds(until))
+            query = query.where(transfer.c.seq <= place_before(wallet, until, "through"))
         found = self._all(query)
-        versions = {row.price_version for row in found if row.price_version is not None}
-        prices = self._prices.find(map(rows.version_from, versions))
+        prices = self._prices_of(found)
         return [rows.transfer_from(row, wallet.id, prices) for row in found]
+
+    def standing(self, wallet: Wallet, moment: datetime) -> Standing:
+        """See `ports.Ledger.standing`."""
+        found = self._connection.execute(standing(wallet, moment)).first()
+        return Standing(*found) if found else Standing()
+
+    def turnover(self, wallet: Wallet, since: datetime, until: datetime) -> list[Turnover]:
+        """See `ports.Ledger.turnover`."""
+        found = self._all(turnover(wallet, since, until))
+        prices = self._prices_of(found)
+        return [rows.turnover_from(row, prices) for row in found]
 
     def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:
         """See `ports.Ledger.posted`."""
@@ -158,6 +172,10 @@ class Journal:
         if row := self._connection.execute(rated.limit(1)).first():
             found.append(f"rate card {rows.version_from(row.card_version)} was used and is missing")
         return found
+
+    def _prices_of(self, found: Iterable[Row[Any]]) -> Mapping[str, Price]:
+        versions = {row.price_version for row in found if row.price_version is not None}
+        return self._prices.find(map(rows.version_from, versions))
 
     def _posted(self, asked: Collection[Asked]) -> dict[bytes, Decided]:
         """How earlier commands with these ids ended, in whichever wallet of their accounts."""

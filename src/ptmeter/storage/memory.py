@@ -20,6 +20,7 @@ from ..domain.lots import has_lapsed
 from ..domain.moves import Resolved
 from ..domain.periods import booked_until
 from ..domain.planner import Decided, State
+from ..domain.summaries import Standing, Turnover
 from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_periods import ClosedTables, MemoryPeriods
@@ -27,7 +28,7 @@ from .memory_periods import ClosedTables, MemoryPeriods
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..domain.ledger import Linked, Lot, OpenHold, WalletId
+    from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.planner import Plan
     from ..domain.policy import Policy
     from ..domain.rates import RateCard
@@ -131,6 +132,26 @@ class MemoryLedger:
         ]
         return booked[:limit]
 
+    def standing(self, wallet: Wallet, moment: datetime) -> Standing:
+        """See `ports.Ledger.standing`."""
+        before = [row for row in self._tables.journal[wallet.id] if row.booked_at < moment]
+        return Standing(before[-1].available_after, before[-1].held_after) if before else Standing()
+
+    def turnover(self, wallet: Wallet, since: datetime, until: datetime) -> list[Turnover]:
+        """See `ports.Ledger.turnover`; not added up."""
+        rows = self._tables.journal[wallet.id]
+        booked = [(row, _rated(row, rows)) for row in rows if since <= row.booked_at < until]
+        return [
+            Turnover(
+                row.kind,
+                price=rated and rated.price,
+                calls=1 if row.usage else 0,
+                amount=row.amount,
+                cost=row.usage.cost.nano if row.usage else 0,
+            )
+            for row, rated in booked
+        ]
+
     def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:
         """See `ports.Ledger.posted`."""
         outcomes = [self._tables.decided[name].outcome for name in ids if name in self._tables.decided]
@@ -206,6 +227,13 @@ class MemoryLedger:
             return None
         completed = any(row.completes == closer.seq for row in rows)
         return Resolved(placed.wallet, closer.kind, closer.seq, completed)
+
+
+def _rated(row: Transfer, rows: Sequence[Transfer]) -> UsageEvent | None:
+    """The usage that a row was charged for: its own, or that of the settle it completes."""
+    if row.usage is None and row.completes and row.kind is Kind.DEBIT:
+        return rows[row.completes - 1].usage
+    return row.usage
 
 
 class MemoryAccounts:

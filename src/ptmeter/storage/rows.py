@@ -22,6 +22,7 @@ from ..domain.ledger import (
 )
 from ..domain.planner import Decided
 from ..domain.pt import Money
+from ..domain.summaries import Turnover
 from ..domain.usage import TOKEN_CLASSES, Quality, Usage
 from ..errors import InvariantError
 
@@ -165,6 +166,12 @@ def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
         "note": transfer.note or None,
         **(_NO_USAGE if transfer.usage is None else _usage_row(transfer.usage)),
     }
+
+
+def turnover_from(row: Row[Any], prices: Mapping[str, Price]) -> Turnover:
+    """Transfers added up by the database, which may say so in decimals."""
+    price = None if row.price_version is None else prices[version_from(row.price_version)]
+    return Turnover(Kind(row.kind), price, int(row.calls), int(row.amount), int(row.cost))
 
 
 _NO_USAGE: Final[Mapping[str, None]] = dict.fromkeys(
