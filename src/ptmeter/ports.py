@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .domain.periods import Period, PeriodEvent, PeriodReport
     from .domain.planner import Plan, State
     from .domain.rates import RateCard
-    from .domain.summaries import Standing, Turnover
+    from .domain.summaries import Span
 
 T = TypeVar("T")
 
@@ -78,11 +78,7 @@ class Ledger(Protocol):
         """A wallet's transfers in order, beginning after number *after*; booked in [since, until)."""
         ...
 
-    def standing(self, wallet: Wallet, moment: datetime) -> Standing:
-        """What *wallet* had after the last transfer it booked before *moment*."""
-        ...
-
-    def turnover(self, wallet: Wallet, since: datetime, until: datetime) -> list[Turnover]:
+    def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """What *wallet* booked in [since, until), added up by kind and by the price it was rated by."""
         ...
 

@@ -11,7 +11,7 @@ from .ledger import Kind
 from .pt import PT, Money
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from .prices import Price
@@ -35,6 +35,14 @@ class Turnover(NamedTuple):
     calls: int
     amount: int
     cost: int
+
+
+class Span(NamedTuple):
+    """What a wallet had before a span of time, what it booked in it, and what it had at its end."""
+
+    opening: Standing
+    turnovers: Sequence[Turnover]
+    closing: Standing
 
 
 class ModelUse(NamedTuple):
@@ -62,8 +70,9 @@ class Summary:
     models: tuple[ModelUse, ...]
 
 
-def movement(unit: str, opening: Standing, turnovers: Iterable[Turnover], closing: Standing) -> Movement:
+def movement(unit: str, span: Span) -> Movement:
     """One wallet's figures, from what it had before to what it has at the end."""
+    opening, turnovers, closing = span
     sums: defaultdict[Kind, int] = defaultdict(int)
     for turnover in turnovers:
         sums[turnover.kind] += turnover.amount

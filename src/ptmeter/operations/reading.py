@@ -77,10 +77,9 @@ def summary(books: Books, account: str, *, since: datetime, until: datetime) -> 
     models: list[ModelUse] = []
     for wallet in _wallets(books, account):
         unit = wallet.id.unit
-        before, after = (books.ledger.standing(wallet, moment) for moment in (since, until))
-        turnovers = books.ledger.turnover(wallet, since, until)
-        units[unit] = movement(unit, before, turnovers, after)
-        models += model_uses(unit, turnovers)
+        span = books.ledger.span(wallet, since, until)
+        units[unit] = movement(unit, span)
+        models += model_uses(unit, span.turnovers)
     return Summary(account=account, since=since, until=until, units=units, models=tuple(models))
 
 

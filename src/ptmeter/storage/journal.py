@@ -11,10 +11,9 @@ from sqlalchemy import and_, delete, exists, select, update
 from ..domain import chain
 from ..domain.keys import wallet_number
 from ..domain.ledger import Posted, WalletId
-from ..domain.summaries import Standing
 from . import rows
 from .asked import Asked, listed
-from .places import place_before, standing, turnover
+from .places import BEFORE, THROUGH
 from .tables import lot, open_hold, rate_card, rejection, transfer, wallet
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ..domain.ledger import Lot, OpenHold, Transfer, Wallet
     from ..domain.planner import Decided
     from ..domain.prices import Price
-    from ..domain.summaries import Turnover
+    from ..domain.summaries import Span
     from .cards import PriceShelf
     from .statements import Statements
 
@@ -93,23 +92,18 @@ class Journal:
         place = (transfer.c.wallet_id == wallet.number) & (transfer.c.seq > after)
         query = select(transfer).where(place).order_by(transfer.c.seq).limit(limit)
         if since is not None:
-            query = query.where(transfer.c.seq > place_before(wallet, since, "before"))
+            query = query.where(transfer.c.seq > self._place(wallet, since))
         if until is not None:
-            query = query.where(transfer.c.seq <= place_before(wallet, until, "through"))
+            query = query.where(transfer.c.seq <= self._place(wallet, until))
         found = self._all(query)
         prices = self._prices_of(found)
         return [rows.transfer_from(row, wallet.id, prices) for row in found]
 
-    def standing(self, wallet: Wallet, moment: datetime) -> Standing:
-        """See `ports.Ledger.standing`."""
-        found = self._connection.execute(standing(wallet, moment)).first()
-        return Standing(*found) if found else Standing()
-
-    def turnover(self, wallet: Wallet, since: datetime, until: datetime) -> list[Turnover]:
-        """See `ports.Ledger.turnover`."""
-        found = self._all(turnover(wallet, since, until))
-        prices = self._prices_of(found)
-        return [rows.turnover_from(row, prices) for row in found]
+    def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
+        """See `ports.Ledger.span`."""
+        ends = {BEFORE: chain.microseconds(since), THROUGH: chain.microseconds(until)}
+        found = self._sql.span.fetch(self._connection, {**_journal_of(wallet), **ends})
+        return rows.span_from(found, self._prices_of(found))
 
     def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:
         """See `ports.Ledger.posted`."""
@@ -173,7 +167,13 @@ class Journal:
             found.append(f"rate card {rows.version_from(row.card_version)} was used and is missing")
         return found
 
-    def _prices_of(self, found: Iterable[Row[Any]]) -> Mapping[str, Price]:
+    def _place(self, wallet: Wallet, moment: datetime) -> int:
+        """The number of the last transfer that the wallet booked before *moment*."""
+        asked = {**_journal_of(wallet), "moment": chain.microseconds(moment)}
+        ((number,),) = self._sql.place.fetch(self._connection, asked)
+        return number
+
+    def _prices_of(self, found: Iterable[Any]) -> Mapping[str, Price]:
         versions = {row.price_version for row in found if row.price_version is not None}
         return self._prices.find(map(rows.version_from, versions))
 
@@ -208,3 +208,8 @@ class Journal:
 
     def _execute(self, statement: Executable, parameters: Any = None) -> None:
         self._connection.execute(statement, parameters)
+
+
+def _journal_of(wallet: Wallet) -> dict[str, int]:
+    """What `places` wants to know of a wallet."""
+    return {"wallet": wallet.number, "beyond": wallet.seq + 1}

@@ -20,7 +20,7 @@ from ..domain.lots import has_lapsed
 from ..domain.moves import Resolved
 from ..domain.periods import booked_until
 from ..domain.planner import Decided, State
-from ..domain.summaries import Standing, Turnover
+from ..domain.summaries import Span, Standing, Turnover
 from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_periods import ClosedTables, MemoryPeriods
@@ -132,16 +132,11 @@ class MemoryLedger:
         ]
         return booked[:limit]
 
-    def standing(self, wallet: Wallet, moment: datetime) -> Standing:
-        """See `ports.Ledger.standing`."""
-        before = [row for row in self._tables.journal[wallet.id] if row.booked_at < moment]
-        return Standing(before[-1].available_after, before[-1].held_after) if before else Standing()
-
-    def turnover(self, wallet: Wallet, since: datetime, until: datetime) -> list[Turnover]:
-        """See `ports.Ledger.turnover`; not added up."""
+    def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
+        """See `ports.Ledger.span`; not added up."""
         rows = self._tables.journal[wallet.id]
         booked = [(row, _rated(row, rows)) for row in rows if since <= row.booked_at < until]
-        return [
+        turnovers = [
             Turnover(
                 row.kind,
                 price=rated and rated.price,
@@ -151,6 +146,7 @@ class MemoryLedger:
             )
             for row, rated in booked
         ]
+        return Span(_standing(rows, since), turnovers, _standing(rows, until))
 
     def posted(self, account: str, ids: Sequence[bytes]) -> list[Posted]:
         """See `ports.Ledger.posted`."""
@@ -227,6 +223,12 @@ class MemoryLedger:
             return None
         completed = any(row.completes == closer.seq for row in rows)
         return Resolved(placed.wallet, closer.kind, closer.seq, completed)
+
+
+def _standing(rows: Sequence[Transfer], moment: datetime) -> Standing:
+    """What was there after the last of *rows* before a moment."""
+    before = [row for row in rows if row.booked_at < moment]
+    return Standing(before[-1].available_after, before[-1].held_after) if before else Standing()
 
 
 def _rated(row: Transfer, rows: Sequence[Transfer]) -> UsageEvent | None:

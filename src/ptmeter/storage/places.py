@@ -1,5 +1,5 @@
 """
-Where a moment is in a wallet's journal, found without an index by time.
+Where a moment is in a wallet's journal, found without an index by time, and what lies between two moments.
 
 Booking times grow with a wallet's numbers, so the last transfer before a moment is found by bisection: some
 twenty steps of the primary key in a million rows, in one query. An index by time would cost every call thirty
@@ -8,77 +8,98 @@ bytes and save a reader a fraction of a millisecond.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import case, func, literal, literal_column, select
+from sqlalchemy import BindParameter, bindparam, case, func, literal, literal_column, select, union_all
 
-from ..domain import chain
 from ..domain.ledger import Kind
 from .columns import Int64
 from .tables import transfer
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from sqlalchemy import ColumnElement, Executable, Label
 
-    from sqlalchemy import ColumnElement, Executable
-
-    from ..domain.ledger import Wallet
-
-_NONE: Final = 0
-"""The number before a wallet's first transfer."""
+BEFORE: Final = "before"
+THROUGH: Final = "through"
+TURNOVER: Final = "turnover"
+"""What a row of `span` is: the transfer before it, its last one, or what some in it add up to."""
 
 
-def place_before(wallet: Wallet, moment: datetime, name: str) -> Any:
-    """A scalar query for the number of the last transfer that *wallet* booked before *moment*, 0 if none."""
-    below, above = literal(_NONE, Int64), literal(wallet.seq + 1, Int64)
-    step = select(below.label("below"), above.label("above")).cte(name, recursive=True)
-    middle = transfer.alias(f"{name}_middle")
-    before = middle.c.booked_at < chain.microseconds(moment)
-    halved = (
-        select(
-            case((before, middle.c.seq), else_=step.c.below),
-            case((before, step.c.above), else_=middle.c.seq),
-        )
-        .join_from(step, middle, middle.c.seq == (step.c.below + step.c.above).bitwise_rshift(literal_column("1")))
-        .where(middle.c.wallet_id == wallet.number, step.c.above - step.c.below > 1)
-    )
-    return select(func.max(step.union_all(halved).c.below)).scalar_subquery()
+class Spanned(NamedTuple):
+    """A row of `span`; of a transfer, ``amount`` and ``cost`` are what was available and held after it."""
+
+    what: str
+    kind: int
+    price_version: int | None
+    calls: int
+    amount: int
+    cost: int
 
 
-def standing(wallet: Wallet, moment: datetime) -> Executable:
-    """What *wallet* had after the last transfer before *moment*; no row if there is none."""
-    last = transfer.c.seq == place_before(wallet, moment, "last")
-    return select(transfer.c.available_after, transfer.c.held_after).where(
-        transfer.c.wallet_id == wallet.number, last
-    )
+_WALLET: Final[BindParameter[int]] = bindparam("wallet", type_=Int64)
+_BEYOND: Final[BindParameter[int]] = bindparam("beyond", type_=Int64)
+"""The number after the wallet's last transfer."""
 
 
-def turnover(wallet: Wallet, since: datetime, until: datetime) -> Executable:
+def place() -> Executable:
+    """The number of the last transfer that a wallet booked before *moment*, 0 if there is none."""
+    return select(_place("moment"))
+
+
+def span() -> Executable:
     """
-    What *wallet* booked in [since, until), added up by kind and by price.
+    What a wallet booked from the moment *before* until the moment *through*, added up by kind and by price.
 
     What a settle charged beyond its hold has no usage of its own: it belongs to the price of its settle.
     """
+    before, through = _place(BEFORE), _place(THROUGH)
     settle = transfer.alias("settle")
     completed: ColumnElement[bool] = (
-        (settle.c.wallet_id == transfer.c.wallet_id)
+        (settle.c.wallet_id == _WALLET)
         & (settle.c.seq == transfer.c.completes)
         & (transfer.c.kind == int(Kind.DEBIT))
     )
-    price = func.coalesce(transfer.c.price_version, settle.c.price_version).label("price_version")
-    return (
+    price = func.coalesce(transfer.c.price_version, settle.c.price_version)
+    added_up = (
         select(
+            _what(TURNOVER),
             transfer.c.kind,
-            price,
+            price.label("price_version"),
             func.count(transfer.c.price_version).label("calls"),
             func.sum(transfer.c.amount).label("amount"),
             func.coalesce(func.sum(transfer.c.cost), 0).label("cost"),
         )
         .join_from(transfer, settle, completed, isouter=True)
-        .where(
-            transfer.c.wallet_id == wallet.number,
-            transfer.c.seq > place_before(wallet, since, "before"),
-            transfer.c.seq <= place_before(wallet, until, "through"),
-        )
+        .where(transfer.c.wallet_id == _WALLET, transfer.c.seq > before, transfer.c.seq <= through)
         .group_by(transfer.c.kind, price)
     )
+    return union_all(added_up, _at(BEFORE, before), _at(THROUGH, through))
+
+
+def _place(moment: str) -> Any:
+    below = literal(0, Int64).label("below")
+    step = select(below, _BEYOND.label("above")).cte(f"{moment}_steps", recursive=True)
+    middle = transfer.alias(f"{moment}_middle")
+    earlier = middle.c.booked_at < bindparam(moment, type_=Int64)
+    half = (step.c.below + step.c.above).bitwise_rshift(literal_column("1"))
+    halved = (
+        select(
+            case((earlier, middle.c.seq), else_=step.c.below),
+            case((earlier, step.c.above), else_=middle.c.seq),
+        )
+        .join_from(step, middle, middle.c.seq == half)
+        .where(middle.c.wallet_id == _WALLET, step.c.above - step.c.below > literal_column("1"))
+    )
+    return select(func.max(step.union_all(halved).c.below)).scalar_subquery()
+
+
+def _at(what: str, number: Any) -> Any:
+    none, zero = literal_column("NULL", Int64), literal_column("0", Int64)
+    row = transfer.alias(f"{what}_row")
+    return select(_what(what), row.c.kind, none, zero, row.c.available_after, row.c.held_after).where(
+        row.c.wallet_id == _WALLET, row.c.seq == number
+    )
+
+
+def _what(name: str) -> Label[str]:
+    return literal(name, literal_execute=True).label("what")

@@ -22,18 +22,20 @@ from ..domain.ledger import (
 )
 from ..domain.planner import Decided
 from ..domain.pt import Money
-from ..domain.summaries import Turnover
+from ..domain.summaries import Span, Standing, Turnover
 from ..domain.usage import TOKEN_CLASSES, Quality, Usage
 from ..errors import InvariantError
+from .places import BEFORE, THROUGH, TURNOVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Row
 
     from ..domain.planner import Plan, Rejection
     from ..domain.prices import Price
+    from .places import Spanned
 
 
 def wallet_from(row: Row[Any], lots: tuple[Lot, ...] = ()) -> Wallet:
@@ -168,8 +170,14 @@ def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
     }
 
 
-def turnover_from(row: Row[Any], prices: Mapping[str, Price]) -> Turnover:
-    """Transfers added up by the database, which may say so in decimals."""
+def span_from(found: Iterable[Spanned], prices: Mapping[str, Price]) -> Span:
+    """Transfers added up by the database, which may say so in decimals, and the two at the ends."""
+    ends = {row.what: Standing(int(row.amount), int(row.cost)) for row in found if row.what != TURNOVER}
+    turnovers = [_turnover_from(row, prices) for row in found if row.what == TURNOVER]
+    return Span(ends.get(BEFORE, Standing()), turnovers, ends.get(THROUGH, Standing()))
+
+
+def _turnover_from(row: Spanned, prices: Mapping[str, Price]) -> Turnover:
     price = None if row.price_version is None else prices[version_from(row.price_version)]
     return Turnover(Kind(row.kind), price, int(row.calls), int(row.amount), int(row.cost))
 

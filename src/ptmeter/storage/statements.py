@@ -18,6 +18,7 @@ from ..domain.ledger import Kind
 from .arrays import ArrayWriter
 from .asked import Where, few, many
 from .columns import Body, Int64
+from .places import Spanned, place, span
 from .prepared import Prepared
 from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, wallet
 from .writing import Writer
@@ -99,6 +100,8 @@ class Statements:
         self.holds = holds(_whole, open_hold, "hold_id")
         self.resolved = _resolved(holds)
 
+        self.place = Prepared(place())
+        self.span = Prepared(span(), row=Spanned._make)
         self.writer = ArrayWriter() if dialect == "postgresql" else Writer()
         self.open_account = insert_new(account, dialect)
         self.open_wallet = insert_new(wallet, dialect)
