@@ -54,11 +54,8 @@ def span() -> Executable:
     """
     before, through = _place(BEFORE), _place(THROUGH)
     settle = transfer.alias("settle")
-    completed: ColumnElement[bool] = (
-        (settle.c.wallet_id == _WALLET)
-        & (settle.c.seq == transfer.c.completes)
-        & (transfer.c.kind == int(Kind.DEBIT))
-    )
+    beyond_a_hold = case((transfer.c.kind == int(Kind.DEBIT), transfer.c.completes))
+    completed: ColumnElement[bool] = (settle.c.wallet_id == _WALLET) & (settle.c.seq == beyond_a_hold)
     price = func.coalesce(transfer.c.price_version, settle.c.price_version)
     added_up = (
         select(
