@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import chain
+from .keys import wallet_number
 from .ledger import Kind
 from .periods import booked_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..errors import UnreadableRowError
+    from .checkpoints import Checkpoint
     from .ledger import Allocation, OpenHold, Transfer, Wallet, WalletId
 
 
@@ -38,19 +41,36 @@ class Report:
     """
     What a verification looked at and what it found.
 
-    ``uncovered`` lists what could not be checked: a report with gaps is never clean.
+    ``uncovered`` lists what could not be checked: a report with gaps is never clean. ``checkpoint`` is the last of
+    the signed checkpoints that the ledger was held against, if it was.
     """
 
     wallets: int
     transfers: int
     findings: tuple[Finding, ...]
     uncovered: tuple[str, ...] = ()
+    checkpoint: Checkpoint | None = None
 
     @property
     def clean(self) -> bool:
         """Everything was checked and everything holds."""
         return not self.findings and not self.uncovered
 
+
+def unreadable(problem: UnreadableRowError, wallet: WalletId | None = None) -> Finding:
+    """That a row cannot be read: under its *wallet* if that is known, else under its table."""
+    name = ", ".join(f"{column}={value}" for column, value in problem.row.items())
+    if wallet is None or problem.table not in _ROWS:
+        return Finding(problem.table, name, "row", problem.problem)
+    return Finding(*wallet, _ROWS[problem.table].format(**problem.row), problem.problem)
+
+
+_ROWS: Final = {
+    "ptm_transfer": "transfer {seq}",
+    "ptm_open_hold": "open hold {number}",
+    "ptm_closing": "closing {period}",
+}
+"""What the rows of a wallet are called in findings."""
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -128,6 +148,8 @@ class WalletAudit:
             found.append(
                 self._finding("wallet", f"{self.owed} is owed while {self.available} is available")
             )
+        if wallet.number != wallet_number(*wallet.id):
+            found.append(self._finding("wallet", f"its number {wallet.number} is not that of its name"))
         if wallet.head != self.head:
             found.append(self._finding("wallet", "its head hash is not that of the last transfer"))
         if self.booked_at and wallet.booked_at != booked_until(self.booked_at, wallet.closed_until):
@@ -283,11 +305,14 @@ class WalletAudit:
         ]
 
     def _compare_holds(self, holds: Iterable[OpenHold]) -> list[Finding]:
-        stored = {h.number: _Held(h.id, h.amount, h.allocations, h.expires_at) for h in holds}
+        stored: dict[int, list[_Held]] = {}
+        for h in holds:
+            stored.setdefault(h.number, []).append(_Held(h.id, h.amount, h.allocations, h.expires_at))
+        derived = {number: [hold] for number, hold in self.holds.items()}
         return [
             self._finding(f"open hold {number}", "what is stored of it is not what the journal gives")
-            for number in sorted(stored.keys() | self.holds.keys())
-            if stored.get(number) != self.holds.get(number)
+            for number in sorted(stored.keys() | derived.keys())
+            if stored.get(number) != derived.get(number)
         ]
 
     def _finding(self, row: str, problem: str) -> Finding:

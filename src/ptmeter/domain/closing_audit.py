@@ -11,12 +11,13 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from ..errors import InvalidArgumentError
 from .audit import Finding
 from .ledger import Kind
-from .periods import PeriodState, following, reports
+from .periods import PeriodState, following, month, reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from .audit import WalletAudit
@@ -70,6 +71,11 @@ class ClosingAudit:
         """What is wrong, once all rows are read."""
         for closing in self._closings:
             self._find(f"closing {closing.period}", f"it is at transfer {closing.seq}, which is not there")
+        ends = {standing.end for standing in self._standings.values()}
+        if wallet.closed_until is not None and wallet.closed_until not in ends:
+            self._find(
+                "wallet", f"it is closed until {wallet.closed_until.isoformat()}, where no period ends"
+            )
         there = {closing.period for closing in self._passed}
         for name, standing in self._standings.items():
             if standing.state is not PeriodState.SEALED:
@@ -170,10 +176,11 @@ def history_problems(events: Sequence[PeriodEvent]) -> list[Finding]:
     for standing in known:
         state = PeriodState.OPEN
         for number, event in enumerate(standing.history, 1):
+            problem = _event_problem(event)
             if event.number != number or event.state is not _NEXT[state]:
-                found.append(finding(standing.name, f"event {event.number}", "it does not follow"))
-            elif event.state is PeriodState.REOPENED and event.approved_by in {"", event.by}:
-                found.append(finding(standing.name, f"event {event.number}", "nobody else approved it"))
+                problem = "it does not follow"
+            if problem:
+                found.append(finding(standing.name, f"event {event.number}", problem))
             state = event.state
     for earlier, later in pairwise(known):
         if following(earlier.history[0].period) != later.history[0].period:
@@ -181,11 +188,57 @@ def history_problems(events: Sequence[PeriodEvent]) -> list[Finding]:
     return found
 
 
-def seal_problem(standing: PeriodReport, hash_: bytes, wallets: int) -> Finding | None:
+def _event_problem(event: PeriodEvent) -> str | None:
+    """What an event says that none of its kind does."""
+    try:
+        period = month(event.period.name)
+    except InvalidArgumentError as problem:
+        return str(problem)
+    reopened, sealed = event.state is PeriodState.REOPENED, event.state is PeriodState.SEALED
+    if event.period != period:
+        return "it is of another time than its period"
+    if reopened and event.approved_by in {"", event.by}:
+        return "nobody else approved it"
+    if reopened != bool(event.reason) or reopened != bool(event.approved_by):
+        return "only what is reopened takes a reason and an approver"
+    if sealed != bool(event.hash) or (event.wallets and not sealed):
+        return "only a seal has a hash, and a count of wallets"
+    return None
+
+
+def boundary(events: Iterable[PeriodEvent]) -> datetime | None:
+    """Behind which time new wallets are opened: the end of the last period whose close began."""
+    return max((event.period.end for event in events), default=None)
+
+
+def seals(
+    standing: PeriodReport, standings: Sequence[PeriodReport]
+) -> Iterator[tuple[int, PeriodEvent, list[bytes]]]:
+    """
+    The seals of a period, those that were withdrawn too: revision, event, and what may be the seal before.
+
+    The seal before one that was withdrawn may have been withdrawn as well, so it is any of the period before.
+    """
+    before = [each for each in standings if each.end <= standing.start][-1:]
+    previous = [
+        event.hash for each in before for event in each.history if event.state is PeriodState.SEALED
+    ]
+    revision = 0
+    for event in standing.history:
+        revision += event.state is PeriodState.CLOSING
+        if event.state is PeriodState.SEALED:
+            in_force = standing.state is PeriodState.SEALED and event is standing.history[-1]
+            yield revision, event, (previous[-1:] if in_force else previous) or [b""]
+
+
+def seal_problem(event: PeriodEvent, came_to: Iterable[tuple[bytes, int]]) -> Finding | None:
     """Whether a sealed period's closings come to the hash that was noted."""
-    if (hash_.hex(), wallets) == (standing.hash, standing.wallets):
-        return None
-    return finding(standing.name, "seal", f"its {wallets} closings come to {hash_.hex()}")
+    hash_, wallets = b"", 0
+    for hash_, wallets in came_to:
+        if (hash_, wallets) == (event.hash, event.wallets):
+            return None
+    name, row = event.period.name, f"event {event.number}"
+    return finding(name, row, f"its {wallets} closings come to {hash_.hex()}")
 
 
 def finding(period: str, row: str, problem: str) -> Finding:
