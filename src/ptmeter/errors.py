@@ -82,8 +82,8 @@ class CheckpointInvalidError(InvalidArgumentError):
         self.file = file
         self.line = line
         self.problem = problem
-        where = f"line {line} of {file}" if line else file
-        super().__init__(f"{where} is no signed checkpoint of yours: {problem}")
+        where = f"{file}, line {line}" if line else file
+        super().__init__(f"the checkpoints in {where} cannot be relied on: {problem}")
 
 
 class NotFoundError(PtmeterError, LookupError):

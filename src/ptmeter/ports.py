@@ -144,7 +144,11 @@ class Cards(Protocol):
         ...
 
     def altered(self) -> list[Finding]:
-        """Prices and rate cards that are not what they were, and cards that were used and are missing."""
+        """Prices and rate cards that are not what they were when they were kept."""
+        ...
+
+    def missing(self) -> list[Finding]:
+        """Rate cards that debits were rated by and that are not there."""
         ...
 
 

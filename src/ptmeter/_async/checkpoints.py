@@ -28,9 +28,7 @@ class AsyncCheckpoints:
     def __init__(self, platform: AsyncPlatform) -> None:
         self._platform = platform
 
-    async def take(
-        self, to: Path | str, *, key: SigningKey, after: Path | str | None = None
-    ) -> Checkpoint:
+    async def take(self, to: Path | str, *, key: SigningKey, after: Path | str | None = None) -> Checkpoint:
         """
         Append a checkpoint of the whole ledger to a file, which is made if it is not there.
 

@@ -59,10 +59,20 @@ class Report:
 
 def unreadable(problem: UnreadableRowError, wallet: WalletId | None = None) -> Finding:
     """That a row cannot be read: under its *wallet* if that is known, else under its table."""
-    name = ", ".join(f"{column}={value}" for column, value in problem.row.items())
+    if problem.table == "ptm_period":
+        name, row = str(problem.row["period"]), f"event {problem.row['number']}"
+        return Finding(problem.table, name, row, problem.problem)
     if wallet is None or problem.table not in _ROWS:
+        name = ", ".join(f"{column}={value}" for column, value in problem.row.items())
         return Finding(problem.table, name, "row", problem.problem)
     return Finding(*wallet, _ROWS[problem.table].format(**problem.row), problem.problem)
+
+
+def misnamed(wallet: Wallet) -> Finding | None:
+    """Whether the wallet's number, by which its rows are found, is another than that of its name."""
+    if wallet.number == wallet_number(*wallet.id):
+        return None
+    return Finding(*wallet.id, "wallet", f"its number {wallet.number} is not that of its name")
 
 
 _ROWS: Final = {
@@ -148,8 +158,6 @@ class WalletAudit:
             found.append(
                 self._finding("wallet", f"{self.owed} is owed while {self.available} is available")
             )
-        if wallet.number != wallet_number(*wallet.id):
-            found.append(self._finding("wallet", f"its number {wallet.number} is not that of its name"))
         if wallet.head != self.head:
             found.append(self._finding("wallet", "its head hash is not that of the last transfer"))
         if self.booked_at and wallet.booked_at != booked_until(self.booked_at, wallet.closed_until):

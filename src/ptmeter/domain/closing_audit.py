@@ -42,11 +42,11 @@ class ClosingAudit:
         """*standings*: every period; closings whose seal was withdrawn stand for nothing and are left out."""
         self._audit = audit
         self._standings = {each.name: each for each in standings}
-        self._closings = [closing for closing in closings if self._stands(closing)]
         self._passed: list[Closing] = []
         self._sums: Counter[Kind] = Counter()
         self._first: datetime | None = None
         self.findings: list[Finding] = []
+        self._closings = [closing for closing in closings if self._stands(closing)]
         self._compare()
 
     def rows_left(self, most: int) -> int:
@@ -88,9 +88,13 @@ class ClosingAudit:
 
     def _stands(self, closing: Closing) -> bool:
         standing = self._standings.get(closing.period)
+        if standing is None:
+            return False
+        if not 1 <= closing.revision <= standing.revision:
+            problem = f"it is of close {closing.revision}, and {standing.revision} were begun"
+            self._find(f"closing {closing.period}", problem)
         return (
-            standing is not None
-            and standing.state in {PeriodState.CLOSING, PeriodState.SEALED}
+            standing.state in {PeriodState.CLOSING, PeriodState.SEALED}
             and closing.revision == standing.revision
         )
 
@@ -183,6 +187,8 @@ def history_problems(events: Sequence[PeriodEvent]) -> list[Finding]:
                 found.append(finding(standing.name, f"event {event.number}", problem))
             state = event.state
     for earlier, later in pairwise(known):
+        if earlier.state is not PeriodState.SEALED and later.state is not PeriodState.REOPENED:
+            found.append(finding(later.name, "period", f"it was closed before {earlier.name} was sealed"))
         if following(earlier.history[0].period) != later.history[0].period:
             found.append(finding(later.name, "period", f"it does not follow {earlier.name}"))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..domain.audit import Finding, Report, WalletAudit, unreadable
+from ..domain.audit import Finding, Report, WalletAudit, misnamed, unreadable
 from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, vanished
 from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
 from ..domain.periods import month, reports, seal
@@ -50,6 +50,7 @@ class _Verification:
     wallets: int = 0
     transfers: int = 0
     agreed: bool = False
+    unsound: set[str] = field(default_factory=set[str])
 
     def report(self) -> Report:
         self.findings += self.books.cards.altered()
@@ -60,8 +61,10 @@ class _Verification:
                 self.findings.append(vanished(marks))
             else:
                 self._read_wallet(wallet, marks, standings)
+        self._check_seals(standings)
         self._check_ledger()
         self._check_accounts()
+        self.findings += self.books.cards.missing()
         self.uncovered += (*self.books.ledger.strays(), *self.books.periods.strays())
         return Report(
             wallets=self.wallets,
@@ -85,10 +88,9 @@ class _Verification:
         self.findings += found
         if self.checkpoints:
             self.findings += events_changed(self.checkpoints.periods, events)
-        wrong = {each.unit for each in found}
+        self.unsound = {each.unit for each in found}
         standings = reports(events)
         self._check_boundary(events)
-        self._check_seals([each for each in standings if each.name not in wrong], standings)
         return standings
 
     def _check_boundary(self, events: Sequence[PeriodEvent]) -> None:
@@ -96,9 +98,15 @@ class _Verification:
             problem = "it is not the end of the last period whose close began"
             self.findings.append(Finding("ptm_boundary", "1", "row", problem))
 
-    def _check_seals(self, sound: Sequence[PeriodReport], standings: Sequence[PeriodReport]) -> None:
-        """Whether the closings come to the hashes that sealed them, those of seals that were withdrawn too."""
-        for standing in sound:
+    def _check_seals(self, standings: Sequence[PeriodReport]) -> None:
+        """
+        Whether the closings come to the hashes that sealed them, those of seals that were withdrawn too.
+
+        A period whose record does not hold together was named for that already.
+        """
+        for standing in standings:
+            if standing.name in self.unsound:
+                continue
             for revision, event, previous in seals(standing, standings):
                 there = replace(standing, revision=revision)
                 period = month(standing.name)
@@ -137,6 +145,9 @@ class _Verification:
         audit = WalletAudit(wallet.id, self.books.chain_key)
         signed = CheckpointAudit(audit, marks)
         self.wallets += 1
+        if wrong := misnamed(wallet):
+            self.findings.append(wrong)
+            return
         try:
             self.findings += self._derive(wallet, audit, signed, standings)
         except UnreadableRowError as problem:

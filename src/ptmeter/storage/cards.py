@@ -16,7 +16,7 @@ from .tables import price, rate_card, transfer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy import Connection, Executable, Row
+    from sqlalchemy import Connection, Row
 
     from ..domain.rates import RateCard
     from .statements import Statements
@@ -66,10 +66,11 @@ class PriceShelf:
         wanted = set(versions)
         known = {v: self._seen.prices[v] for v in wanted if v in self._seen.prices}
         if missing := wanted - known.keys():
-            query: Executable = select(price.c.version, price.c.body).where(
+            query = select(price.c.version, price.c.body).where(
                 price.c.version.in_([version_row(version) for version in missing])
             )
-            found = [_price_from(row) for row in self._connection.execute(query).all()]
+            stored: Iterable[Any] = self._connection.execute(query).all()
+            found = [_price_from(row) for row in stored]
             known |= {kept.version: kept for kept in found}
         self._seen.prices |= {v: p for v, p in known.items() if v not in self._written}
         return known
@@ -123,9 +124,10 @@ class SqlCards:
             version = version_from(row.version)
             if _hash(row.body) != version:
                 found.append(Finding("ptm_rate_card", version, "row", "its body is not what it was"))
-        return found + self._missing()
+        return found
 
-    def _missing(self) -> list[Finding]:
+    def missing(self) -> list[Finding]:
+        """See `ports.Cards.missing`."""
         used = transfer.c.card_version
         unknown = ~exists().where(rate_card.c.version == used)
         query = select(used).distinct().where(used.is_not(None), unknown).order_by(used)
