@@ -6,7 +6,7 @@ Between the lines of a checkpoint file and the domain's values, one JSON object 
     {"account": "acme", "unit": "core", "seq": 6, "head": "01…", "available": 9, "held": 0, "spent": 1, "owed": 0}
     {"seal": 1, "wallets": 1, "hash": "01…", "key": "…", "signature": "…"}
 
-A line has exactly these fields, because what is beside them would not be signed.
+A line is taken only if it is, byte for byte, what ptmeter writes: anything else in it would not be signed.
 """
 
 from __future__ import annotations
@@ -84,9 +84,12 @@ def read(line: bytes) -> Line:
         fields, make = _KINDS[next(iter(found))]
         if [*found] != [*fields] or any(type(found[name]) not in fields[name] for name in fields):
             raise LineError(_NO_LINE)
-        return make(found)
+        value = make(found)
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration, OverflowError) as problem:
         raise LineError(_NO_LINE) from problem
+    if written(value) != line:
+        raise LineError(_NO_LINE)
+    return value
 
 
 _NO_LINE: Final = "it is not a line that ptmeter writes"

@@ -59,13 +59,16 @@ class Report:
 
 def unreadable(problem: UnreadableRowError, wallet: WalletId | None = None) -> Finding:
     """That a row cannot be read: under its *wallet* if that is known, else under its table."""
-    if problem.table == "ptm_period":
-        name, row = str(problem.row["period"]), f"event {problem.row['number']}"
-        return Finding(problem.table, name, row, problem.problem)
-    if wallet is None or problem.table not in _ROWS:
-        name = ", ".join(f"{column}={value}" for column, value in problem.row.items())
-        return Finding(problem.table, name, "row", problem.problem)
-    return Finding(*wallet, _ROWS[problem.table].format(**problem.row), problem.problem)
+    row, what = problem.row, problem.problem
+    match problem.table:
+        case "ptm_period":
+            return Finding(problem.table, str(row["period"]), f"event {row['number']}", what)
+        case "ptm_wallet":
+            return Finding(str(row["account"]), str(row["unit"]), "wallet", what)
+        case table if wallet and table in _ROWS:
+            return Finding(*wallet, _ROWS[table].format(**row), what)
+        case table:
+            return Finding(table, ", ".join(f"{name}={value}" for name, value in row.items()), "row", what)
 
 
 def misnamed(wallet: Wallet) -> Finding | None:

@@ -69,8 +69,7 @@ class PriceShelf:
             query = select(price.c.version, price.c.body).where(
                 price.c.version.in_([version_row(version) for version in missing])
             )
-            stored: Iterable[Any] = self._connection.execute(query).all()
-            found = [_price_from(row) for row in stored]
+            found = [_price_from(row) for row in self._connection.execute(query)]
             known |= {kept.version: kept for kept in found}
         self._seen.prices |= {v: p for v, p in known.items() if v not in self._written}
         return known

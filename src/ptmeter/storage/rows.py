@@ -41,16 +41,16 @@ T = TypeVar("T")
 
 def names_its_row(
     table: str, *key: str
-) -> Callable[[Callable[Concatenate[Row[Any], P], T]], Callable[Concatenate[Row[Any], P], T]]:
+) -> Callable[[Callable[Concatenate[Any, P], T]], Callable[Concatenate[Any, P], T]]:
     """
     Have what makes a value of a row of *table* say which row it was, if it cannot: by the columns in *key*.
 
     ptmeter writes no such row, so whoever meets one wants to know where it is rather than what Python makes of it.
     """
 
-    def named(read: Callable[Concatenate[Row[Any], P], T]) -> Callable[Concatenate[Row[Any], P], T]:
+    def named(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
         @wraps(read)
-        def reading(row: Row[Any], *rest: P.args, **more: P.kwargs) -> T:
+        def reading(row: Any, *rest: P.args, **more: P.kwargs) -> T:
             try:
                 return read(row, *rest, **more)
             except (
