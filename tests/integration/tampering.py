@@ -214,5 +214,7 @@ def _lift(connection: Connection) -> None:
                         connection.exec_driver_sql(drop)
         case _:
             if not connection.dialect.is_mariadb:
-                pytest.skip("MySQL lifts no CHECK within a transaction, so what is tried could not be undone")
+                pytest.skip(
+                    "MySQL lifts no CHECK within a transaction, so what is tried could not be undone"
+                )
             connection.exec_driver_sql("SET SESSION check_constraint_checks = OFF")
