@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sqlite
 
 
-def tamper(path: Path, statement: str) -> None:
+def tamper(path: Path, *statements: str) -> None:
     """Change rows as somebody would who may do anything in the database."""
     with sqlite3.connect(path / "pt.db") as connection:
         for (name,) in connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'trigger'"
         ).fetchall():
             connection.execute(f"DROP TRIGGER {name}")
-        connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
     connection.close()
 
 
