@@ -213,7 +213,8 @@ def _lift(connection: Connection) -> None:
                         drop = f"ALTER TABLE {table.name} DROP CONSTRAINT {constraint.name}"
                         connection.exec_driver_sql(drop)
         case _:
-            if not connection.dialect.is_mariadb:
+            dialect: Any = connection.dialect
+            if not dialect.is_mariadb:
                 pytest.skip(
                     "MySQL lifts no CHECK within a transaction, so what is tried could not be undone"
                 )
