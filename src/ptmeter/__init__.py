@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._async import AsyncCall, AsyncMeter
     from ._sync import Call, Meter
+    from .checkpoints.keys import PublicKey, SigningKey
     from .configuration import (
         read_plans,
         read_prices,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     )
     from .domain.accounting import RollForward, TrialBalance
     from .domain.audit import Finding, Report
+    from .domain.checkpoints import Checkpoint
     from .domain.estimates import Count, Estimate, Method
     from .domain.ledger import Overage
     from .domain.periods import PeriodReport
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
         AccountFrozenError,
         AccountNotFoundError,
         ApprovalMissingError,
+        CheckpointInvalidError,
+        CheckpointMismatchError,
         ConfigurationError,
         ConflictError,
         ContentionError,
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UnknownModelError,
         UnknownUnitError,
+        UnreadableRowError,
         UnsafeDurabilityError,
         UsageError,
         UsageInconsistentError,
@@ -80,6 +85,9 @@ __all__ = [
     "Call",
     "Ceiling",
     "Charge",
+    "Checkpoint",
+    "CheckpointInvalidError",
+    "CheckpointMismatchError",
     "Complexity",
     "ConfigurationError",
     "ConflictError",
@@ -120,6 +128,7 @@ __all__ = [
     "Policy",
     "Price",
     "PtmeterError",
+    "PublicKey",
     "Quality",
     "RateCard",
     "Receipt",
@@ -127,6 +136,7 @@ __all__ = [
     "Report",
     "RollForward",
     "SchemaOutdatedError",
+    "SigningKey",
     "StorageError",
     "Summary",
     "Tier",
@@ -136,6 +146,7 @@ __all__ = [
     "UnitBalance",
     "UnknownModelError",
     "UnknownUnitError",
+    "UnreadableRowError",
     "UnsafeDurabilityError",
     "Usage",
     "UsageError",
@@ -152,6 +163,7 @@ __all__ = [
 _HOMES = {
     "_async": ("AsyncCall", "AsyncMeter"),
     "_sync": ("Call", "Meter"),
+    "checkpoints.keys": ("PublicKey", "SigningKey"),
     "configuration": (
         "read_plans",
         "read_prices",
@@ -161,6 +173,7 @@ _HOMES = {
     ),
     "domain.accounting": ("RollForward", "TrialBalance"),
     "domain.audit": ("Finding", "Report"),
+    "domain.checkpoints": ("Checkpoint",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
@@ -176,6 +189,8 @@ _HOMES = {
         "AccountFrozenError",
         "AccountNotFoundError",
         "ApprovalMissingError",
+        "CheckpointInvalidError",
+        "CheckpointMismatchError",
         "ConfigurationError",
         "ConflictError",
         "ContentionError",
@@ -200,6 +215,7 @@ _HOMES = {
         "UnavailableError",
         "UnknownModelError",
         "UnknownUnitError",
+        "UnreadableRowError",
         "UnsafeDurabilityError",
         "UsageError",
         "UsageInconsistentError",

@@ -3,16 +3,17 @@ Every error ptmeter raises on purpose, and what to do about each.
 
     PtmeterError
     ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownUnitError · ConfigurationError
+    │                                       · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · ApprovalMissingError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
-    │                                       · PeriodClosedError
+    │                                       · PeriodClosedError · CheckpointMismatchError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
-    └── InvariantError                      our bug, never yours
+    └── InvariantError                      UnreadableRowError
 
 Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
 may succeed later unchanged, and carries its facts as attributes.
@@ -66,6 +67,23 @@ class ConfigurationError(InvalidArgumentError):
     """A rate card, plan file or policy does not hold together; the message names the place."""
 
     code = "configuration"
+
+
+class CheckpointInvalidError(InvalidArgumentError):
+    """
+    A file of signed checkpoints cannot be relied on; the message names the line and what is wrong with it.
+
+    It may be another file, be damaged or cut short, or be signed with another key than the one given.
+    """
+
+    code = "checkpoint_invalid"
+
+    def __init__(self, file: str, line: int, problem: str) -> None:
+        self.file = file
+        self.line = line
+        self.problem = problem
+        where = f"{file}, line {line}" if line else file
+        super().__init__(f"the checkpoints in {where} cannot be relied on: {problem}")
 
 
 class NotFoundError(PtmeterError, LookupError):
@@ -228,6 +246,20 @@ class PeriodClosedError(ConflictError):
     code = "period_closed"
 
 
+class CheckpointMismatchError(ConflictError):
+    """The ledger is not the one that a signed checkpoint describes, or was changed since: verify it."""
+
+    code = "checkpoint_mismatch"
+
+    def __init__(self, number: int, problem: str) -> None:
+        self.number = number
+        self.problem = problem
+        super().__init__(
+            f"checkpoint {number} does not describe this ledger, {problem}: it is of another ledger, or this one "
+            f"was changed; run `ptmeter verify --checkpoints`"
+        )
+
+
 # --- what the provider sent -------------------------------------------------------------------
 
 
@@ -336,3 +368,16 @@ class InvariantError(PtmeterError):
     """A law of the ledger does not hold: a bug in ptmeter or a tampered database. Please report it."""
 
     code = "invariant"
+
+
+class UnreadableRowError(InvariantError):
+    """A row holds what ptmeter never writes: somebody else did; ``table`` and ``row`` say which it is."""
+
+    code = "unreadable_row"
+
+    def __init__(self, table: str, row: dict[str, object], problem: str) -> None:
+        self.table = table
+        self.row = row
+        self.problem = problem
+        name = ", ".join(f"{column}={value}" for column, value in row.items())
+        super().__init__(f"{table} has a row that cannot be read ({name}): {problem}")

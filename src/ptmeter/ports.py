@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from .domain.ledger import Linked, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from datetime import datetime
 
+    from .domain.audit import Finding
+    from .domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from .domain.closings import Closing
     from .domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
     from .domain.periods import Period, PeriodEvent, PeriodReport
@@ -130,6 +132,10 @@ class Accounts(Protocol):
         """Account names in order, beginning after *after*."""
         ...
 
+    def missing(self, limit: int) -> list[str]:
+        """Names of accounts that have wallets and do not exist."""
+        ...
+
 
 class Cards(Protocol):
     """The rate cards that debits were rated by, kept word for word."""
@@ -140,6 +146,14 @@ class Cards(Protocol):
 
     def find(self, version: str) -> str | None:
         """The card of that version, as JSON."""
+        ...
+
+    def altered(self) -> list[Finding]:
+        """Prices and rate cards that are not what they were when they were kept."""
+        ...
+
+    def missing(self) -> list[Finding]:
+        """Rate cards that debits were rated by and that are not there."""
         ...
 
 
@@ -200,8 +214,39 @@ class Periods(Protocol):
         """Every closing of a wallet, by period and revision."""
         ...
 
+    def bounds(self, end: datetime | None) -> bool:
+        """Whether new wallets are opened behind *end*, and behind nothing else; ``None`` for the beginning."""
+        ...
+
     def strays(self) -> list[str]:
         """Closings that belong to no wallet or to no period, one sentence for each kind found."""
+        ...
+
+
+class Checkpoints(Protocol):
+    """Signed checkpoints that are kept outside the database, and were proved to be what was signed."""
+
+    @property
+    def last(self) -> Checkpoint:
+        """The latest checkpoint."""
+        ...
+
+    @property
+    def opening(self) -> Opening:
+        """How the latest checkpoint begins."""
+        ...
+
+    @property
+    def periods(self) -> Iterator[tuple[int, PeriodMark]]:
+        """What they have of the accounting periods, each with its checkpoint's number, the earliest first."""
+        ...
+
+    def wallets(self, *, latest: bool = False) -> Iterator[tuple[int, list[Marked]]]:
+        """
+        The marks of each wallet behind its number, in the order of the numbers.
+
+        *latest*: only those of the last checkpoint.
+        """
         ...
 
 

@@ -24,6 +24,7 @@ LEDGER_WORDS: Final = (
     *("side", "kind", "advance", "repay", "lapse", "linked group", "allocation", "overage", "late settle"),
     *("closing", "boundary", "seal", "reopen", "trial balance", "roll-forward", "late fact"),
     *("journal", "chain", "owed", "credit limit", "completes", "sweep", "verify", "finding", "uncovered"),
+    *("checkpoint", "mark"),
 )
 """What the ledger adds."""
 

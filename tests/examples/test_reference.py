@@ -195,7 +195,7 @@ def test_every_error_has_its_remedy() -> None:
         error.__name__ for error in hooks.error_classes() if "_" in error.code or not error.__subclasses__()
     }
     answered = first_names(section(page("how-to/troubleshoot"), "What to do"))
-    kinds = {"StorageError", "ConfigurationError", "InvalidArgumentError"}
+    kinds = {"StorageError", "ConfigurationError", "InvalidArgumentError", "InvariantError"}
 
     assert raised | kinds == {name for name in answered if name.endswith("Error")} | {"NotFoundError"}
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptmeter import AsyncCall, AsyncMeter, Call, Meter
+from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
+from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds, Subscriptions
 from ptmeter._sync.periods import Periods
 
@@ -22,6 +24,7 @@ TWINS = [
     (AsyncFunds, Funds),
     (AsyncSubscriptions, Subscriptions),
     (AsyncPeriods, Periods),
+    (AsyncCheckpoints, Checkpoints),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}

@@ -16,6 +16,7 @@ from ptmeter import (
     AsyncMeter,
     Balance,
     Ceiling,
+    Checkpoint,
     Durability,
     Estimate,
     Granted,
@@ -28,8 +29,10 @@ from ptmeter import (
     Overage,
     Page,
     Policy,
+    PublicKey,
     Receipt,
     Report,
+    SigningKey,
     Summary,
     UnitBalance,
     Usage,
@@ -101,7 +104,17 @@ def reading(meter: Meter) -> None:
     assert_type(meter.summary("acme", since=LATER, until=LATER), Summary)
     assert_type(meter.verify(), Report)
     assert_type(meter.verify().clean, bool)
+    assert_type(meter.verify().checkpoint, Checkpoint | None)
     assert_type(meter.sweep(limit=10).more, bool)
+
+
+def signing(meter: Meter) -> None:
+    """Checkpoints are signed with one key and proved by the other."""
+    key = assert_type(SigningKey.read("ptmeter.key"), SigningKey)
+    assert_type(meter.checkpoints.take("checkpoints.jsonl", key=key), Checkpoint)
+    public = assert_type(key.public, PublicKey)
+    assert_type(meter.checkpoints.verify("checkpoints.jsonl", key=public), Report)
+    meter.checkpoints.verify("checkpoints.jsonl", key=key)  # pyright: ignore[reportArgumentType] - it is secret
 
 
 def refusing(meter: Meter) -> None:

@@ -14,6 +14,7 @@ from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
 from .call import AsyncCall, usage_of
+from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds, AsyncSubscriptions
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
@@ -52,6 +53,7 @@ class AsyncMeter:
         self.funds = AsyncFunds(platform)
         self.plans = AsyncSubscriptions(platform)
         self.periods = AsyncPeriods(platform)
+        self.checkpoints = AsyncCheckpoints(platform)
 
     @classmethod
     def open(

@@ -15,6 +15,7 @@ from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
 from .call import Call, usage_of
+from .checkpoints import Checkpoints
 from .funds import Funds, Subscriptions
 from .periods import Periods
 from .platform import Platform
@@ -53,6 +54,7 @@ class Meter:
         self.funds = Funds(platform)
         self.plans = Subscriptions(platform)
         self.periods = Periods(platform)
+        self.checkpoints = Checkpoints(platform)
 
     @classmethod
     def open(

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ..errors import PtmeterError
-from . import accounts, database, demo, estimating, periods, replay
+from . import accounts, checkpoints, database, demo, estimating, periods, replay
 from .failures import MEANINGS, ExitCode, from_database, report, tell
 
 if TYPE_CHECKING:
@@ -51,7 +51,21 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
             "ptmeter estimate --json - < request.json",
         ),
     ),
-    (database.verify, ("ptmeter verify --db postgresql://audit@db.internal/app || page-somebody",)),
+    (
+        database.verify,
+        (
+            "ptmeter verify --db postgresql://audit@db.internal/app || page-somebody",
+            "ptmeter verify --checkpoints checkpoints.jsonl --public-key ptmeter.key.pub",
+        ),
+    ),
+    (
+        checkpoints.checkpoint,
+        (
+            "ptmeter checkpoint --new-key ptmeter.key",
+            "ptmeter checkpoint --key ptmeter.key --to checkpoints.jsonl",
+            "ptmeter checkpoint --key ptmeter.key --to 2027.jsonl --after 2026.jsonl",
+        ),
+    ),
     (database.sweep, ("ptmeter sweep",)),
     (
         replay.replay,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,9 +12,11 @@ import typer
 from ..domain.policy import Durability
 from ..errors import ConfigurationError, InvalidArgumentError
 from . import options
+from .checkpoints import checkpoint_document
 from .failures import ExitCode
 
 if TYPE_CHECKING:
+    from .._sync import Meter
     from ..domain.audit import Report
 
 
@@ -59,6 +62,14 @@ def migrate(
 
 def verify(
     db: options.Database,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option("--checkpoints", metavar="FILE", help="Hold it against these signed checkpoints too."),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option("--public-key", metavar="FILE", help="The public key that proves who signed them."),
+    ] = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
@@ -67,11 +78,17 @@ def verify(
 
     Exits with 0 only if everything was covered and everything holds; run it
     every night. A ledger whose hash chain has a key needs that key, in
-    hexadecimal, in PTMETER_CHAIN_KEY.
+    hexadecimal, in PTMETER_CHAIN_KEY. With signed checkpoints it also finds
+    rows that were cut off, and a chain that was written anew.
     """
+    if (checkpoints is None) != (public_key is None):
+        msg = (
+            "checkpoints prove nothing without the key: give both --checkpoints FILE and --public-key FILE"
+        )
+        raise InvalidArgumentError(msg)
     options.must_exist(db)
     with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
-        report = meter.verify()
+        report = _verified(meter, checkpoints, public_key)
     from .writing import screen, write_json
 
     if as_json:
@@ -119,6 +136,14 @@ def sweep(
 # --- what a verification found ---
 
 
+def _verified(meter: Meter, checkpoints: Path | None, public_key: Path | None) -> Report:
+    if checkpoints is None or public_key is None:
+        return meter.verify()
+    from ..checkpoints.keys import PublicKey
+
+    return meter.checkpoints.verify(checkpoints, key=PublicKey.read(public_key))
+
+
 def report_document(report: Report) -> dict[str, Any]:
     """A verification's report as scripts read it."""
     return {
@@ -127,6 +152,7 @@ def report_document(report: Report) -> dict[str, Any]:
         "transfers": report.transfers,
         "findings": [finding._asdict() for finding in report.findings],
         "uncovered": list(report.uncovered),
+        "checkpoint": None if report.checkpoint is None else checkpoint_document(report.checkpoint),
     }
 
 
@@ -137,9 +163,15 @@ def report_lines(report: Report) -> list[Any]:
     from .writing import safe
 
     looked_at = f"{report.transfers:,} transfers in {report.wallets:,} wallets"
+    signed = (
+        [] if report.checkpoint is None else [f"held against signed checkpoints up to {report.checkpoint}"]
+    )
     if report.clean:
-        return [Text.assemble(("clean", "bold green"), f": {looked_at}, every hash and balance as derived")]
-    lines = [Text.assemble(("NOT CLEAN", "bold red"), f": {looked_at}")]
+        verdict = Text.assemble(
+            ("clean", "bold green"), f": {looked_at}, every hash and balance as derived"
+        )
+        return [verdict, *signed]
+    lines = [Text.assemble(("NOT CLEAN", "bold red"), f": {looked_at}"), *signed]
     further = Counter((finding.account, finding.unit) for finding in report.findings)
     for finding in report.findings:
         if count := further.pop((finding.account, finding.unit), 0):

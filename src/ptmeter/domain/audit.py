@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import chain
+from .keys import wallet_number
 from .ledger import Kind
 from .periods import booked_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..errors import UnreadableRowError
+    from .checkpoints import Checkpoint
     from .ledger import Allocation, OpenHold, Transfer, Wallet, WalletId
 
 
@@ -38,19 +41,49 @@ class Report:
     """
     What a verification looked at and what it found.
 
-    ``uncovered`` lists what could not be checked: a report with gaps is never clean.
+    ``uncovered`` lists what could not be checked: a report with gaps is never clean. ``checkpoint`` is the last of
+    the signed checkpoints that the ledger was held against, if it was.
     """
 
     wallets: int
     transfers: int
     findings: tuple[Finding, ...]
     uncovered: tuple[str, ...] = ()
+    checkpoint: Checkpoint | None = None
 
     @property
     def clean(self) -> bool:
         """Everything was checked and everything holds."""
         return not self.findings and not self.uncovered
 
+
+def unreadable(problem: UnreadableRowError, wallet: WalletId | None = None) -> Finding:
+    """That a row cannot be read: under its *wallet* if that is known, else under its table."""
+    row, what = problem.row, problem.problem
+    match problem.table:
+        case "ptm_period":
+            return Finding(problem.table, str(row["period"]), f"event {row['number']}", what)
+        case "ptm_wallet":
+            return Finding(str(row["account"]), str(row["unit"]), "wallet", what)
+        case table if wallet and table in _ROWS:
+            return Finding(*wallet, _ROWS[table].format(**row), what)
+        case table:
+            return Finding(table, ", ".join(f"{name}={value}" for name, value in row.items()), "row", what)
+
+
+def misnamed(wallet: Wallet) -> Finding | None:
+    """Whether the wallet's number, by which its rows are found, is another than that of its name."""
+    if wallet.number == wallet_number(*wallet.id):
+        return None
+    return Finding(*wallet.id, "wallet", f"its number {wallet.number} is not that of its name")
+
+
+_ROWS: Final = {
+    "ptm_transfer": "transfer {seq}",
+    "ptm_open_hold": "open hold {number}",
+    "ptm_closing": "closing {period}",
+}
+"""What the rows of a wallet are called in findings."""
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -283,11 +316,14 @@ class WalletAudit:
         ]
 
     def _compare_holds(self, holds: Iterable[OpenHold]) -> list[Finding]:
-        stored = {h.number: _Held(h.id, h.amount, h.allocations, h.expires_at) for h in holds}
+        stored: dict[int, list[_Held]] = {}
+        for h in holds:
+            stored.setdefault(h.number, []).append(_Held(h.id, h.amount, h.allocations, h.expires_at))
+        derived = {number: [hold] for number, hold in self.holds.items()}
         return [
             self._finding(f"open hold {number}", "what is stored of it is not what the journal gives")
-            for number in sorted(stored.keys() | self.holds.keys())
-            if stored.get(number) != self.holds.get(number)
+            for number in sorted(stored.keys() | derived.keys())
+            if stored.get(number) != derived.get(number)
         ]
 
     def _finding(self, row: str, problem: str) -> Finding:

@@ -11,12 +11,13 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from ..errors import InvalidArgumentError
 from .audit import Finding
 from .ledger import Kind
-from .periods import PeriodState, following, reports
+from .periods import PeriodState, following, month, reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from .audit import WalletAudit
@@ -41,11 +42,11 @@ class ClosingAudit:
         """*standings*: every period; closings whose seal was withdrawn stand for nothing and are left out."""
         self._audit = audit
         self._standings = {each.name: each for each in standings}
-        self._closings = [closing for closing in closings if self._stands(closing)]
         self._passed: list[Closing] = []
         self._sums: Counter[Kind] = Counter()
         self._first: datetime | None = None
         self.findings: list[Finding] = []
+        self._closings = [closing for closing in closings if self._stands(closing)]
         self._compare()
 
     def rows_left(self, most: int) -> int:
@@ -70,21 +71,36 @@ class ClosingAudit:
         """What is wrong, once all rows are read."""
         for closing in self._closings:
             self._find(f"closing {closing.period}", f"it is at transfer {closing.seq}, which is not there")
+        ends = {standing.end for standing in self._standings.values()}
+        if wallet.closed_until is not None and wallet.closed_until not in ends:
+            self._find(
+                "wallet", f"it is closed until {wallet.closed_until.isoformat()}, where no period ends"
+            )
         there = {closing.period for closing in self._passed}
+        after, self.findings = self.findings, []  # what is missing comes before what follows from that
         for name, standing in self._standings.items():
-            if standing.state is not PeriodState.SEALED:
-                continue
-            if name not in there and self._first is not None and self._first < standing.end:
+            sealed = standing.state is PeriodState.SEALED
+            behind = wallet.closed_until is not None and wallet.closed_until >= standing.end
+            # In the first close of a period a wallet is bound when it is recorded; in a later one it is already.
+            recorded = sealed or (
+                standing.state is PeriodState.CLOSING and standing.revision == 1 and behind
+            )
+            if recorded and name not in there and self._first is not None and self._first < standing.end:
                 self._find(f"closing {name}", "it is missing")
-            if wallet.closed_until is None or wallet.closed_until < standing.end:
+            if sealed and not behind:
                 self._find("wallet", f"it is not closed until the end of {name}, which is sealed")
+        self.findings += after
         return self.findings
 
     def _stands(self, closing: Closing) -> bool:
         standing = self._standings.get(closing.period)
+        if standing is None:
+            return False
+        if not 1 <= closing.revision <= standing.revision:
+            problem = f"it is of close {closing.revision}, and {standing.revision} were begun"
+            self._find(f"closing {closing.period}", problem)
         return (
-            standing is not None
-            and standing.state in {PeriodState.CLOSING, PeriodState.SEALED}
+            standing.state in {PeriodState.CLOSING, PeriodState.SEALED}
             and closing.revision == standing.revision
         )
 
@@ -170,22 +186,71 @@ def history_problems(events: Sequence[PeriodEvent]) -> list[Finding]:
     for standing in known:
         state = PeriodState.OPEN
         for number, event in enumerate(standing.history, 1):
+            problem = _event_problem(event)
             if event.number != number or event.state is not _NEXT[state]:
-                found.append(finding(standing.name, f"event {event.number}", "it does not follow"))
-            elif event.state is PeriodState.REOPENED and event.approved_by in {"", event.by}:
-                found.append(finding(standing.name, f"event {event.number}", "nobody else approved it"))
+                problem = "it does not follow"
+            if problem:
+                found.append(finding(standing.name, f"event {event.number}", problem))
             state = event.state
     for earlier, later in pairwise(known):
+        if earlier.state is not PeriodState.SEALED and later.state is not PeriodState.REOPENED:
+            found.append(finding(later.name, "period", f"it was closed before {earlier.name} was sealed"))
         if following(earlier.history[0].period) != later.history[0].period:
             found.append(finding(later.name, "period", f"it does not follow {earlier.name}"))
     return found
 
 
-def seal_problem(standing: PeriodReport, hash_: bytes, wallets: int) -> Finding | None:
+def _event_problem(event: PeriodEvent) -> str | None:
+    """What an event says that none of its kind does."""
+    try:
+        period = month(event.period.name)
+    except InvalidArgumentError as problem:
+        return str(problem)
+    reopened, sealed = event.state is PeriodState.REOPENED, event.state is PeriodState.SEALED
+    if event.period != period:
+        return "it is of another time than its period"
+    if reopened and event.approved_by in {"", event.by}:
+        return "nobody else approved it"
+    if reopened != bool(event.reason) or reopened != bool(event.approved_by):
+        return "only what is reopened takes a reason and an approver"
+    if sealed != bool(event.hash) or (event.wallets and not sealed):
+        return "only a seal has a hash, and a count of wallets"
+    return None
+
+
+def boundary(events: Iterable[PeriodEvent]) -> datetime | None:
+    """Behind which time new wallets are opened: the end of the last period whose close began."""
+    return max((event.period.end for event in events), default=None)
+
+
+def seals(
+    standing: PeriodReport, standings: Sequence[PeriodReport]
+) -> Iterator[tuple[int, PeriodEvent, list[bytes]]]:
+    """
+    The seals of a period, those that were withdrawn too: revision, event, and what may be the seal before.
+
+    The seal before one that was withdrawn may have been withdrawn as well, so it is any of the period before.
+    """
+    before = [each for each in standings if each.end <= standing.start][-1:]
+    previous = [
+        event.hash for each in before for event in each.history if event.state is PeriodState.SEALED
+    ]
+    revision = 0
+    for event in standing.history:
+        revision += event.state is PeriodState.CLOSING
+        if event.state is PeriodState.SEALED:
+            in_force = standing.state is PeriodState.SEALED and event is standing.history[-1]
+            yield revision, event, (previous[-1:] if in_force else previous) or [b""]
+
+
+def seal_problem(event: PeriodEvent, came_to: Iterable[tuple[bytes, int]]) -> Finding | None:
     """Whether a sealed period's closings come to the hash that was noted."""
-    if (hash_.hex(), wallets) == (standing.hash, standing.wallets):
-        return None
-    return finding(standing.name, "seal", f"its {wallets} closings come to {hash_.hex()}")
+    hash_, wallets = b"", 0
+    for hash_, wallets in came_to:
+        if (hash_, wallets) == (event.hash, event.wallets):
+            return None
+    name, row = event.period.name, f"event {event.number}"
+    return finding(name, row, f"its {wallets} closings come to {hash_.hex()}")
 
 
 def finding(period: str, row: str, problem: str) -> Finding:

@@ -167,7 +167,9 @@ def report(period: Period, events: Iterable[PeriodEvent]) -> PeriodReport:
 
 def reports(events: Sequence[PeriodEvent]) -> tuple[PeriodReport, ...]:
     """How all periods stand to which anything happened, in order."""
-    periods = sorted({event.period for event in events}, key=lambda period: period.end)
+    periods = sorted(
+        {event.period for event in events}, key=lambda period: (period.end, period.start, period.name)
+    )
     return tuple(report(period, events) for period in periods)
 
 

@@ -1,68 +1,205 @@
-"""Re-derive everything from the journal, and say where it disagrees."""
+"""Re-derive everything from the journal, and say where it disagrees, with signed checkpoints too if there are any."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..domain.audit import Finding, Report, WalletAudit
-from ..domain.closing_audit import ClosingAudit, history_problems, seal_problem
-from ..domain.periods import PeriodState, reports
-from ..errors import InvariantError
-from .closing import measure
+from ..domain.audit import Finding, Report, WalletAudit, misnamed, unreadable
+from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, vanished
+from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
+from ..domain.periods import month, reports, seal
+from ..errors import CheckpointMismatchError, UnreadableRowError
+from .closing import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ..domain.checkpoints import Marked
     from ..domain.ledger import Wallet
-    from ..domain.periods import PeriodReport
-    from ..ports import Books
+    from ..domain.periods import PeriodEvent, PeriodReport
+    from ..ports import Books, Checkpoints
 
 PAGE: Final = 2_000
+WALLETS: Final = 100
 
 
-def verify(books: Books) -> Report:
+def verify(books: Books, checkpoints: Checkpoints | None = None) -> Report:
     """
     Check every wallet's chain, sequence and arithmetic, and every projection against its journal.
 
-    So are what closing a period recorded of each wallet, and the hash that seals it. Reads the journal in
-    pages, so it needs little memory, on one unchanging view of the database. What could not be read is
-    reported as uncovered: a report with gaps is not clean.
+    So are what closing a period recorded of each wallet, and the hash that seals it; and, if *checkpoints* are
+    given, every place at which one was signed. Reads the journal in pages, so it needs little memory, on one
+    unchanging view of the database. What could not be read is reported as uncovered: a report with gaps is not
+    clean.
+
+    Raises:
+        CheckpointMismatchError: The checkpoints are of another ledger: not one transfer is as they have it.
     """
-    findings: list[Finding] = []
-    events = books.periods.events()
-    standings = reports(events)
-    wallets = transfers = 0
-    last: int | None = None
-    while page := books.ledger.wallets(after=last, limit=100):
-        for wallet in page:
-            count, found = _verify_wallet(books, wallet, standings)
-            wallets, transfers, last = wallets + 1, transfers + count, wallet.number
-            findings += found
-    return Report(
-        wallets=wallets,
-        transfers=transfers,
-        findings=(*findings, *history_problems(events), *_verify_seals(books, standings)),
-        uncovered=(*books.ledger.strays(), *books.periods.strays()),
-    )
+    return _Verification(books, checkpoints).report()
 
 
-def _verify_wallet(
-    books: Books, wallet: Wallet, standings: Sequence[PeriodReport]
-) -> tuple[int, list[Finding]]:
-    audit = WalletAudit(wallet.id, books.chain_key)
-    try:
-        closings = ClosingAudit(audit, books.periods.closings_of(wallet) if standings else (), standings)
-        while rows := books.ledger.journal(wallet, after=audit.seq, limit=closings.rows_left(PAGE)):
-            if finding := audit.read(rows):
-                return audit.seq, [finding]
+@dataclass(slots=True)
+class _Verification:
+    """A verification under way."""
+
+    books: Books
+    checkpoints: Checkpoints | None
+    findings: list[Finding] = field(default_factory=list[Finding])
+    uncovered: list[str] = field(default_factory=list[str])
+    wallets: int = 0
+    transfers: int = 0
+    agreed: bool = False
+    unsound: set[str] = field(default_factory=set[str])
+
+    def report(self) -> Report:
+        self.findings += self.books.cards.altered()
+        standings = self._read_periods()
+        signed = self.checkpoints.wallets() if self.checkpoints else iter(())
+        for wallet, marks in beside(self._wallets(), signed):
+            if wallet is None:
+                self.findings.append(vanished(marks))
+            else:
+                self._read_wallet(wallet, marks, standings)
+        self._check_seals(standings)
+        self._check_ledger()
+        self._check_accounts()
+        self.findings += self.books.cards.missing()
+        self.uncovered += (*self.books.ledger.strays(), *self.books.periods.strays())
+        return Report(
+            wallets=self.wallets,
+            transfers=self.transfers,
+            findings=tuple(self.findings),
+            uncovered=tuple(self.uncovered),
+            checkpoint=self.checkpoints.last if self.checkpoints else None,
+        )
+
+    # --- accounting periods ---
+
+    def _read_periods(self) -> Sequence[PeriodReport]:
+        """How the periods stand, as far as what is on record of them holds together."""
+        try:
+            events = self.books.periods.events()
+        except UnreadableRowError as problem:
+            self.findings.append(unreadable(problem))
+            self.uncovered.append("what is on record of the accounting periods cannot be read")
+            return ()
+        found = history_problems(events)
+        self.findings += found
+        if self.checkpoints:
+            self.findings += events_changed(self.checkpoints.periods, events)
+        self.unsound = {each.unit for each in found}
+        standings = reports(events)
+        self._check_boundary(events)
+        return standings
+
+    def _check_boundary(self, events: Sequence[PeriodEvent]) -> None:
+        if not self.books.periods.bounds(boundary(events)):
+            problem = "it is not the end of the last period whose close began"
+            self.findings.append(Finding("ptm_boundary", "1", "row", problem))
+
+    def _check_seals(self, standings: Sequence[PeriodReport]) -> None:
+        """
+        Whether the closings come to the hashes that sealed them, those of seals that were withdrawn too.
+
+        A period whose record does not hold together was named for that already.
+        """
+        for standing in standings:
+            if standing.name in self.unsound:
+                continue
+            for revision, event, previous in seals(standing, standings):
+                there = replace(standing, revision=revision)
+                period = month(standing.name)
+                try:
+                    came_to = [seal(period, each, recorded(self.books, there)) for each in previous]
+                except UnreadableRowError as problem:
+                    self.findings.append(finding(standing.name, "seal", str(problem)))
+                    continue
+                if problem := seal_problem(event, came_to):
+                    self.findings.append(problem)
+
+    # --- wallets ---
+
+    def _wallets(self) -> Iterator[Wallet]:
+        """All wallets; of those that cannot be read only that they cannot."""
+        last: int | None = None
+        limit = WALLETS
+        while True:
+            try:
+                page = self.books.ledger.wallets(after=last, limit=limit)
+            except UnreadableRowError as problem:
+                if limit > 1:
+                    limit = 1  # one at a time, until it is known which
+                    continue
+                self.findings.append(unreadable(problem))
+                last = int(str(problem.row["wallet_id"]))
+                continue
+            if not page:
+                return
+            yield from page
+            last, limit = page[-1].number, WALLETS
+
+    def _read_wallet(
+        self, wallet: Wallet, marks: Sequence[Marked], standings: Sequence[PeriodReport]
+    ) -> None:
+        audit = WalletAudit(wallet.id, self.books.chain_key)
+        signed = CheckpointAudit(audit, marks)
+        self.wallets += 1
+        if wrong := misnamed(wallet):
+            self.findings.append(wrong)
+            return
+        try:
+            self.findings += self._derive(wallet, audit, signed, standings)
+        except UnreadableRowError as problem:
+            self.findings.append(self._first_bad(wallet, audit, problem))
+        self.transfers += audit.seq
+        self.agreed = self.agreed or signed.agreed
+
+    def _derive(
+        self,
+        wallet: Wallet,
+        audit: WalletAudit,
+        signed: CheckpointAudit,
+        standings: Sequence[PeriodReport],
+    ) -> list[Finding]:
+        ledger, periods = self.books.ledger, self.books.periods
+        closings = ClosingAudit(audit, periods.closings_of(wallet) if standings else (), standings)
+        while rows := ledger.journal(
+            wallet, after=audit.seq, limit=signed.rows_left(closings.rows_left(PAGE))
+        ):
+            if bad := audit.read(rows):
+                return [bad]
             closings.read(rows)
-        found = audit.compare(wallet, books.ledger.open_holds(wallet))
-        return audit.seq, found + closings.finish(wallet)
-    except (InvariantError, ValueError) as problem:
-        return audit.seq, [Finding(*wallet.id, f"after transfer {audit.seq}", str(problem))]
+            signed.read()
+        found = audit.compare(wallet, ledger.open_holds(wallet))
+        return signed.finish() + found + closings.finish(wallet)
 
+    def _first_bad(self, wallet: Wallet, audit: WalletAudit, problem: UnreadableRowError) -> Finding:
+        """The row that cannot be read, unless one before it, of the same page, does not follow."""
+        seq = problem.row.get("seq")
+        if isinstance(seq, int) and (before := seq - audit.seq - 1) > 0:
+            rows = self.books.ledger.journal(wallet, after=audit.seq, limit=before)
+            if bad := audit.read(row for row in rows if row.seq < seq):
+                return bad
+        return unreadable(problem, wallet.id)
 
-def _verify_seals(books: Books, standings: Sequence[PeriodReport]) -> list[Finding]:
-    sealed = [standing for standing in standings if standing.state is PeriodState.SEALED]
-    found = [seal_problem(standing, *measure(books, standing)) for standing in sealed]
-    return [finding for finding in found if finding]
+    # --- the ledger as a whole ---
+
+    def _check_ledger(self) -> None:
+        """Whether it is the one that was signed, and is as old as it was then."""
+        if self.checkpoints is None:
+            return
+        signed, began = self.checkpoints.opening, self.books.periods.begun()
+        if signed.began is None or (began is not None and began <= signed.began):
+            return
+        since = "has no account" if began is None else f"began at {began.isoformat()}"
+        problem = f"it {since}, and at {signed.began.isoformat()} in the checkpoint"
+        if not self.agreed:
+            raise CheckpointMismatchError(signed.number, problem)
+        self.findings.append(Finding("ptm_account", "", "ledger", problem))
+
+    def _check_accounts(self) -> None:
+        self.findings += [
+            Finding("ptm_account", name, "row", "it is missing, and has wallets")
+            for name in self.books.accounts.missing(WALLETS)
+        ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, select, update
 
 from ..domain.chain import microseconds
-from .tables import account
+from .tables import account, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,3 +47,9 @@ class SqlAccounts:
         """See `ports.Accounts.names`."""
         query = select(account.c.account).where(account.c.account > after)
         return list(self._connection.execute(query.order_by(account.c.account).limit(limit)).scalars())
+
+    def missing(self, limit: int) -> list[str]:
+        """See `ports.Accounts.missing`."""
+        known = exists().where(account.c.account == wallet.c.account)
+        query = select(wallet.c.account).distinct().where(~known).order_by(wallet.c.account)
+        return list(self._connection.execute(query.limit(limit)).scalars())

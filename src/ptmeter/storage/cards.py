@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
+from ..domain.audit import Finding
 from ..domain.prices import Price
 from ..errors import InvariantError
-from .rows import version_from, version_row
-from .tables import price, rate_card
+from .rows import names_its_row, version_from, version_row
+from .tables import price, rate_card, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from ..domain.rates import RateCard
     from .statements import Statements
@@ -67,14 +69,15 @@ class PriceShelf:
             query = select(price.c.version, price.c.body).where(
                 price.c.version.in_([version_row(version) for version in missing])
             )
-            for number, body in self._connection.execute(query):
-                version = version_from(number)
-                known[version] = _unchanged(version, Price.from_json(body))
+            found = [_price_from(row) for row in self._connection.execute(query)]
+            known |= {kept.version: kept for kept in found}
         self._seen.prices |= {v: p for v, p in known.items() if v not in self._written}
         return known
 
 
-def _unchanged(version: str, kept: Price) -> Price:
+@names_its_row("ptm_price", "version")
+def _price_from(row: Row[Any]) -> Price:
+    version, kept = version_from(row.version), Price.from_json(row.body)
     if kept.version != version:
         msg = f"price {version} of {kept.model} is not what it was: its content gives {kept.version}"
         raise InvariantError(msg)
@@ -106,3 +109,36 @@ class SqlCards:
         """See `ports.Cards.find`."""
         query = select(rate_card.c.body).where(rate_card.c.version == version_row(version))
         return self._connection.execute(query).scalar_one_or_none()
+
+    def altered(self) -> list[Finding]:
+        """See `ports.Cards.altered`; what the store has seen before does not count."""
+        found: list[Finding] = []
+        for row in self._connection.execute(select(price)):
+            version = version_from(row.version)
+            if _hash(row.body) != version:
+                found.append(Finding("ptm_price", version, "row", "its body is not what it was"))
+            elif (row.provider, row.model) != _named(Price.from_json(row.body)):
+                found.append(Finding("ptm_price", version, "row", "it is named otherwise than in its body"))
+        for row in self._connection.execute(select(rate_card)):
+            version = version_from(row.version)
+            if _hash(row.body) != version:
+                found.append(Finding("ptm_rate_card", version, "row", "its body is not what it was"))
+        return found
+
+    def missing(self) -> list[Finding]:
+        """See `ports.Cards.missing`."""
+        used = transfer.c.card_version
+        unknown = ~exists().where(rate_card.c.version == used)
+        query = select(used).distinct().where(used.is_not(None), unknown).order_by(used)
+        return [
+            Finding("ptm_rate_card", version_from(version), "row", "it was used and is missing")
+            for version in self._connection.execute(query).scalars()
+        ]
+
+
+def _hash(body: str) -> str:
+    return blake2b(body.encode(), digest_size=8).hexdigest()
+
+
+def _named(kept: Price) -> tuple[str, str]:
+    return kept.provider, kept.model

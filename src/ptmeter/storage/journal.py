@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, exists, select, update
@@ -14,7 +13,7 @@ from ..domain.ledger import Posted, WalletId
 from . import rows
 from .asked import Asked, listed
 from .places import BEFORE, THROUGH
-from .tables import lot, open_hold, rate_card, rejection, transfer, wallet
+from .tables import lot, open_hold, rejection, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -156,15 +155,6 @@ class Journal:
             row = self._connection.execute(select(table.c.wallet_id).where(~known).limit(1)).first()
             if row:
                 found.append(f"{table.name} has rows of wallet {row.wallet_id}, which does not exist")
-        for version, body in self._connection.execute(select(rate_card.c.version, rate_card.c.body)):
-            if blake2b(body.encode(), digest_size=8).hexdigest() != rows.version_from(version):
-                found.append(f"rate card {rows.version_from(version)} is not what it was")
-        card = rate_card.c.version == transfer.c.card_version
-        rated = select(transfer.c.card_version).where(
-            transfer.c.card_version.is_not(None), ~exists().where(card)
-        )
-        if row := self._connection.execute(rated.limit(1)).first():
-            found.append(f"rate card {rows.version_from(row.card_version)} was used and is missing")
         return found
 
     def _place(self, wallet: Wallet, moment: datetime) -> int:

@@ -28,6 +28,7 @@ from .memory_periods import ClosedTables, MemoryPeriods
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ..domain.audit import Finding
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.planner import Plan
     from ..domain.policy import Policy
@@ -260,6 +261,10 @@ class MemoryAccounts:
         """See `ports.Accounts.names`."""
         return sorted(name for name in self._plans if name > after)[:limit]
 
+    def missing(self, limit: int) -> list[str]:  # noqa: ARG002 - the port's own
+        """See `ports.Accounts.missing`; a wallet is opened with its account here."""
+        return []
+
 
 class MemoryCards:
     """Rate cards inside one transaction on memory."""
@@ -274,6 +279,14 @@ class MemoryCards:
     def find(self, version: str) -> str | None:
         """See `ports.Cards.find`."""
         return self._cards.get(version)
+
+    def altered(self) -> list[Finding]:
+        """See `ports.Cards.altered`; nobody gets at what is in memory."""
+        return []
+
+    def missing(self) -> list[Finding]:
+        """See `ports.Cards.missing`; a card is kept with the debit here."""
+        return []
 
 
 @dataclass(frozen=True, slots=True)

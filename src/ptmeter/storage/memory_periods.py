@@ -115,6 +115,10 @@ class MemoryPeriods:
         theirs = [c for (_, _, number), c in self._tables.closings.items() if number == wallet.number]
         return sorted(theirs, key=lambda closing: (closing.period, closing.revision))
 
+    def bounds(self, end: datetime | None) -> bool:
+        """See `ports.Periods.bounds`; the boundary is not kept here but looked up."""
+        return self._tables.boundary == end
+
     def strays(self) -> list[str]:
         """See `ports.Periods.strays`; nothing goes astray here."""
         return []

@@ -132,6 +132,13 @@ class SqlPeriods:
         found = self._connection.execute(query.order_by(closing.c.period, closing.c.revision))
         return [_closing_from(row) for row in found]
 
+    def bounds(self, end: datetime | None) -> bool:
+        """See `ports.Periods.bounds`."""
+        found = self._connection.execute(select(boundary.c.id, boundary.c.closed_until)).all()
+        if end is None and not found:
+            return True
+        return [tuple(row) for row in found] == [(1, microseconds(end) if end else 0)]
+
     def strays(self) -> list[str]:
         """See `ports.Periods.strays`."""
         found: list[str] = []
@@ -159,6 +166,7 @@ def _place(standing: PeriodReport) -> tuple[Any, Any]:
 # --- between rows and values ------------------------------------------------------------------
 
 
+@rows.names_its_row("ptm_period", "period", "number")
 def _event_from(row: Row[Any]) -> PeriodEvent:
     return PeriodEvent(
         period=Period(row.period, moment(row.starts_at), moment(row.ends_at)),
@@ -190,6 +198,7 @@ def _event_row(event: PeriodEvent) -> dict[str, Any]:
     }
 
 
+@rows.names_its_row("ptm_closing", "wallet_id", "revision", "period")
 def _closing_from(row: Row[Any]) -> Closing:
     return Closing(
         wallet=WalletId(row.account, row.unit),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from ..domain.chain import microseconds, moment
 from ..domain.ledger import (
@@ -24,11 +25,11 @@ from ..domain.planner import Decided
 from ..domain.pt import Money
 from ..domain.summaries import Span, Standing, Turnover
 from ..domain.usage import TOKEN_CLASSES, Quality, Usage
-from ..errors import InvariantError
+from ..errors import InvariantError, UnreadableRowError
 from .places import BEFORE, THROUGH, TURNOVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from sqlalchemy import Row
@@ -37,7 +38,41 @@ if TYPE_CHECKING:
     from ..domain.prices import Price
     from .places import Spanned
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
+
+def names_its_row(
+    table: str, *key: str
+) -> Callable[[Callable[Concatenate[Any, P], T]], Callable[Concatenate[Any, P], T]]:
+    """
+    Have what makes a value of a row of *table* say which row it was, if it cannot: by the columns in *key*.
+
+    ptmeter writes no such row, so whoever meets one wants to know where it is rather than what Python makes of it.
+    """
+
+    def named(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+        @wraps(read)
+        def reading(row: Any, *rest: P.args, **more: P.kwargs) -> T:
+            try:
+                return read(row, *rest, **more)
+            except (
+                ArithmeticError,
+                AttributeError,
+                LookupError,
+                TypeError,
+                ValueError,
+                InvariantError,
+            ) as error:
+                name = {column: getattr(row, column) for column in key}
+                raise UnreadableRowError(table, name, str(error)) from error
+
+        return reading
+
+    return named
+
+
+@names_its_row("ptm_wallet", "wallet_id", "account", "unit")
 def wallet_from(row: Row[Any], lots: tuple[Lot, ...] = ()) -> Wallet:
     """A wallet as stored, with the lots read beside it."""
     return Wallet(
@@ -100,6 +135,7 @@ def _changed_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
     ]
 
 
+@names_its_row("ptm_lot", "wallet_id", "number")
 def lot_from(row: Row[Any]) -> Lot:
     """A lot as stored."""
     return Lot(row.number, row.granted, row.remaining, row.held, row.priority, _maybe(row.expires_at))
@@ -123,6 +159,7 @@ def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
     }
 
 
+@names_its_row("ptm_transfer", "wallet_id", "seq")
 def transfer_from(row: Row[Any], wallet: WalletId, prices: Mapping[str, Price] | None = None) -> Transfer:
     """A row of the journal as the domain knows it; without *prices* its usage is left out."""
     return Transfer(
@@ -227,6 +264,7 @@ def _usage_row(event: UsageEvent) -> dict[str, Any]:
     }
 
 
+@names_its_row("ptm_open_hold", "wallet_id", "number")
 def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
     """An open hold as stored."""
     return OpenHold(

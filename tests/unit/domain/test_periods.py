@@ -50,6 +50,8 @@ def happened(period: Period, *states: PeriodState) -> list[PeriodEvent]:
             at=period.end,
             by="ann",
             approved_by="bob" if state is PeriodState.REOPENED else "",
+            reason="a fault" if state is PeriodState.REOPENED else "",
+            hash=b"h" * 33 if state is PeriodState.SEALED else b"",
         )
         for number, state in enumerate(states, 1)
     ]
@@ -155,6 +157,11 @@ CLOSED = (PeriodState.CLOSING, PeriodState.SEALED)
             replace(happened(AUGUST, *CLOSED, PeriodState.REOPENED)[2], approved_by=""),
         ],
         happened(AUGUST, *CLOSED) + happened(following(following(AUGUST)), *CLOSED),
+        [replace(happened(AUGUST, PeriodState.CLOSING)[0], reason="for fun")],
+        [replace(happened(AUGUST, PeriodState.CLOSING)[0], approved_by="bob")],
+        [replace(happened(AUGUST, PeriodState.CLOSING)[0], wallets=3)],
+        [replace(happened(AUGUST, PeriodState.CLOSING)[0], period=replace(AUGUST, start=AUGUST.end))],
+        [replace(happened(AUGUST, PeriodState.CLOSING)[0], period=replace(AUGUST, name="August"))],
     ],
 )
 def test_what_cannot_have_happened_is_found(events: list[PeriodEvent]) -> None:

@@ -1,0 +1,221 @@
+"""A ledger with a row of every kind, and the hands of somebody who may do anything in its database."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from sqlalchemy import CheckConstraint, select
+from tests.integration.wiring import engine_on, meter_on
+
+from ptmeter import InsufficientFundsError, Money, Policy, Price, Quality, Usage
+from ptmeter.domain.keys import digest, transfer_id
+from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.usage import TOKEN_CLASSES
+from ptmeter.operations import closing, verifying
+from ptmeter.storage.books import Binder
+from ptmeter.storage.tables import metadata
+from ptmeter.testing import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Table
+
+    from ptmeter import Meter, RateCard, Report
+    from ptmeter.storage.books import SqlBooks
+
+POLICY: Final = Policy(chain_key=b"a key that the database does not have")
+TABLES: Final = {table.name: table for table in metadata.sorted_tables}
+CORE: Final = WalletId("acme", "core")
+
+_PRICE: Final = Price(
+    provider="openai",
+    model="everything",
+    source="test",
+    rates=dict.fromkeys(TOKEN_CLASSES, 1_000_000),
+    tools={"web_search": 10_000_000},
+    effective_from=datetime(2026, 1, 1, tzinfo=UTC),
+)
+_USAGE: Final = Usage(
+    **{name: 100 + place for place, name in enumerate(TOKEN_CLASSES)},
+    requests=2,
+    tool_calls={"web_search": 1},
+    quality=Quality.PARTIAL_ESTIMATED,
+)
+
+
+# --- a ledger to tamper with ------------------------------------------------------------------
+
+
+def populate(url: str) -> None:
+    """Fill every column of every table: two accounts, three units' worth of trouble, two months closed."""
+    clock = Clock(datetime(2026, 1, 5, tzinfo=UTC))
+    with meter_on(url, clock=clock, policy=POLICY) as meter:
+        _in_january(meter, clock)
+        clock.turn(datetime(2026, 2, 1, tzinfo=UTC) - clock())
+        meter.periods.close("2026-01", by="ann")
+        meter.periods.reopen("2026-01", reason="a fault", by="ann", approved_by="bob")
+        meter.periods.close("2026-01", by="ann")
+        meter.hold("acme", core=3, key="of february")
+        clock.turn(datetime(2026, 3, 1, tzinfo=UTC) - clock())
+        meter.periods.close("2026-02", by="ann")
+        meter.sweep()
+        _in_march(meter, clock)
+        clock.turn(datetime(2026, 4, 1, tzinfo=UTC) - clock())
+        _begin_to_close(meter, "2026-03")
+
+
+def _in_january(meter: Meter, clock: Clock) -> None:
+    soon = clock() + timedelta(days=10)
+    meter.funds.grant("acme", core=40, source="trial", key="g1", priority=10, expires_at=soon)
+    meter.funds.grant("acme", core=60, advanced=20, source="top-up", key="g2")
+    meter.funds.grant("zeta", core=5, source="top-up", key="g3")
+    _post(
+        meter, Grant(**_name("late"), amount=7, note="late fact", effective_at=clock() - timedelta(days=1))
+    )
+    _post(meter, Hold(**_name("rated"), amount=9_000_000, ttl=timedelta(hours=1)))
+    usage = UsageEvent(
+        usage=_USAGE, price=_PRICE, card_version=_card(meter).version, cost=Money(12_345_678, "USD")
+    )
+    _post(
+        meter,
+        Settle(**_name("rated:s"), hold_id=transfer_id(*CORE, "rated"), amount=4_000_000, usage=usage),
+    )
+    meter.void(meter.hold("acme", core=2, key="h1"), key="v1")
+    forgotten = meter.hold("acme", core=3, key="h2", ttl=timedelta(minutes=1))
+    clock.turn(timedelta(minutes=2))
+    meter.sweep()
+    meter.settle(forgotten, core=2, key="s2")  # too late, and charged all the same
+    meter.settle(meter.hold("zeta", core=4, key="h3"), core=9, key="s3")  # more than there is: lent
+    meter.funds.grant("zeta", core=50, source="top-up", key="g4")  # repays it
+    meter.funds.adjust("acme", reason="goodwill", key="a1", core=1)
+    meter.funds.adjust("acme", reason="a mistake", key="a2", core=-2)
+    clock.turn(timedelta(days=11))
+    meter.sweep()  # what is left of the trial lapses
+
+
+def _in_march(meter: Meter, clock: Clock) -> None:
+    meter.record("acme", model="gpt-4o-mini", response=Usage(input_uncached=10, output_text=5), key="r1")
+    for name in ("o1", "o2"):
+        ends = clock() + timedelta(days=300)
+        meter.funds.grant("acme", core=5, source=name, key=name, priority=1, expires_at=ends)
+    meter.hold("acme", core=8, key="open", ttl=timedelta(days=200))  # of two lots
+    with pytest.raises(InsufficientFundsError):
+        meter.hold("acme", core=900, key="refused")
+    _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
+
+
+def _begin_to_close(meter: Meter, name: str) -> None:
+    """Record one wallet of the month, and leave the others for another time."""
+    store = _store(meter)
+    standing = store.run(partial(closing.begin, name=name, by="ann"))
+    drafts = store.survey(partial(closing.draft, standing=standing, limit=1))
+    store.run(partial(closing.record, standing=standing, drafts=drafts))
+
+
+def _post(meter: Meter, command: Any) -> None:
+    _store(meter).run(lambda books: books.cards.keep(_card(meter)))
+    meter.post([(command,)])
+
+
+def _name(name: str) -> dict[str, Any]:
+    return {"wallet": CORE, "id": transfer_id(*CORE, name), "fingerprint": digest((name,))}
+
+
+def _store(meter: Meter) -> Any:
+    return meter._platform.store
+
+
+def _card(meter: Meter) -> RateCard:
+    return meter._platform.pricing.card
+
+
+# --- an attacker's hands ----------------------------------------------------------------------
+
+
+class Hands:
+    """A transaction in which nothing guards the tables any more; all that is done in it is undone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @contextmanager
+    def undone(self) -> Iterator[None]:
+        """Undo what is done in the block."""
+        self.connection.exec_driver_sql("SAVEPOINT attempt")
+        yield
+        self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT attempt")
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """All rows of a table, in the order of their keys."""
+        query = select(table).order_by(*table.primary_key.columns)
+        return [dict(row._mapping) for row in self.connection.execute(query)]
+
+    def update(self, table: Table, row: dict[str, Any], **values: Any) -> None:
+        """Change *row*."""
+        changed = self.connection.execute(table.update().where(*_place(table, row)).values(**values))
+        assert 1 == changed.rowcount
+
+    def delete(self, table: Table, row: dict[str, Any]) -> None:
+        """Take *row* out."""
+        assert 1 == self.connection.execute(table.delete().where(*_place(table, row))).rowcount
+
+    def insert(self, table: Table, row: dict[str, Any]) -> None:
+        """Put *row* in."""
+        self.connection.execute(table.insert().values(**row))
+
+    @property
+    def books(self) -> SqlBooks:
+        """The ledger as a meter sees it that remembers nothing."""
+        return Binder(self.connection.dialect.name, POLICY, None).books(self.connection)
+
+    def verify(self) -> Report:
+        """What `verify` makes of it."""
+        return verifying.verify(self.books)
+
+
+def _place(table: Table, row: dict[str, Any]) -> list[Any]:
+    return [column == row[column.name] for column in table.primary_key.columns]
+
+
+@contextmanager
+def hands_on(url: str) -> Iterator[Hands]:
+    """
+    The database without its guards: triggers and CHECK constraints are gone, as a superuser has them go.
+
+    Keys that are unique and columns that are NOT NULL stay: what is tried here needs none of that.
+    """
+    with engine_on(url) as engine, engine.connect() as connection:
+        _lift(connection)
+        yield Hands(connection)
+        connection.rollback()
+
+
+def _lift(connection: Connection) -> None:
+    match connection.dialect.name:
+        case "sqlite":
+            driven: Any = connection.connection.driver_connection
+            driven.isolation_level = None  # or the driver would begin, and commit, when it likes
+            connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+            connection.exec_driver_sql("BEGIN")
+            named = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+            for (trigger,) in connection.exec_driver_sql(named).all():
+                connection.exec_driver_sql(f"DROP TRIGGER {trigger}")
+        case "postgresql":
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            for table in TABLES.values():
+                for constraint in table.constraints:
+                    if isinstance(constraint, CheckConstraint):
+                        drop = f"ALTER TABLE {table.name} DROP CONSTRAINT {constraint.name}"
+                        connection.exec_driver_sql(drop)
+        case _:
+            dialect: Any = connection.dialect
+            if not dialect.is_mariadb:
+                pytest.skip(
+                    "MySQL lifts no CHECK within a transaction, so what is tried could not be undone"
+                )
+            connection.exec_driver_sql("SET SESSION check_constraint_checks = OFF")

@@ -1,0 +1,315 @@
+"""
+Every column of every table is changed, and rows are taken out, put in and swapped: `verify` names where.
+
+What to change is read from the tables themselves, so a column that is new is tried from its first day. What `verify`
+does not notice is listed here with its reason, and the list is exact: what is on it and is noticed fails as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from sqlalchemy import LargeBinary, String
+from tests.integration.tampering import TABLES, hands_on, populate
+from tests.integration.wiring import servers
+
+from ptmeter.storage.rows import version_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Column, Table
+    from tests.backends import Backend
+    from tests.integration.tampering import Hands
+
+    from ptmeter import Report
+
+SETTING = "a setting: no PT follow from it, and it may change at any time"
+REFUSAL = "a refusal is remembered for a day, moved nothing, and is in no journal"
+RECORD = "who and when is in no hash that is kept in the database; a signed checkpoint shows it"
+
+UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
+    "ptm_account.parent": (frozenset({"present"}), SETTING),
+    "ptm_account.plan": (frozenset({"present", "absent", "other"}), SETTING),
+    "ptm_account.opened_at": (frozenset({"more", "less"}), "it may be long before the first transfer"),
+    "ptm_wallet.credit_limit": (frozenset({"more", "less"}), SETTING),
+    "ptm_wallet.state": (frozenset({"more"}), f"{SETTING}; what is no state is noticed"),
+    "ptm_rejection.transfer_id": (frozenset({"more", "less"}), REFUSAL),
+    "ptm_rejection.fingerprint": (frozenset({"more", "less"}), REFUSAL),
+    "ptm_rejection.available": (frozenset({"more", "less"}), REFUSAL),
+    "ptm_rejection.required": (frozenset({"more", "less"}), REFUSAL),
+    "ptm_rejection.refused_at": (frozenset({"more", "less"}), REFUSAL),
+    "ptm_rejection.reason": (frozenset({"more", "less"}), REFUSAL),
+    "ptm_period.noted_at": (frozenset({"more", "less"}), RECORD),
+    "ptm_period.actor": (frozenset({"other"}), RECORD),
+    "ptm_period.approver": (frozenset({"other"}), RECORD),
+    "ptm_period.reason": (frozenset({"other"}), RECORD),
+}
+"""By column, the changes that `verify` does not notice, and why."""
+
+UNNOTICED_ROWS: Final = {
+    "taken out": {"ptm_rejection": REFUSAL},
+    "put in": {"ptm_account": "an account without a wallet has nothing", "ptm_rejection": REFUSAL},
+}
+"""Whole rows that `verify` does not miss, or take for its own."""
+
+
+@pytest.fixture(scope="module", params=servers("sqlite", "postgres", "mysql"))
+def hands(request: pytest.FixtureRequest) -> Iterator[Hands]:
+    """A ledger with a row of every kind, in the hands of somebody who may do anything."""
+    backend: Backend = request.getfixturevalue(f"{request.param}_backend")
+    url = backend.empty()
+    populate(url)
+    with hands_on(url) as found:
+        yield found
+
+
+# --- what is changed, and what must be named --------------------------------------------------
+
+
+def changes(column: Column[Any], row: dict[str, Any]) -> dict[str, Any]:
+    """What *column* of *row* is changed to, by the name of the change."""
+    value = row[column.name]
+    if value is None:
+        text = isinstance(column.type, String)
+        return {"present": "x" if text else b"x" * 33 if isinstance(column.type, LargeBinary) else 29_000}
+    found: dict[str, Any] = {"absent": None} if column.nullable else {}
+    if isinstance(column.type, LargeBinary):
+        return found | {"other": value[:-1] + bytes([value[-1] ^ 1])}
+    if isinstance(column.type, String):
+        return found | {"other": f"{value[:-1]}{'x' if value[-1] != 'x' else 'y'}"}
+    far = 1_000 if column.primary_key or column.name in {"completes", "transfer_id"} else 1
+    return found | {"more": value + far, "less": value - far}
+
+
+def attempts(
+    table: Table, rows: list[dict[str, Any]]
+) -> Iterator[tuple[Column[Any], str, Any, dict[str, Any]]]:
+    """Every change of every column, each to the first of *rows* where it can be made."""
+    for column in table.columns:
+        tried: set[str] = set()
+        for row in rows:
+            for name, value in changes(column, row).items():
+                if name not in tried:
+                    tried.add(name)
+                    yield column, name, value, row
+
+
+def withdrawn(row: dict[str, Any]) -> bool:
+    """Whether it is a closing of January's first close, which was reopened."""
+    return "revision" in row and (row["period"], row["revision"]) == ("2026-01", 1)
+
+
+class Names:
+    """What a row is called in a report."""
+
+    def __init__(self, hands: Hands) -> None:
+        self._wallets = {row["wallet_id"]: row for row in hands.rows(TABLES["ptm_wallet"])}
+        self._transfers = hands.rows(TABLES["ptm_transfer"])
+
+    def length(self, row: dict[str, Any]) -> int:
+        """How many transfers the row's wallet has."""
+        return self._wallets[row["wallet_id"]]["seq"]
+
+    def rated(self, price: int) -> list[int]:
+        """The transfers that were rated by that price."""
+        return [row["seq"] for row in self._transfers if row["price_version"] == price]
+
+    def wallet(self, row: dict[str, Any]) -> str:
+        """The wallet that the row belongs to."""
+        wallet = self._wallets[row["wallet_id"]]
+        return f"{wallet['account']}/{wallet['unit']} wallet:"
+
+    def of(self, table: Table, row: dict[str, Any]) -> str:
+        """The row as findings name it."""
+        match table.name:
+            case "ptm_wallet":
+                return f"{row['account']}/{row['unit']} wallet:"
+            case "ptm_price" | "ptm_rate_card":
+                return f"{table.name}/{version_from(row['version'])} row:"
+            case "ptm_account":
+                return f"ptm_account/{row['account']} row:"
+            case "ptm_boundary":
+                return "ptm_boundary/1 row:"
+            case "ptm_period":
+                return f"ptm_period/{row['period']} event {row['number']}:"
+            case _:
+                pass
+        wallet = self._wallets.get(row["wallet_id"])
+        if wallet is None or table.name == "ptm_rejection":
+            return f"{table.name} has rows of wallet {row['wallet_id']},"
+        kind = {
+            "ptm_transfer": "transfer {seq} ",
+            "ptm_lot": "lot {number}:",
+            "ptm_open_hold": "open hold {number}:",
+            "ptm_closing": "closing {period}:",
+        }[table.name]
+        return f"{wallet['account']}/{wallet['unit']} {kind.format(**row)}"
+
+    def after(self, table: Table, row: dict[str, Any]) -> str:
+        """The next row: where one is missing, that is the first which does not follow."""
+        number = {"ptm_transfer": "seq", "ptm_period": "number"}.get(table.name)
+        return self.of(table, {**row, number: row[number] + 1} if number else row)
+
+
+def first_of(report: Report) -> str:
+    """The first thing that a report says is wrong."""
+    return next(iter([*map(str, report.findings), *report.uncovered]), "nothing")
+
+
+def named_first(report: Report, *names: str) -> bool:
+    """Whether that is about one of these rows."""
+    first = first_of(report).replace(":", " :", 1)
+    return any(first.startswith(name.rstrip(": ") + " ") for name in names)
+
+
+# --- the battery ------------------------------------------------------------------------------
+
+
+def test_the_ledger_that_is_tampered_with_is_clean_and_full(hands: Hands) -> None:
+    """The control: untouched it is clean, and every column but one has something in it that can be changed."""
+    empty = [
+        f"{table.name}.{column.name}"
+        for table in TABLES.values()
+        for column in table.columns
+        if all(row[column.name] is None for row in hands.rows(table))
+    ]
+
+    assert hands.verify().clean
+    assert ["ptm_account.parent"] == empty
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_column_is_noticed_when_it_is_changed(hands: Hands, table: Table) -> None:
+    """More, less, another, none where there was one, one where there was none: the first bad row is named."""
+    names = Names(hands)
+    wrong: list[str] = []
+    for column, change, value, row in attempts(
+        table, [row for row in hands.rows(table) if not withdrawn(row)]
+    ):
+        with hands.undone():
+            hands.update(table, row, **{column.name: value})
+            report = hands.verify()
+        listed = change in UNNOTICED.get(f"{table.name}.{column.name}", (frozenset(), ""))[0]
+        right = [names.of(table, row), names.of(table, {**row, column.name: value})]
+        if column.primary_key or column.name in {"starts_at", "ends_at"}:
+            right.append(names.after(table, row))  # it is gone from where it was
+        if report.clean is not listed:
+            wrong.append(f"{column.name} {change} is listed: {listed}, noticed: {not report.clean}")
+        elif not listed and not named_first(report, *right):
+            wrong.append(f"{column.name} {change}: {first_of(report)} is none of {right}")
+
+    assert [] == wrong
+
+
+def test_what_was_recorded_before_a_month_was_reopened_is_noticed_too(hands: Hands) -> None:
+    """A closing whose seal was withdrawn stands for nothing, and must come to the old seal all the same."""
+    closing = TABLES["ptm_closing"]
+    wrong: list[str] = []
+    for column, change, value, row in attempts(closing, [*filter(withdrawn, hands.rows(closing))]):
+        with hands.undone():
+            hands.update(closing, row, **{column.name: value})
+            report = hands.verify()
+        if not named_first(report, Names(hands).of(closing, row), *SEALS):
+            wrong.append(f"{column.name} {change}: {first_of(report)}")
+
+    assert [] == wrong
+
+
+def test_the_list_of_what_is_unnoticed_names_what_there_is(hands: Hands) -> None:
+    """Each entry is a change that the battery makes, so none can stand there unproved."""
+    made = {
+        (f"{table.name}.{column.name}", change)
+        for table in TABLES.values()
+        for column, change, _, _ in attempts(table, hands.rows(table))
+    }
+
+    assert {(name, change) for name, (listed, _) in UNNOTICED.items() for change in listed} <= made
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_row_that_is_taken_out_is_missed(hands: Hands, table: Table) -> None:
+    """Any row of any table: the report names it, or the one that should follow it, or those that refer to it."""
+    names = Names(hands)
+    wrong: list[str] = []
+    for row in hands.rows(table):
+        with hands.undone():
+            hands.delete(table, row)
+            report = hands.verify()
+        listed = table.name in UNNOTICED_ROWS["taken out"]
+        right = [names.of(table, row), names.after(table, row), *_those_that_refer_to(table, row, names)]
+        if report.clean is not listed:
+            wrong.append(f"{row} is listed: {listed}, noticed: {not report.clean}")
+        elif not listed and not named_first(report, *right):
+            wrong.append(f"{first_of(report)} is none of {right}")
+
+    assert [] == wrong
+
+
+def _those_that_refer_to(table: Table, row: dict[str, Any], names: Names) -> list[str]:
+    """Where the lack of *row* shows, if it is neither in its own place nor in the next."""
+    match table.name:
+        case "ptm_wallet":
+            return [f"ptm_transfer has rows of wallet {row['wallet_id']},", *SEALS]
+        case "ptm_transfer":
+            return [names.wallet(row)]  # it was the last
+        case "ptm_price":
+            return [f"acme/core transfer {seq}" for seq in names.rated(row["version"])]
+        case "ptm_period":
+            following = {"2026-01": "2026-02", "2026-02": "2026-03"}.get(row["period"])
+            return [f"ptm_period/{following} period", "ptm_boundary/1 row"]
+        case "ptm_closing" if withdrawn(row):
+            return SEALS
+        case _:
+            return []
+
+
+SEALS: Final = ["ptm_period/2026-01 event 2"]
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_row_that_is_put_in_is_noticed(hands: Hands, table: Table) -> None:
+    """A copy of a row under another key is none of ours, and the report names it."""
+    names = Names(hands)
+    row = hands.rows(table)[0]
+    key = [*table.primary_key.columns][-1]
+    forged = {**row, key.name: f"{row[key.name]}x" if isinstance(key.type, String) else 29_000}
+    if table.name == "ptm_transfer":
+        forged |= {"transfer_id": 1, "completes": None, "seq": names.length(row) + 1}
+    with hands.undone():
+        hands.insert(table, forged)
+        report = hands.verify()
+
+    listed = table.name in UNNOTICED_ROWS["put in"]
+    stray = f"{table.name} has rows of {forged.get('period')},"
+    assert report.clean is listed, report
+    assert listed or named_first(report, names.of(table, forged), stray), report
+
+
+def test_rows_that_are_swapped_are_noticed(hands: Hands) -> None:
+    """Two transfers in each other's place: the earlier one does not follow."""
+    transfer = TABLES["ptm_transfer"]
+    first, second = hands.rows(transfer)[1:3]
+    with hands.undone():
+        hands.update(transfer, first, seq=30_000)
+        hands.update(transfer, second, seq=first["seq"])
+        hands.update(transfer, {**first, "seq": 30_000}, seq=second["seq"])
+        report = hands.verify()
+
+    assert named_first(report, Names(hands).of(transfer, first)), report
+
+
+def test_a_row_cannot_be_moved_to_another_wallet(hands: Hands) -> None:
+    """The first transfer of one wallet in the place of another's does not fit, though it is a first one too."""
+    transfer = TABLES["ptm_transfer"]
+    firsts = [row for row in hands.rows(transfer) if row["seq"] == 1]
+    mine, theirs = firsts[:2]
+    with hands.undone():
+        hands.delete(transfer, theirs)
+        hands.update(transfer, mine, wallet_id=theirs["wallet_id"])
+        report = hands.verify()
+
+    assert {f"transfer {seq}" for seq in (1, 2)} & {
+        finding.row.split(" (")[0] for finding in report.findings
+    }
