@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.backends import Driver
 
 COMMIT: Final = re.compile(rb"COMMIT(?!TED)", re.IGNORECASE)
+ROLLBACK: Final = re.compile(rb"ROLLBACK", re.IGNORECASE)
 ANY: Final = re.compile(rb"")
 PORTS: Final = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306}
 PATIENCE: Final = 10
@@ -38,6 +39,8 @@ class Fault(StrEnum):
     """The server carries the message out, its answer is lost, and both ends are closed."""
     DEAF = "deaf"
     """From this message on nothing reaches the server; both ends stay open."""
+    FORGOTTEN = "forgotten"
+    """The same, and the server does not even learn that its client is gone."""
     MUTE = "mute"
     """The message arrives, and from then on nothing comes back; both ends stay open."""
     SILENT = "silent"
@@ -51,7 +54,7 @@ class Fault(StrEnum):
 ARRIVES: Final = frozenset({Fault.CUT_AFTER, Fault.MUTE, Fault.TORN_REPLY})
 """The faults under which the server carries out the message that was struck."""
 
-STAYS_OPEN: Final = frozenset({Fault.DEAF, Fault.MUTE, Fault.SILENT})
+STAYS_OPEN: Final = frozenset({Fault.DEAF, Fault.FORGOTTEN, Fault.MUTE, Fault.SILENT})
 """The faults that no socket tells anybody of."""
 
 _TORN_REPLY_BYTES: Final = 3
@@ -157,7 +160,10 @@ class _Line:
                     self._fault = self._wire.struck(data)
                 if not self._forwarded(data):
                     break
-        self.close()
+        if self._fault is Fault.FORGOTTEN:
+            self._client.close()
+        else:
+            self.close()
 
     def _forwarded(self, data: bytes) -> bool:
         """Pass on what the fault lets through; whether the line goes on."""
@@ -167,7 +173,7 @@ class _Line:
             case Fault.TORN_MESSAGE:
                 self._server.sendall(data[: len(data) // 2])
                 return False
-            case Fault.DEAF | Fault.SILENT:
+            case Fault.DEAF | Fault.FORGOTTEN | Fault.SILENT:
                 return True
             case Fault.CUT_AFTER | Fault.TORN_REPLY:
                 self._server.sendall(data)
