@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from tests.integration.proxy import Wire
+from tests.integration.proxy import ARRIVES, Fault, Wire, without_encryption
 from tests.integration.wiring import (
     SERVER_DRIVERS,
     Host,
@@ -210,40 +210,34 @@ def test_a_server_that_is_not_there_is_a_storage_error(
 # --- wires that are cut at COMMIT -----------------------------------------------------------------------
 
 
-def without_encryption(url: str, driver: Driver) -> str:
-    """The proxy has to be able to read what it cuts."""
-    options = {"psycopg": "?sslmode=disable", "asyncpg": "?ssl=disable"}
-    return url + options.get(driver.scheme.partition("+")[2], "")
-
-
-@pytest.mark.parametrize("cut", ["before", "after"])
+@pytest.mark.parametrize("cut", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
 @pytest.mark.parametrize("driver", params(SERVER_DRIVERS))
 def test_a_wire_cut_at_commit_is_indeterminate_and_converges(
-    driver: Driver, cut: str, backend_of: Callable[[str], Backend]
+    driver: Driver, cut: Fault, backend_of: Callable[[str], Backend]
 ) -> None:
     """Whether COMMIT arrived or only its answer was lost, the caller is told; asking again settles it."""
     url = backend_of(driver.backend).empty()
     with Wire(url) as wire, store_on(without_encryption(wire.url, driver), driver) as store:
         give(store, 10)
 
-        wire.cut = cut
+        wire.strike(cut)
         with pytest.raises(IndeterminateError) as lost:
             hold(store, 4)
-        assert wire.was_cut.wait(PATIENCE)
+        assert wire.was_struck.wait(PATIENCE)
         there = query(url, "SELECT count(*) FROM ptm_open_hold")[0][0]
         again = held(store, 4)
 
         assert lost.value.retryable
-        assert {"before": 0, "after": 1}[cut] == there
-        assert (cut == "after") == again.replayed
+        assert int(cut in ARRIVES) == there
+        assert (cut in ARRIVES) == again.replayed
         assert (PT.of(6), PT.of(4), PT.of(0)) == figures(store)
     assert clean(url)
 
 
-@pytest.mark.parametrize("cut", ["before", "after"])
+@pytest.mark.parametrize("cut", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
 @pytest.mark.parametrize("driver", params(SERVER_DRIVERS))
 def test_a_settle_cut_at_commit_is_charged_once(
-    driver: Driver, cut: str, backend_of: Callable[[str], Backend]
+    driver: Driver, cut: Fault, backend_of: Callable[[str], Backend]
 ) -> None:
     """The same for the charge itself: retried under its key it is on the journal exactly once."""
     url = backend_of(driver.backend).empty()
@@ -251,7 +245,7 @@ def test_a_settle_cut_at_commit_is_charged_once(
         give(store, 10)
         placed = held(store, 4)
 
-        wire.cut = cut
+        wire.strike(cut)
         with pytest.raises(IndeterminateError):
             settle(store, placed, 3)
         settle(store, placed, 3)
@@ -268,7 +262,7 @@ def test_a_wire_that_is_not_cut_is_not_indeterminate(backend_of: Callable[[str],
         give(store, 10)
 
         assert not held(store, 4).replayed
-        assert not wire.was_cut.is_set()
+        assert not wire.was_struck.is_set()
 
 
 # --- deadlocks and time-outs ------------------------------------------------------------------------------

@@ -91,8 +91,8 @@ class Policy:
     """How often a transaction that the database aborts is tried before `ContentionError`."""
 
     patience: timedelta = timedelta(seconds=30)
-    """How long a caller waits for the database: then `LedgerBusyError` if its turn has not come, else
-    `IndeterminateError`, and the connection is given up."""
+    """How long a caller waits for the database, all attempts together: then `LedgerBusyError` if its turn
+    has not come, else `IndeterminateError`, and the connection is given up."""
 
     queue: int = 10_000
     """How many calls may wait for a write lane before the next gets a `LedgerBusyError` at once."""

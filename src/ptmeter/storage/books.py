@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tenacity import retry_if_exception_type, stop_after_attempt
+from tenacity import retry_if_exception_type, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
 
 from ..domain.policy import Durability
@@ -68,12 +68,13 @@ class Binder:
             dialects.check_durability(connection)
         schema.ensure(connection, migrate=migrate or connection.dialect.name == "sqlite")
 
-    def retrying(self, colour: type[Any]) -> Any:
-        """Try again, sooner at first, what the database aborted for the sake of another transaction."""
+    def retrying(self, colour: type[Any], seconds: float) -> Any:
+        """Try again, sooner at first, what the database gave up, for as many *seconds* as anybody waits."""
         return colour(
             retry=retry_if_exception_type(ContentionError),
             wait=wait_random_exponential(multiplier=0.002, max=0.5),
-            stop=stop_after_attempt(max(1, self.policy.attempts - 1)),
+            stop=stop_after_attempt(max(1, self.policy.attempts - 1))
+            | stop_before_delay(max(0.0, seconds)),
             reraise=True,
         )
 

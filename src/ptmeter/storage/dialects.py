@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
@@ -20,10 +21,17 @@ from ..errors import UnsafeDurabilityError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import Dialect
     from sqlalchemy.engine.interfaces import IsolationLevel
 
 BEGIN: Final = "ptmeter_begin"
 """Execution option of what `prepare` has prepared: the statement that begins a transaction on SQLite."""
+
+_PSYCOPG_LEAST: Final = 2
+"""Seconds; psycopg takes less for this much."""
+
+_PYMYSQL_WAITS: Final = ("read_timeout", "write_timeout")
+"""What bounds PyMySQL's waiting for the server's greeting, and for every answer after it."""
 
 MYSQL: Final = ("mysql", "mariadb")
 
@@ -122,11 +130,48 @@ def is_disconnect(error: DBAPIError) -> bool:
     return error.connection_invalidated
 
 
+def connect_within(engine: Engine, seconds: float) -> None:
+    """
+    Let connecting take no longer, whatever the server does or does not answer; what the URL says stands.
+
+    Left alone, psycopg waits for more than two minutes, and PyMySQL for ever once somebody has accepted.
+    """
+    limits = {
+        "psycopg": {"connect_timeout": max(_PSYCOPG_LEAST, ceil(seconds))},
+        "pymysql": {"connect_timeout": seconds, **dict.fromkeys(_PYMYSQL_WAITS, seconds)},
+    }.get(engine.dialect.driver)
+    if limits is None or engine.dialect.is_async:
+        return
+
+    def limited(dialect: Dialect, _record: object, arguments: list[Any], options: dict[str, Any]) -> Any:
+        connection = dialect.connect(*arguments, **(limits | options))
+        for name in _PYMYSQL_WAITS:
+            if name in limits and name not in options:
+                setattr(connection, f"_{name}", None)  # a statement takes as long as the watch lets it
+        return connection
+
+    event.listen(engine, "do_connect", limited)
+
+
 def cut(driver_connection: Any) -> None:
     """Shut the socket of a synchronous driver's connection: whoever waits for its answer learns it is lost."""
     own = getattr(driver_connection, "_sock", None)  # PyMySQL's; psycopg tells the number of its own
     with own or socket.socket(fileno=os.dup(driver_connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)
+
+
+def abort(driver: str, driver_connection: Any) -> None:
+    """End an asynchronous driver's connection to a server at once, without a word to it."""
+    with suppress(OSError):
+        match driver:
+            case "asyncpg":
+                driver_connection.terminate()
+            case "asyncmy" | "aiomysql":
+                driver_connection.close()
+            case "psycopg" if not driver_connection.closed:
+                cut(driver_connection)
+            case _:  # SQLite's has no server that could keep it waiting
+                pass
 
 
 def give_up(connection: Connection) -> None:

@@ -34,6 +34,9 @@ T = TypeVar("T")
 _IDLE: Final = 2.0
 """Seconds without work after which a lane's thread ends; the next call starts another."""
 
+_PATIENCES: Final = 3
+"""How many times anybody's patience closing waits: one for the queue, one for its last batch, one to spare."""
+
 _EVERYBODYS: Final = (ContentionError, IndeterminateError, UnavailableError)
 """What the database does to a transaction whatever is in it; any other failure may be the fault of one."""
 
@@ -62,10 +65,15 @@ class Lane:
         return ticket.wait(self._patience)
 
     def close(self) -> None:
-        """Wait until all that was posted is carried out and the thread has ended."""
+        """
+        Wait until all that was posted is carried out and the thread has ended.
+
+        What is posted is answered or given up within patience, and a batch takes no longer; a thread that
+        is not back by then waits for a connection that an application's own engine does not give up.
+        """
         if thread := self._thread:
             self._queue.put(None)
-            thread.join()
+            thread.join(_PATIENCES * self._patience)
 
     def _serve(self) -> None:
         while self._thread:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from tenacity import AsyncRetrying, Retrying
 
-from ..errors import ContentionError, IndeterminateError
+from ..errors import ContentionError, IndeterminateError, StorageError, UnavailableError
 from . import dialects
 from .books import Binder
 from .joining import AsyncJoinedStore, JoinedStore
@@ -25,7 +26,14 @@ from .transactions import errors_translated, transact
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, MutableMapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        Callable,
+        Coroutine,
+        Generator,
+        MutableMapping,
+        Sequence,
+    )
     from datetime import datetime
 
     from sqlalchemy import Connection, Engine
@@ -60,21 +68,25 @@ class SqlStore:
         self._engine = engine
         self._owned = owned
         self._binder = Binder(engine.dialect.name, policy, clock)
+        self._patience = policy.patience.total_seconds()
         self._processes: dict[int, _Process] = {}
+        if owned:
+            dialects.connect_within(engine, self._patience)
 
     def prepare(self, *, migrate: bool) -> None:
-        """See `Binder.make_ready`."""
-        with errors_translated(), self._engine.connect() as connection:
+        """See `Binder.make_ready`; a migration takes as long as it takes."""
+        with errors_translated(), self._engine.connect() if migrate else self._connected() as connection:
             transact(connection, lambda c: self._binder.make_ready(c, migrate=migrate))
 
     def run(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.run`."""
+        until = monotonic() + self._patience
         try:
-            return self._once(work)
+            return self._once(work, until)
         except ContentionError:
-            if self._binder.policy.attempts == 1:
+            if self._binder.policy.attempts == 1 or monotonic() > until:
                 raise
-            return self._binder.retrying(Retrying)(self._once, work)
+            return self._binder.retrying(Retrying, until - monotonic())(self._once, work, until)
 
     def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
         """See `ports.Store.post`."""
@@ -97,24 +109,30 @@ class SqlStore:
         return JoinedStore(connection, self._binder)
 
     def close(self) -> None:
-        """See `ports.Store.close`; what is still under way is waited for."""
+        """See `ports.Store.close`; what is under way is waited for, while anybody else would wait for it."""
         for lane in self._here().lanes:
             lane.close()
         if self._owned:
             self._engine.dispose()
 
-    def _once(self, work: Callable[[Books], T]) -> T:
-        with self._connected() as connection:
+    def _once(self, work: Callable[[Books], T], until: float) -> T:
+        with self._connected(until) as connection:
             return transact(connection, lambda c: work(self._binder.books(c)))
 
     def _view(self, connection: Connection, work: Callable[[Books], T]) -> T:
         return transact(dialects.snapshot(connection), lambda c: work(self._binder.books(c)))
 
     @contextmanager
-    def _connected(self) -> Generator[Connection]:
-        """A connection that is given up when nobody can wait for it any longer."""
+    def _connected(self, until: float | None = None) -> Generator[Connection]:
+        """A connection that is given up when nobody can wait for it any longer: *until*, or patience from now."""
         watch = self._here().watch
-        with errors_translated(), self._engine.connect() as connection, watch.over(connection):
+        until = monotonic() + self._patience if until is None else until
+        with (
+            errors_translated(),
+            self._engine.connect() as connection,
+            watch.over(connection, until),
+            closing(connection),  # still watched: to take it back, the pool may have to ask the server
+        ):
             yield connection
 
     def _here(self) -> _Process:
@@ -124,9 +142,8 @@ class SqlStore:
     def _settle_in(self) -> _Process:
         if self._processes and self._owned:
             self._engine.dispose(close=False)
-        policy = self._binder.policy
-        lanes = [Lane(self.run, policy) for _ in range(self._binder.lanes)]
-        mine = _Process(lanes, Watch(policy.patience.total_seconds()))
+        lanes = [Lane(self.run, self._binder.policy) for _ in range(self._binder.lanes)]
+        mine = _Process(lanes, Watch(self._patience))
         return self._processes.setdefault(os.getpid(), mine)
 
 
@@ -146,13 +163,14 @@ class AsyncSqlStore:
         self._owned = owned
         self._under_way: set[asyncio.Task[Any]] = set()
         self._binder = Binder(engine.dialect.name, policy, clock)
+        self._patience = policy.patience.total_seconds()
         self._process = os.getpid()
         self._lanes: MutableMapping[asyncio.AbstractEventLoop, Sequence[AsyncLane]] = WeakKeyDictionary()
 
     async def prepare(self, *, migrate: bool) -> None:
-        """See `Binder.make_ready`."""
+        """See `SqlStore.prepare`."""
         with errors_translated():
-            async with self._engine.connect() as connection:
+            async with self._engine.connect() if migrate else self._connected() as connection:
                 await connection.run_sync(transact, lambda c: self._binder.make_ready(c, migrate=migrate))
 
     async def run(self, work: Callable[[Books], T], /) -> T:
@@ -170,39 +188,57 @@ class AsyncSqlStore:
 
     async def survey(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.survey`."""
-        return await self._shielded(self._view(work))
+        return await self._shielded(self._survey(work))
 
     async def _persistently(self, work: Callable[[Books], T]) -> T:
+        until = monotonic() + self._patience
         try:
-            return await self._once(work)
+            return await self._once(work, until)
         except ContentionError:
-            if self._binder.policy.attempts == 1:
+            if self._binder.policy.attempts == 1 or monotonic() > until:
                 raise
-            return await self._binder.retrying(AsyncRetrying)(self._once, work)
+            retrying = self._binder.retrying(AsyncRetrying, until - monotonic())
+            return await retrying(self._once, work, until)
 
     async def _read(self, work: Callable[[Books], T]) -> T:
-        with errors_translated():
-            async with self._patiently():
-                return await self._view(work)
+        async with self._connected() as connection:
+            return await self._view(connection, work)
 
-    async def _view(self, work: Callable[[Books], T]) -> T:
+    async def _survey(self, work: Callable[[Books], T]) -> T:
         with errors_translated():
             async with self._engine.connect() as connection:
-                return await connection.run_sync(
-                    lambda c: transact(dialects.snapshot(c), lambda c: work(self._binder.books(c)))
-                )
+                return await self._view(connection, work)
+
+    async def _view(self, connection: AsyncConnection, work: Callable[[Books], T]) -> T:
+        return await connection.run_sync(
+            lambda c: transact(dialects.snapshot(c), lambda c: work(self._binder.books(c)))
+        )
 
     def joined(self, connection: AsyncConnection) -> AsyncJoinedStore:
         """A store that works inside the caller's transaction."""
         return AsyncJoinedStore(connection, self._binder)
 
     async def close(self) -> None:
-        """See `ports.AsyncStore.close`; what is still under way is waited for."""
+        """See `ports.AsyncStore.close`, and `SqlStore.close`; a survey that takes longer is broken off."""
         for lane in self._lanes_here():
             await lane.close()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=self._patience)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._owned:
-            await self._engine.dispose()
+            await self._dispose()
+
+    async def _dispose(self) -> None:
+        """Close the connections; a server that does not answer the good-bye is left without one."""
+        patience = self._patience
+        while True:
+            try:
+                async with asyncio.timeout(patience):
+                    return await self._engine.dispose()
+            except TimeoutError:
+                patience = 0  # for each of those that are left
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """
@@ -220,22 +256,35 @@ class AsyncSqlStore:
             task.add_done_callback(_look)
             raise
 
-    async def _once(self, work: Callable[[Books], T]) -> T:
-        with errors_translated():
-            async with self._patiently(), self._engine.connect() as connection:
-                return await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
+    async def _once(self, work: Callable[[Books], T], until: float) -> T:
+        async with self._connected(until) as connection:
+            return await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
 
     @asynccontextmanager
-    async def _patiently(self) -> AsyncGenerator[None]:
-        """Give up what takes longer than anybody's patience: its connection is thrown away."""
-        patience = asyncio.timeout(self._binder.policy.patience.total_seconds())
-        try:
-            async with patience:
-                yield
-        except TimeoutError:
-            if patience.expired():
-                raise IndeterminateError from None
-            raise
+    async def _connected(self, until: float | None = None) -> AsyncGenerator[AsyncConnection]:
+        """
+        See `SqlStore._connected`.
+
+        Work that takes too long is cancelled only if ending its connection has not ended it: psycopg would
+        ask the server to cancel it too, on one more connection, and wait for that.
+        """
+        until = monotonic() + self._patience if until is None else until
+        dialect = self._engine.dialect
+        with errors_translated():
+            async with _by(until, UnavailableError(_NO_CONNECTION.format(self._patience))):
+                connection = await self._engine.connect()
+            driven = (await connection.get_raw_connection()).driver_connection
+            end = asyncio.get_running_loop().call_later(
+                until - monotonic(), dialects.abort, dialect.driver, driven
+            )
+            try:
+                grace = 0.0 if dialect.name == "sqlite" else _GRACE
+                async with _by(until + grace, IndeterminateError()):
+                    yield connection
+            finally:  # which may have to ask the server, so the end is near until it is done
+                closed = asyncio.ensure_future(connection.close())
+                closed.add_done_callback(lambda _: end.cancel())
+                await asyncio.shield(closed)
 
     def _lanes_here(self) -> Sequence[AsyncLane]:
         """The lanes of this event loop; a process that was forked leaves its parent's connections alone."""
@@ -247,6 +296,25 @@ class AsyncSqlStore:
             policy = self._binder.policy
             self._lanes[loop] = [AsyncLane(self._persistently, policy) for _ in range(self._binder.lanes)]
         return self._lanes[loop]
+
+
+_NO_CONNECTION: Final = "the database gave no connection within {:g} s: check that it can be reached"
+
+_GRACE: Final = 1.0
+"""Seconds in which a driver notices that its connection was ended; there is none to end on SQLite."""
+
+
+@asynccontextmanager
+async def _by(moment: float, otherwise: StorageError) -> AsyncGenerator[None]:
+    """Cancel what is not done by *moment* (monotonic), and raise *otherwise*."""
+    patience = asyncio.timeout(moment - monotonic())
+    try:
+        async with patience:
+            yield
+    except TimeoutError:
+        if patience.expired():
+            raise otherwise from None
+        raise
 
 
 def _look(task: asyncio.Task[Any]) -> None:

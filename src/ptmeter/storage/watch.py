@@ -31,9 +31,9 @@ class Watch:
         self._thread: Thread | None = None
 
     @contextmanager
-    def over(self, connection: Connection) -> Generator[None]:
-        """Watch over what is done on *connection*."""
-        watched = (monotonic() + self._patience, connection.connection.driver_connection)
+    def over(self, connection: Connection, until: float) -> Generator[None]:
+        """Watch over what is done on *connection*, which is cut if it is not done *until* then (monotonic)."""
+        watched = (until, connection.connection.driver_connection)
         with self._gate:
             self._under_way[id(watched)] = watched
             if self._thread is None:
@@ -53,7 +53,7 @@ class Watch:
             for until, driver_connection in list(self._under_way.values()):
                 idle_since = now
                 if until < now:
-                    with suppress(OSError, AttributeError):  # it came to its end at this very moment
+                    with suppress(Exception):  # whatever its driver says: it came to its end at this moment
                         cut(driver_connection)
             with self._gate:
                 if not self._under_way and now - idle_since > self._patience:
