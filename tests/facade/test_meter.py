@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-PAYLOADS = Path(__file__).parent.parent / "providers" / "payloads"
+PAYLOADS = Path(__file__).parent.parent / "corpus"
 
 MINI = "gpt-4o-mini"
 """A core model: 1 PT up to 1,500 tokens, 3 PT up to 4,200, 6 PT up to 7,800."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SOURCE = f"genai-prices {version('genai-prices')}"
-PAYLOADS = sorted((Path(__file__).parent / "payloads").glob("*.json"))
+PAYLOADS = sorted((Path(__file__).parent.parent / "corpus").glob("*.json"))
 
 SHAPES = {
     "plain": Usage(input_uncached=1_203, output_text=457),
