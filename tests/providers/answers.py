@@ -79,8 +79,8 @@ def by_hand(name: str) -> Decimal | None:
     tokens, calls = listed["dollars_per_million"], listed["dollars_per_call"]
     if set(payload["usage"]) - set(tokens) or set(payload["tool_calls"]) - set(calls):
         return None
-    million = sum(Decimal(tokens[kind]) * count for kind, count in payload["usage"].items())
-    each = sum(Decimal(calls[tool]) * count for tool, count in payload["tool_calls"].items())
+    million = sum((Decimal(tokens[kind]) * n for kind, n in payload["usage"].items()), Decimal())
+    each = sum((Decimal(calls[tool]) * n for tool, n in payload["tool_calls"].items()), Decimal())
     return million / 1_000_000 + each
 
 
@@ -97,7 +97,7 @@ def of_genai_prices(name: str) -> Answer | str:
         cost = model.calc_price(usage, provider, genai_request_timestamp=AT)
     except ValueError as refused:
         return f"{type(refused).__name__}: {refused}"
-    return Answer(usage.input_tokens or 0, usage.output_tokens or 0, nano(cost.total_price))
+    return Answer(int(usage.input_tokens or 0), int(usage.output_tokens or 0), nano(cost.total_price))
 
 
 def of_litellm(asked: dict[str, Any]) -> dict[str, Answer | str]:

@@ -243,6 +243,10 @@ CONTRADICTIONS = {
         "usage": {"billed_units": {"input_tokens": 1, "output_tokens": 1.5}}
     },
     "billed_units.input_tokens is nan": {"usage": {"billed_units": {"input_tokens": float("nan")}}},
+    "billed_units.output_tokens is missing": {
+        "message": {"role": "assistant"},
+        "usage": {"billed_units": {"input_tokens": 1}},
+    },
     "pages_processed is missing": {"usage_info": {"doc_size_bytes": 3}},
 }
 

@@ -35,7 +35,7 @@ def read_billed(body: Payload) -> Reading:
 
     Raises:
         UsageMissingError: It says nothing of what is billed.
-        UsageInconsistentError: A count is not a whole number.
+        UsageInconsistentError: A count is not a whole number, or one of a chat is missing.
     """
     raw = object_at(body, "usage") or object_at(body, "meta")
     if not object_at(raw, "billed_units"):
@@ -45,10 +45,12 @@ def read_billed(body: Payload) -> Reading:
     pieces = {tool: count for name, tool in PIECES.items() if (count := units.count(name))}
     if image := units.count("image_tokens"):
         pieces.pop("image", None)  # billed by their tokens
+    chat = "message" in body or "text" in body  # where both counts have to be there
+    token_count = units.need if chat else units.count
     usage = Usage(
-        input_uncached=units.count("input_tokens"),
+        input_uncached=token_count("input_tokens"),
         input_image=image,
-        output_text=units.count("output_tokens"),
+        output_text=token_count("output_tokens"),
         tool_calls=pieces,
     )
     return Reading(usage, text_at(body, "model"), PROVIDER, None, raw)

@@ -1,8 +1,8 @@
 """
 Where those who speak OpenAI's format count otherwise than OpenAI does.
 
-Nobody's name is asked for: each deviation shows in the counts themselves, and whatever is neither
-OpenAI's way nor one of these is refused.
+Who answered is not asked: each deviation shows in the counts themselves, but for Google's, which takes
+the name of a Gemini. Whatever is neither OpenAI's way nor one of these is refused.
 
 Sources: docs.x.ai on reasoning ("counted separately from completion_tokens, but … in the total_tokens")
 and on tool usage; api-docs.deepseek.com on context caching (``prompt_tokens`` are hits and misses);
