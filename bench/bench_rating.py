@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MODELS = ("gpt-5", "gpt-6.1-sol", "claude-sonnet-4-5", "gemini-2.5-pro")
-PAYLOADS = Path(__file__).parent.parent / "tests" / "providers" / "payloads"
+PAYLOADS = Path(__file__).parent.parent / "tests" / "corpus"
 
 USAGE = Usage(input_uncached=1_203, input_cache_read=8_192, output_text=457, output_reasoning=193)
 THEIRS = genai_prices.Usage(

@@ -8,8 +8,10 @@ this file because mkdocs.yml names it under `hooks`.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -93,6 +95,61 @@ def error_classes() -> Iterator[Any]:
             yield found
 
 
+def shapes() -> str:
+    """Every wire shape with what it is, as the code has it."""
+    source = inspect.getsource(_shape())
+    told = re.findall(r'= "([a-z-]+)"\n    """(.*?)"""', source, re.DOTALL)
+    return table(
+        ("shape", "what has it"),
+        ((f"`{name}`", _plain(meaning)) for name, meaning in told),
+    )
+
+
+def disagreements() -> str:
+    """What others make of the corpus where they make something else of it, and why."""
+    corpus = Path(__file__).parent.parent / "tests" / "corpus"
+    known = json.loads(
+        (corpus / "answers" / "disagreements.json").read_text(encoding="utf-8")
+    )
+    rows = [
+        (
+            f"`{one['shape']}`",
+            one["who"],
+            _answer(_golden(corpus / f"{one['shape']}.json")),
+            _answer(one["theirs"]),
+            one["why"],
+        )
+        for one in known
+    ]
+    return table(("answer", "who", "ptmeter", "they", "why"), rows)
+
+
+def _shape() -> type:
+    from ptmeter.providers.usage import Shape
+
+    return Shape
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+def _golden(path: Path) -> dict[str, Any]:
+    payload = json.loads(path.read_text(encoding="utf-8"))
+    usage = payload["usage"]
+    into = sum(count for name, count in usage.items() if name.startswith("input"))
+    nano = payload["listed"]["nano_dollars"]
+    return {"input": into, "output": payload["total"] - into, "nano_dollars": nano}
+
+
+def _answer(made: dict[str, Any] | str) -> str:
+    if isinstance(made, str):
+        return "nothing"
+    nano = made["nano_dollars"]
+    cost = "no cost" if nano is None else f"US${nano / 1e9:.9f}".rstrip("0")
+    return f"{made['input']:,} + {made['output']:,}, {cost}"
+
+
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table in Markdown."""
     head = tuple(head)
@@ -162,7 +219,9 @@ def _default(parameter: Any) -> str:
 
 GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     "commands": commands,
+    "disagreements": disagreements,
     "errors": errors,
     "exit_codes": exit_codes,
     "families": families,
+    "shapes": shapes,
 }

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     )
     from .providers.prices import GenaiPrices
     from .providers.tokens import Tokenizers
+    from .providers.usage import Reading, Shape, UsageStream, read_usage
 
 __all__ = [
     "PT",
@@ -131,11 +132,13 @@ __all__ = [
     "PublicKey",
     "Quality",
     "RateCard",
+    "Reading",
     "Receipt",
     "RefusedError",
     "Report",
     "RollForward",
     "SchemaOutdatedError",
+    "Shape",
     "SigningKey",
     "StorageError",
     "Summary",
@@ -152,10 +155,12 @@ __all__ = [
     "UsageError",
     "UsageInconsistentError",
     "UsageMissingError",
+    "UsageStream",
     "Workload",
     "read_plans",
     "read_prices",
     "read_rate_card",
+    "read_usage",
     "reference_card",
     "reference_plans",
 ]
@@ -223,6 +228,7 @@ _HOMES = {
     ),
     "providers.prices": ("GenaiPrices",),
     "providers.tokens": ("Tokenizers",),
+    "providers.usage": ("Reading", "Shape", "UsageStream", "read_usage"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

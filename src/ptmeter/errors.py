@@ -264,19 +264,24 @@ class CheckpointMismatchError(ConflictError):
 
 
 class UsageError(PtmeterError):
-    """What the provider reported cannot be charged as it stands; the hold stays open."""
+    """What the provider reported cannot be charged as it stands."""
 
     code = "usage"
 
 
 class UsageMissingError(UsageError):
-    """No usage was reported (which is not the same as zero): record it, or settle by hand."""
+    """No usage was reported (which is not the same as zero): record one, or settle by hand."""
 
     code = "usage_missing"
 
 
 class UsageInconsistentError(UsageError):
-    """The token classes do not add up to the provider's total; the payload is kept for review."""
+    """
+    The provider's counts contradict each other, so nothing was charged: look at them, and settle by hand.
+
+    ``payload`` is what the provider sent. The hold of a call stays until it expires, and can be settled
+    then and later.
+    """
 
     code = "usage_inconsistent"
 

@@ -68,10 +68,10 @@ class _Awaitable:
     async def __aexit__(self, *raised: object) -> Any:
         return self.inner.__exit__(*raised)
 
-    async def stream(self, chunks: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async def stream(self, chunks: AsyncIterable[Any], **named: Any) -> AsyncIterator[Any]:
         """`Call.stream` over the same chunks, taken one by one."""
         ready = [chunk async for chunk in chunks] if hasattr(chunks, "__aiter__") else chunks
-        for chunk in self.inner.stream(ready):
+        for chunk in self.inner.stream(ready, **named):
             yield chunk
 
 

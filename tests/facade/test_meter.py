@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-PAYLOADS = Path(__file__).parent.parent / "providers" / "payloads"
+PAYLOADS = Path(__file__).parent.parent / "corpus"
 
 MINI = "gpt-4o-mini"
 """A core model: 1 PT up to 1,500 tokens, 3 PT up to 4,200, 6 PT up to 7,800."""
@@ -399,7 +399,7 @@ async def test_a_stream_without_usage_is_charged_for_its_text(meter: AsyncMeter)
 
 
 async def test_a_stream_that_fails_is_charged_for_what_came(meter: AsyncMeter) -> None:
-    """An error in the middle goes on, and the text that had arrived is paid for."""
+    """An error in the middle goes on, and the text that was generated until the stream ended is paid for."""
     call = meter.call("acme", model=MINI, messages=MESSAGES, key="r1")
     with pytest.raises(BoomError):
         async with call:
@@ -408,7 +408,7 @@ async def test_a_stream_that_fails_is_charged_for_what_came(meter: AsyncMeter) -
 
     assert call.receipt is not None
     assert call.receipt.usage is not None
-    assert 1 == call.receipt.usage.output_text
+    assert 2 == call.receipt.usage.output_text
     assert [True] == [COUNTED_HERE in warning for warning in call.receipt.warnings]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..domain.usage import Usage
-from ..errors import HoldNotPendingError, UsageError, UsageMissingError
+from ..draining import drain_async
+from ..errors import HoldNotPendingError, UsageError, UsageInconsistentError, UsageMissingError
 from ..operations import metering
 from ..pricing import assumed
 from ..providers.usage import UsageStream, read_usage
@@ -18,16 +20,21 @@ if TYPE_CHECKING:
     from ..domain.estimates import Estimate
     from ..domain.rates import Workload
     from ..domain.receipts import Hold, Receipt
+    from ..providers.usage import Shape
     from .platform import AsyncPlatform
 
 Chunk = TypeVar("Chunk")
+
+LOG: Final = logging.getLogger("ptmeter")
+"""Where a usage that was set aside is reported, with the counts as they came: they hold no text."""
 
 
 class AsyncCall:
     """
     One call to a model, from hold to receipt; made by `AsyncMeter.call`.
 
-    ``estimate`` is known at once, ``hold`` inside the block, ``receipt`` after it.
+    ``estimate`` is known at once, ``hold`` inside the block, ``receipt`` after it. ``problem`` is what was
+    wrong with the usage the provider reported, if anything was.
     """
 
     def __init__(
@@ -44,40 +51,46 @@ class AsyncCall:
         self._workload = workload
         self._request = request
         self._stream: UsageStream | None = None
+        self._chunks: AsyncIterator[object] | None = None
         self._usage: Usage | None = None
-        self._problem: UsageError | None = None
         self.account = account
         self.model = estimate.model
         self.estimate = estimate
         self.hold: Hold | None = None
         self.receipt: Receipt | None = None
+        self.problem: UsageError | None = None
 
-    def record(self, response: object) -> None:
+    def record(self, response: object, *, shape: Shape | str | None = None) -> None:
         """
         Take the usage from the provider's answer: an SDK object, its dictionary or JSON, or a `Usage`.
 
-        If it cannot be taken the error leaves the block, and the call is charged for what was expected of
-        it; record a `Usage` of your own to charge something else.
+        *shape* names the wire shape of the answer, if its keys should not be asked. If no usage can be
+        taken the error leaves the block; record a `Usage` of your own to charge what you take to be right.
 
         Raises:
-            UsageMissingError: The answer has no usage, which is not the same as zero.
-            UsageInconsistentError: Its token counts do not add up.
+            UsageMissingError: The answer has no usage, which is not the same as zero: the call is charged
+                for what was expected of it.
+            UsageInconsistentError: Its token counts do not add up: nothing is charged, the hold stays.
         """
         try:
-            self._usage = usage_of(response)
+            self._usage, self.problem = usage_of(response, shape), None
         except UsageError as problem:
-            self._problem = problem
+            self.problem = problem
             raise
 
-    async def stream(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Chunk]:
+    async def stream(
+        self, chunks: AsyncIterable[Chunk], *, shape: Shape | str | None = None
+    ) -> AsyncIterator[Chunk]:
         """
         Pass a streamed answer through, reading its usage on the way.
 
-        Ask the provider for it (OpenAI: ``stream_options={"include_usage": True}``). A stream that ends
-        without it is charged for the text that arrived, and the receipt says so.
+        Ask the provider for it (OpenAI: ``stream_options={"include_usage": True}``). If the block is left
+        before the stream has ended, it is read on for a while (``Policy.drain_for``). A stream without
+        usage is charged for the text that arrived, and the receipt says so.
         """
-        stream = self._stream = UsageStream()
-        async for chunk in chunks:
+        stream = self._stream = UsageStream(shape)
+        rest = self._chunks = aiter(chunks)
+        async for chunk in rest:
             stream.feed(chunk)
             yield chunk
 
@@ -97,8 +110,26 @@ class AsyncCall:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        usage, problem = self._measured()
-        if usage is not None:
+        rest, stream = self._chunks, self._stream
+        wanted = self._usage is None and not isinstance(error, KeyboardInterrupt | SystemExit)
+        if rest is None or stream is None or stream.usage_seen or not wanted:
+            await self._end(error)
+        else:
+            await self._platform.endings.see_through(self._read_on_and_end(rest, stream, error))
+
+    async def _read_on_and_end(
+        self, rest: AsyncIterator[object], stream: UsageStream, error: BaseException | None
+    ) -> None:
+        policy = self._platform.policy
+        seconds = policy.drain_for.total_seconds()
+        await drain_async(rest, stream, seconds=seconds, most=policy.drain_chunks)
+        await self._end(error)
+
+    async def _end(self, error: BaseException | None) -> None:
+        usage = self._measured()
+        if isinstance(self.problem, UsageInconsistentError) and usage is None:
+            self._set_aside(self.problem)
+        elif usage is not None:
             await self._settle(usage)
         elif error is not None:
             await self._void()
@@ -108,31 +139,57 @@ class AsyncCall:
                 f"call.stream(); the hold stays until it expires, and can still be settled"
             )
             raise UsageMissingError(msg)
-        if problem is not None and error is None:
-            raise problem
+        self._raise_problem(error)
 
-    def _measured(self) -> tuple[Usage | None, UsageError | None]:
+    def _measured(self) -> Usage | None:
         """
-        What is to be charged, and what was wrong with what the provider said.
+        What is to be charged, if it is known, and in ``problem`` what was wrong with what the provider said.
 
-        An answer whose usage is missing or does not add up was given all the same: what can be counted
-        here is charged, marked as such, so that the call is neither free nor forgotten.
+        An answer whose usage is missing was given all the same: what can be counted here is charged, marked
+        as such, so that the call is neither free nor forgotten. Counts that contradict each other are
+        charged to nobody: which of them is right takes somebody who looks at them.
         """
         if self._usage is not None:
-            return self._usage, None
-        problem = self._problem
+            return self._usage
         text, known = "", None
         if self._stream is not None:
             try:
-                return self._stream.reading().usage, None
+                return self._stream.reading().usage
             except UsageMissingError:
-                text, known = self._stream.text, self._stream.input_usage
-            except UsageError as inconsistent:
-                text, problem = self._stream.text, inconsistent
+                text, known = self._stream.text, self._known_input(self._stream)
+            except UsageInconsistentError as inconsistent:
+                self.problem = inconsistent
+        if isinstance(self.problem, UsageInconsistentError):
+            return None
         if text or known:
-            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
-            return counted, problem
-        return (assumed(self.estimate) if problem else None), problem
+            return self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+        return assumed(self.estimate) if self.problem else None
+
+    def _known_input(self, stream: UsageStream) -> Usage | None:
+        """The input the provider has told; one that contradicts itself is no better than none."""
+        try:
+            return stream.input_usage
+        except UsageInconsistentError as inconsistent:
+            self.problem = inconsistent
+            return None
+
+    def _set_aside(self, problem: UsageInconsistentError) -> None:
+        """Say what became of the call, where the error is seen and where an operator looks."""
+        note = (
+            f"nothing was charged for the call under key {self._key!r} of account {self.account!r} to "
+            f"{self.model}: its hold stays until it expires, and can be settled by hand, then and later"
+        )
+        problem.add_note(note)
+        LOG.error("%s; %s; the provider sent %r", problem, note, problem.payload)
+
+    def _raise_problem(self, error: BaseException | None) -> None:
+        """Raise what was wrong, or leave word of it on the error that leaves the block anyway."""
+        if self.problem is None or self.problem is error:
+            return
+        if error is None:
+            raise self.problem
+        if self.receipt is None:
+            error.add_note("\n".join([str(self.problem), *self.problem.__notes__]))
 
     async def _settle(self, usage: Usage) -> None:
         assert self.hold is not None
@@ -159,6 +216,6 @@ class AsyncCall:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 
 
-def usage_of(response: object) -> Usage:
+def usage_of(response: object, shape: Shape | str | None = None) -> Usage:
     """The usage in a provider's answer, or the one given."""
-    return response if isinstance(response, Usage) else read_usage(response).usage
+    return response if isinstance(response, Usage) else read_usage(response, shape=shape).usage

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..domain.summaries import Summary
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
+    from ..providers.usage import Shape
     from ..storage.engine import AsyncConnection, AsyncEngine
 
 
@@ -112,7 +113,8 @@ class AsyncMeter:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Give the database connections back."""
+        """Give the database connections back, once the calls that are being ended have been."""
+        await self._platform.endings.close()
         await self._platform.store.close()
 
     def joined(self, connection: AsyncConnection) -> AsyncMeter:
@@ -224,16 +226,26 @@ class AsyncMeter:
         return await self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
 
     async def record(
-        self, account: str, *, model: str, response: object, key: str, workload: Workload = PLAIN
+        self,
+        account: str,
+        *,
+        model: str,
+        response: object,
+        key: str,
+        workload: Workload = PLAIN,
+        shape: Shape | str | None = None,
     ) -> Receipt:
         """
         Charge a call that was made without a hold, from the provider's answer (or a `Usage`).
 
+        *shape* names the wire shape of the answer, if its keys should not be asked.
+
         Raises:
             UsageMissingError: The answer has no usage.
+            UsageInconsistentError: Its token counts do not add up; nothing was charged.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
-        usage = usage_of(response)
+        usage = usage_of(response, shape)
         charge = self._platform.pricing.charge(model, usage, workload)
         post_debit = partial(
             metering.debit,

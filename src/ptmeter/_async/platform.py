@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain.pt import PT
+from ..draining import AsyncEndings
 from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class AsyncPlatform:
         self.pricing = pricing
         self.policy = policy
         self.plans = plans
+        self.endings = AsyncEndings()
         self._migrate = migrate
         self._ready = False
 

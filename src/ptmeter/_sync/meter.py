@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..domain.summaries import Summary
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
+    from ..providers.usage import Shape
     from ..storage.engine import Connection, Engine
 
 
@@ -113,7 +114,8 @@ class Meter:
         self.close()
 
     def close(self) -> None:
-        """Give the database connections back."""
+        """Give the database connections back, once the calls that are being ended have been."""
+        self._platform.endings.close()
         self._platform.store.close()
 
     def joined(self, connection: Connection) -> Meter:
@@ -223,16 +225,26 @@ class Meter:
         return self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
 
     def record(
-        self, account: str, *, model: str, response: object, key: str, workload: Workload = PLAIN
+        self,
+        account: str,
+        *,
+        model: str,
+        response: object,
+        key: str,
+        workload: Workload = PLAIN,
+        shape: Shape | str | None = None,
     ) -> Receipt:
         """
         Charge a call that was made without a hold, from the provider's answer (or a `Usage`).
 
+        *shape* names the wire shape of the answer, if its keys should not be asked.
+
         Raises:
             UsageMissingError: The answer has no usage.
+            UsageInconsistentError: Its token counts do not add up; nothing was charged.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
-        usage = usage_of(response)
+        usage = usage_of(response, shape)
         charge = self._platform.pricing.charge(model, usage, workload)
         post_debit = partial(
             metering.debit,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain.pt import PT
+from ..draining import Endings
 from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Platform:
         self.pricing = pricing
         self.policy = policy
         self.plans = plans
+        self.endings = Endings()
         self._migrate = migrate
         self._ready = False
 

@@ -80,6 +80,13 @@ class Policy:
     unpriced: Ceiling | None = None
     """``None`` refuses models without a price; a ceiling lets them pass at its rates."""
 
+    drain_for: timedelta = timedelta(seconds=10)
+    """How long a stream is read on when its reader has left, for the usage at its end; zero turns it off.
+    What is not there by then is counted from the text that came."""
+
+    drain_chunks: int = 10_000
+    """How many chunks of a stream are read on at most when its reader has left."""
+
     durability: Durability = Durability.STRICT
     """What a commit must survive."""
 
@@ -109,7 +116,10 @@ class Policy:
             if getattr(self, name) <= timedelta(0):
                 msg = f"{name} must be positive"
                 raise ConfigurationError(msg)
-        for name in ("queue", "batch", "lanes"):
+        if self.drain_for < timedelta(0):
+            msg = "drain_for cannot be negative: zero turns it off"
+            raise ConfigurationError(msg)
+        for name in ("queue", "batch", "lanes", "drain_chunks"):
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1"
                 raise ConfigurationError(msg)

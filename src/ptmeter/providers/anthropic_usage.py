@@ -14,10 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..domain.usage import Quality, Usage
+from ..domain.usage import Usage
 from ..errors import UsageMissingError
 from .payloads import object_at, objects_at, text_at
-from .readings import Counts, Reading
+from .readings import Counts, Reading, input_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,16 +88,11 @@ class MessageStream:
         return read_message({**self.body, "usage": self._usage()})
 
     def input_usage(self) -> Usage | None:
-        """
-        Return what is known of the input, with no output, or ``None`` if nothing is.
-
-        No call has no input: zeros are what a gateway says before it knows (langchainjs PR #11195).
-        """
+        """Return what is known of the input, with no output, or ``None`` if nothing is."""
         if not self.known:
             return None
         facts = {**self._usage(), "output_tokens": 0, "output_tokens_details": None}
-        usage = _disjoint(Counts(facts, self.known))
-        return usage + Usage(requests=0, quality=Quality.PARTIAL_ESTIMATED) if usage.input_total else None
+        return input_only(_disjoint(Counts(facts, self.known)))
 
     def _usage(self) -> Payload:
         return _with_lifetimes(self.known, object_at(self.body, "usage"))

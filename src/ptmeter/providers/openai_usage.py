@@ -1,6 +1,9 @@
 """
 OpenAI's usage: totals that include everything, and details that say what is inside them.
 
+Most others speak this format too: DeepSeek, Mistral, xAI, OpenRouter, Groq, vLLM. Where they count
+otherwise is in `dialects`.
+
 Prompt tokens come divided twice over: by modality (text, audio, image) and by cache (read, written,
 neither). The two divisions are independent, and how they overlap is not reported. Cached and written
 tokens are therefore taken out first, and what is left counts as audio, then image, then text: exact
@@ -14,17 +17,13 @@ guide; ``cache_write_tokens`` and ``tool_usage`` as in openai-python 3.54.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..domain.usage import Usage
 from ..errors import UsageMissingError
-from .payloads import DONE, object_at, objects_at, text_at
-from .readings import Counts, Reading
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .payloads import Payload
+from .dialects import billed_beside_tokens, check_misses, hidden_thinking
+from .payloads import DONE, Payload, object_at, objects_at, text_at
+from .readings import Counts, Reading, input_only
 
 PROVIDER: Final = "openai"
 
@@ -51,6 +50,17 @@ CHAT: Final = Names(
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"
 )
 RESPONSES: Final = Names("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
+
+CACHED: Final = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+"""Where cached tokens are counted beside the details: DeepSeek, Moonshot, Mistral, LiteLLM."""
+
+INPUT_NAMES: Final = (
+    "prompt_tokens",
+    "prompt_tokens_details",
+    "prompt_cache_miss_tokens",
+    "cache_creation_input_tokens",
+    *CACHED,
+)
 
 
 def read_chat(body: Payload) -> Reading:
@@ -81,8 +91,9 @@ class ChatStream:
     Gathers the usage of a streamed chat completion.
 
     It comes once, in a last chunk without choices, if ``stream_options.include_usage`` was set. Others
-    put it on the chunk with the ``finish_reason`` (LiteLLM #36168) or, running, on every chunk (vLLM's
-    ``continuous_usage_stats``): then it counts once every choice has finished and no text came after.
+    put it on the chunk with the ``finish_reason`` (LiteLLM #36168), into the choice (Moonshot), into
+    ``x_groq`` (Groq) or, running, on every chunk (vLLM's ``continuous_usage_stats``): then it counts once
+    every choice has finished and no text came after.
     """
 
     body: Payload = field(default_factory=dict[str, Any])
@@ -95,10 +106,10 @@ class ChatStream:
         """Take a chunk and return the text generated in it."""
         if event == DONE:
             self.ended = True
-        usage = object_at(event, "usage")
+        choices = objects_at(event, "choices")
+        usage = _usage_in(event, choices)
         if "choices" not in event and "prompt_tokens" not in usage:
             return ""
-        choices = objects_at(event, "choices")
         for choice in choices:
             index = str(choice.get("index"))
             self.finished[index] = self.finished.get(index, False) or bool(choice.get("finish_reason"))
@@ -120,6 +131,14 @@ class ChatStream:
             counts = Counts({}, reading.raw)
             counts.refuse(f"the running total fell from {self.most} to {reading.usage.total} tokens")
         return reading
+
+    def input_usage(self) -> Usage | None:
+        """Return the input that a running usage has told, or ``None``: OpenAI tells it at the end."""
+        usage = object_at(self.body, "usage")
+        if not usage.get("prompt_tokens"):
+            return None
+        said = {name: usage.get(name) for name in INPUT_NAMES}
+        return input_only(_disjoint(Counts({**said, "completion_tokens": 0}, usage), CHAT, {}))
 
     def _note(self, usage: Payload) -> None:
         self.body["usage"] = usage
@@ -145,14 +164,18 @@ class ResponsesStream:
         """Return the usage of the whole call, or ``None`` if it has not ended or ended without one."""
         return read_response(self.body) if object_at(self.body, "usage") else None
 
+    def input_usage(self) -> Usage | None:
+        """Return ``None``: nothing is said of the input before the response ends."""
+        return None
 
-def _reading(body: Payload, names: Names, tool_calls: Mapping[str, int]) -> Reading:
+
+def _reading(body: Payload, names: Names, tool_calls: dict[str, int]) -> Reading:
     raw = object_at(body, "usage")
     if not raw:
         msg = "the answer carries no usage: a chat stream has to be asked for it with include_usage"
         raise UsageMissingError(msg)
     return Reading(
-        usage=_disjoint(Counts(raw, raw), names, tool_calls),
+        usage=_disjoint(Counts(raw, raw), names, tool_calls, text_at(body, "model")),
         model=text_at(body, "model"),
         provider=PROVIDER,
         service_tier=text_at(body, "service_tier"),
@@ -160,11 +183,14 @@ def _reading(body: Payload, names: Names, tool_calls: Mapping[str, int]) -> Read
     )
 
 
-def _disjoint(usage: Counts, names: Names, tool_calls: Mapping[str, int]) -> Usage:
+def _disjoint(usage: Counts, names: Names, tool_calls: dict[str, int], model: str | None = None) -> Usage:
     into, out = usage.need(names.input), usage.need(names.output)
-    total = usage.count("total_tokens")
-    if usage.facts.get("total_tokens") is not None and total != into + out:
-        usage.refuse(f"total_tokens is {total}, not {names.input} + {names.output} = {into + out}")
+    produced = usage.section(names.output_details)
+    parts = {name: produced.count(name) for name in ("reasoning_tokens", "audio_tokens", "image_tokens")}
+    hidden = hidden_thinking(usage, model, into, out, parts["reasoning_tokens"])
+    out += hidden
+    parts["reasoning_tokens"] = parts["reasoning_tokens"] or hidden
+    check_misses(usage, into)
 
     details = usage.section(names.input_details)
     cached, written = _cached(usage, details), _written(usage, details)
@@ -174,10 +200,8 @@ def _disjoint(usage: Counts, names: Names, tool_calls: Mapping[str, int]) -> Usa
     fresh_audio = min(audio, fresh)
     fresh_image = min(image, fresh - fresh_audio)
 
-    produced = usage.section(names.output_details)
     for name in ("accepted_prediction_tokens", "rejected_prediction_tokens"):
         usage.fit(names.output, out, **{name: produced.count(name)})  # inside, and billed as any other
-    parts = {name: produced.count(name) for name in ("reasoning_tokens", "audio_tokens", "image_tokens")}
     read = Usage(
         input_uncached=fresh - fresh_audio - fresh_image,
         input_cache_read=cached,
@@ -188,15 +212,14 @@ def _disjoint(usage: Counts, names: Names, tool_calls: Mapping[str, int]) -> Usa
         output_reasoning=parts["reasoning_tokens"],
         output_audio=parts["audio_tokens"],
         output_image=parts["image_tokens"],
-        tool_calls=tool_calls,
+        tool_calls={name: n for name, n in (tool_calls | billed_beside_tokens(usage)).items() if n},
     )
     return usage.summed(read, into, out)
 
 
 def _cached(usage: Counts, details: Counts) -> int:
-    """Return the cached tokens: DeepSeek, Moonshot and LiteLLM have names of their own for them."""
-    elsewhere = ("prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
-    return usage.agreed(details.count("cached_tokens"), *map(usage.count, elsewhere))
+    """Return the cached tokens, wherever they are counted."""
+    return usage.agreed(details.count("cached_tokens"), *map(usage.count, CACHED))
 
 
 def _written(usage: Counts, details: Counts) -> int:
@@ -234,6 +257,12 @@ def _is_search(item: Payload) -> bool:
     return object_at(item, "action").get("type") in (None, "search")
 
 
+def _usage_in(event: Payload, choices: list[Payload]) -> Payload:
+    """Return the usage in a chunk, wherever it is, or an empty one."""
+    holders = (event, object_at(event, "x_groq"), *choices)
+    return next((usage for holder in holders if (usage := object_at(holder, "usage"))), Payload())
+
+
 def _chat_text(choice: Payload) -> str:
     delta = object_at(choice, "delta")
     calls = [
@@ -246,7 +275,13 @@ def _chat_text(choice: Payload) -> str:
     ]
     pieces = [
         *(text_at(delta, name) for name in ("reasoning_content", "reasoning", "content", "refusal")),
+        *map(_block_text, objects_at(delta, "content")),
         *(text_at(call, name) for call in calls for name in ("arguments", "input")),
         text_at(object_at(delta, "audio"), "transcript"),
     ]
     return "".join(filter(None, pieces))
+
+
+def _block_text(block: Payload) -> str:
+    """Return the text of a block of content, as Mistral's models that think send it."""
+    return "".join([text_at(block, "text") or "", *map(_block_text, objects_at(block, "thinking"))])

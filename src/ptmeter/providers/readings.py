@@ -1,23 +1,27 @@
 """
 What was read from a provider's answer, and how its counts are read: as whole numbers or not at all.
 
-A count that is a float, a bool, negative or NaN is refused together with everything around it: a
-guess about one number is a wrong charge, and nobody would see it.
+A count that is a float, a bool, negative, NaN or absurdly large is refused together with everything
+around it: a guess about one number is a wrong charge, and nobody would see it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
+from ..domain.usage import INPUT_CLASSES, Quality, Usage
 from ..errors import UsageInconsistentError
 from .payloads import object_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..domain.usage import Usage
     from .payloads import Payload
+
+
+MOST: Final = 1_000_000_000
+"""What no single call counts to: the largest context windows hold a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,10 @@ class StreamReader(Protocol):
         """Return the usage of the whole call, or ``None`` while the provider may have more to say."""
         ...
 
+    def input_usage(self) -> Usage | None:
+        """Return what the provider has said of the input so far, with no output."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -71,6 +79,8 @@ class Counts:
             return 0
         if type(value) is not int or value < 0:
             self.refuse(f"{self.path}{name} is {value!r}, not a whole number")
+        if value > MOST:
+            self.refuse(f"{self.path}{name} is {value}, more than any call can use")
         return value
 
     def agreed(self, *counts: int) -> int:
@@ -110,3 +120,15 @@ class Counts:
             UsageInconsistentError: Always.
         """
         raise UsageInconsistentError(problem, self.payload)
+
+
+def input_only(usage: Usage) -> Usage | None:
+    """
+    Return *usage* as the input of a call that is still under way, or ``None`` if it has none.
+
+    No call has no input: zeros are what a gateway says before it knows (langchainjs PR #11195).
+    """
+    said = {name: count for name, count in usage.tokens().items() if name in INPUT_CLASSES}
+    if not said:
+        return None
+    return Usage(**said, tool_calls=usage.tool_calls, quality=Quality.PARTIAL_ESTIMATED)

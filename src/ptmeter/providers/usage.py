@@ -1,20 +1,26 @@
 """
 Read what a call used from the provider's answer: whole or streamed, SDK object, dictionary or JSON.
 
-The shape is recognised by its keys. OpenAI's totals include cached tokens and Anthropic's leave them
-out; what comes from here is one vocabulary of disjoint classes whose sum is the provider's total, or
-an error that says why not. There is no third way out: an answer without usage is not an answer that
-used nothing (LiteLLM #37923 took one for the other on 1,012 of 1,283 streams).
+The shape is recognised by its keys, or named. OpenAI's totals include cached tokens and Anthropic's
+leave them out; what comes from here is one vocabulary of disjoint classes whose sum is the provider's
+total, or an error that says why not. There is no third way out: an answer without usage is not an
+answer that used nothing (LiteLLM #37923 took one for the other on 1,012 of 1,283 streams).
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ..errors import UsageInconsistentError, UsageMissingError
+from ..errors import InvalidArgumentError, UsageInconsistentError, UsageMissingError
 from .anthropic_usage import MessageStream, read_message
+from .bedrock_usage import ConverseStream, read_converse
+from .cohere_usage import BilledStream, read_billed
+from .event_lines import EventLines
+from .gemini_usage import GenerateStream, InteractionStream, read_generated, read_interaction
+from .mistral_usage import read_pages
 from .openai_usage import ChatStream, ResponsesStream, read_chat, read_response
-from .payloads import body_of, events_of, object_at, text_at
+from .payloads import body_of, object_at, text_at
 from .readings import Reading
 
 if TYPE_CHECKING:
@@ -24,60 +30,152 @@ if TYPE_CHECKING:
     from .payloads import Payload
     from .readings import StreamReader
 
-__all__ = ["Reading", "UsageStream", "read_usage"]
+__all__ = ["Reading", "Shape", "UsageStream", "read_usage"]
 
-BY_OBJECT: Final[Mapping[str, Callable[[Payload], Reading]]] = {
-    "chat.completion": read_chat,
-    "chat.completion.chunk": read_chat,
-    "text_completion": read_chat,
-    "response": read_response,
+
+class Shape(StrEnum):
+    """The wire shapes of usage that are known; the API decides the shape, not who serves it."""
+
+    OPENAI_CHAT = "openai-chat"
+    """Chat Completions, and all who speak it: DeepSeek, Mistral, xAI, OpenRouter, Groq, vLLM, gateways."""
+    OPENAI_RESPONSES = "openai-responses"
+    """The Responses API, xAI's too."""
+    ANTHROPIC_MESSAGES = "anthropic-messages"
+    """The Messages API, also on Bedrock (InvokeModel) and on Vertex."""
+    GEMINI_GENERATE = "gemini-generate"
+    """``generateContent`` of the Gemini API and of Vertex, and what the Live API reports at the end."""
+    GEMINI_INTERACTIONS = "gemini-interactions"
+    """Gemini's Interactions API."""
+    BEDROCK_CONVERSE = "bedrock-converse"
+    """Bedrock's Converse, whoever made the model."""
+    COHERE = "cohere"
+    """Cohere's own API, version 1 and 2."""
+    MISTRAL_OCR = "mistral-ocr"
+    """Mistral's OCR endpoint."""
+
+
+READERS: Final[Mapping[Shape, Callable[[Payload], Reading]]] = {
+    Shape.OPENAI_CHAT: read_chat,
+    Shape.OPENAI_RESPONSES: read_response,
+    Shape.ANTHROPIC_MESSAGES: read_message,
+    Shape.GEMINI_GENERATE: read_generated,
+    Shape.GEMINI_INTERACTIONS: read_interaction,
+    Shape.BEDROCK_CONVERSE: read_converse,
+    Shape.COHERE: read_billed,
+    Shape.MISTRAL_OCR: read_pages,
 }
 
+STREAMS: Final[Mapping[Shape, Callable[[], StreamReader]]] = {
+    Shape.OPENAI_CHAT: ChatStream,
+    Shape.OPENAI_RESPONSES: ResponsesStream,
+    Shape.ANTHROPIC_MESSAGES: MessageStream,
+    Shape.GEMINI_GENERATE: GenerateStream,
+    Shape.GEMINI_INTERACTIONS: InteractionStream,
+    Shape.BEDROCK_CONVERSE: ConverseStream,
+    Shape.COHERE: BilledStream,
+}
 
-def read_usage(response: object) -> Reading:
+BY_OBJECT: Final[Mapping[str, Shape]] = {
+    "chat.completion": Shape.OPENAI_CHAT,
+    "chat.completion.chunk": Shape.OPENAI_CHAT,
+    "text_completion": Shape.OPENAI_CHAT,
+    "response": Shape.OPENAI_RESPONSES,
+    "interaction": Shape.GEMINI_INTERACTIONS,
+}
+
+BODY_KEYS: Final[tuple[tuple[frozenset[str], Shape], ...]] = (
+    (
+        frozenset({"usageMetadata", "usage_metadata", "candidates", "promptFeedback"}),
+        Shape.GEMINI_GENERATE,
+    ),
+    (frozenset({"usage_info"}), Shape.MISTRAL_OCR),
+    (frozenset({"choices"}), Shape.OPENAI_CHAT),
+)
+"""Keys of an answer any of which says what it is."""
+
+USAGE_KEYS: Final[tuple[tuple[frozenset[str], Shape], ...]] = (
+    (
+        frozenset({"promptTokenCount", "prompt_token_count"}),
+        Shape.GEMINI_GENERATE,
+    ),
+    (frozenset({"total_input_tokens", "totalInputTokens"}), Shape.GEMINI_INTERACTIONS),
+    (frozenset({"inputTokens"}), Shape.BEDROCK_CONVERSE),
+    (frozenset({"billed_units"}), Shape.COHERE),
+    (frozenset({"pages_processed"}), Shape.MISTRAL_OCR),
+    (frozenset({"prompt_tokens"}), Shape.OPENAI_CHAT),
+    (frozenset({"total_tokens", "input_tokens_details"}), Shape.OPENAI_RESPONSES),
+)
+"""Keys of a usage object any of which says what it is; the first that is there decides."""
+
+
+def read_usage(response: object, *, shape: Shape | str | None = None) -> Reading:
     """
     Read the usage of a call from the provider's whole answer.
 
     Args:
-        response: An OpenAI chat completion or response or an Anthropic message: the SDK's object,
-            the dictionary, or its JSON.
+        response: What the provider answered: the SDK's object, the dictionary, or its JSON.
+        shape: Whose wire shape it is, if its keys should not be asked.
 
     Raises:
         UsageMissingError: There is no usage in it, or it is no answer of a kind we know.
         UsageInconsistentError: The counts do not add up to the provider's total.
+        InvalidArgumentError: There is no such shape.
     """
+    named = None if shape is None else shape_named(shape)
     body = body_of(response)
     if body is None:
         msg = f"a {type(response).__name__} that is no JSON object carries no usage"
         raise UsageMissingError(msg)
     if (text_at(body, "type") or "").startswith("response."):
         body = object_at(body, "response")
-    return _reader_of(body)(body)
+    return READERS[named or _shape_of(body)](body)
+
+
+def shape_named(name: Shape | str) -> Shape:
+    """
+    Return the shape of that name.
+
+    Raises:
+        InvalidArgumentError: There is none.
+    """
+    if name in tuple(Shape):
+        return Shape(name)
+    msg = f"there is no wire shape {name!r}: take one of {', '.join(Shape)}"
+    raise InvalidArgumentError(msg)
 
 
 class UsageStream:
     """
     Gathers the usage of one streamed call, event by event, and the text in case none arrives.
 
-    Feed it every event, as the SDK yields it or line by line off the wire; then ask for the `reading`.
+    Feed it every event, as the SDK yields it or as it comes off the wire; then ask for the `reading`.
     If that raises `UsageMissingError` the stream broke off, or was never asked for its usage: `text`
     is what was generated until then, and `input_usage` what the provider had said of the input.
+
+    Args:
+        shape: Whose wire shape it is, if the events' keys should not be asked.
+
+    Raises:
+        InvalidArgumentError: There is no such shape, or none of it is streamed.
     """
 
-    def __init__(self) -> None:
-        self._message = MessageStream()
-        self._readers: tuple[StreamReader, ...] = (ChatStream(), ResponsesStream(), self._message)
+    def __init__(self, shape: Shape | str | None = None) -> None:
+        shapes = tuple(STREAMS) if shape is None else (shape_named(shape),)
+        if not set(shapes) <= set(STREAMS):
+            msg = f"answers of shape {shape} are not streamed: read them with read_usage"
+            raise InvalidArgumentError(msg)
+        self._readers = tuple(STREAMS[one]() for one in shapes)
+        self._events = EventLines()
         self._text: list[str] = []
 
     def feed(self, chunk: object) -> None:
         """
-        Take the next piece: an SDK object, a dictionary, JSON, or server-sent-event lines.
+        Take the next piece: an SDK object, a dictionary, JSON, or text or bytes off the wire.
 
-        Lines may be ``data: {...}``, ``data: [DONE]``, ``event: ...`` or blank, one or several at a
-        time, but each of them whole.
+        The wire may be cut anywhere: into lines, with or without their ends, or in the middle of one.
         """
-        for event in events_of(chunk):
-            inner = object_at(event, "chunk") or event  # openai's stream() helper wraps each chunk
+        for event in self._events.feed(chunk):
+            inner = _unwrapped(event)
             self._text.extend(filter(None, [reader.feed(inner) for reader in self._readers]))
 
     def reading(self) -> Reading:
@@ -113,18 +211,19 @@ class UsageStream:
     @property
     def input_usage(self) -> Usage | None:
         """
-        The input by class, once the provider has said it, with no output: Anthropic does so at once.
+        The input by class, once the provider has said it, with no output.
 
-        Add the output counted here, as ``stream.input_usage + Usage(output_text=n, requests=0)``.
+        Anthropic and Gemini say it with their first event, OpenAI with the last. Add the output counted
+        here, as ``stream.input_usage + Usage(output_text=n, requests=0)``.
 
         Raises:
             UsageInconsistentError: The counts do not add up.
         """
-        return self._message.input_usage()
+        return next(filter(None, (reader.input_usage() for reader in self._readers)), None)
 
     @property
     def input_tokens(self) -> int | None:
-        """All input tokens, cached or not, once the provider has said them: Anthropic does so at once."""
+        """All input tokens, cached or not, once the provider has said them."""
         usage = self.input_usage
         return None if usage is None else usage.input_total
 
@@ -132,17 +231,27 @@ class UsageStream:
         return next(filter(None, (reader.reading() for reader in self._readers)), None)
 
 
-def _reader_of(body: Payload) -> Callable[[Payload], Reading]:
-    names = object_at(body, "usage").keys()
+def _unwrapped(event: Payload) -> Payload:
+    """Return the event that an SDK has wrapped: OpenAI's ``stream()`` in a chunk, Mistral's in data."""
+    data = object_at(event, "data")
+    return object_at(event, "chunk") or (data if "choices" in data else event)
+
+
+def _shape_of(body: Payload) -> Shape:
+    usage = object_at(body, "usage").keys()
     if known := BY_OBJECT.get(text_at(body, "object") or ""):
         return known
     if body.get("type") == "message":
-        return read_message
-    if "choices" in body or "prompt_tokens" in names:
-        return read_chat
-    if names & {"total_tokens", "input_tokens_details"}:
-        return read_response
-    if names >= {"input_tokens", "output_tokens"}:
-        return read_message
-    msg = "no usage was found: expected an OpenAI completion or response, or an Anthropic message"
+        return Shape.ANTHROPIC_MESSAGES
+    if object_at(object_at(body, "meta"), "billed_units"):
+        return Shape.COHERE
+    for keys, shape in ((body.keys(), BODY_KEYS), (usage, USAGE_KEYS)):
+        if found := next((one for any_of, one in shape if any_of & keys), None):
+            return found
+    if usage >= {"input_tokens", "output_tokens"}:
+        return Shape.ANTHROPIC_MESSAGES
+    msg = (
+        f"no usage was found: of {', '.join(Shape)} the answer is none by its keys; "
+        f"name its shape, or record a Usage with the tokens you know of"
+    )
     raise UsageMissingError(msg)
