@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from .domain.accounting import RollForward, TrialBalance
     from .domain.audit import Finding, Report
+    from .domain.calibration import Calibration
     from .domain.estimates import Count, Estimate, Method
     from .domain.ledger import Overage
     from .domain.periods import PeriodReport
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.sketches import Quantile
     from .domain.usage import Quality, Usage
     from .errors import (
         AccountFrozenError,
@@ -76,6 +78,7 @@ __all__ = [
     "AsyncCall",
     "AsyncMeter",
     "Balance",
+    "Calibration",
     "Call",
     "Ceiling",
     "Charge",
@@ -119,6 +122,7 @@ __all__ = [
     "Price",
     "PtmeterError",
     "Quality",
+    "Quantile",
     "RateCard",
     "Receipt",
     "RefusedError",
@@ -158,6 +162,7 @@ _HOMES = {
     ),
     "domain.accounting": ("RollForward", "TrialBalance"),
     "domain.audit": ("Finding", "Report"),
+    "domain.calibration": ("Calibration",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
@@ -167,6 +172,7 @@ _HOMES = {
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.sketches": ("Quantile",),
     "domain.usage": ("Quality", "Usage"),
     "errors": (
         "AccountFrozenError",
