@@ -157,12 +157,15 @@ class Calibration:
     def __init__(self, habits: Mapping[Topic, Habits] | None = None) -> None:
         """Make one that knows of no call, or what is given."""
         self.habits: dict[Topic, Habits] = dict(habits or {})
+        self.calls = 0
+        """How many calls it was taught, itself or by merging."""
 
     def __repr__(self) -> str:
         return f"Calibration({len(self.habits)} models and routes)"
 
     def learn(self, model: str, route: str, *, counted: int, used: int, answered: int) -> None:
         """Take note of a settled call, for its route and for its model as a whole."""
+        self.calls += 1
         for topic in _topics(model, route):
             known = self._of(topic)
             if known is not None:
@@ -170,6 +173,7 @@ class Calibration:
 
     def merge(self, other: Calibration) -> None:
         """Take over what *other* knows."""
+        self.calls += other.calls
         for topic, habits in other.habits.items():
             known = self._of(topic)
             if known is not None:
