@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.integration.wiring import unprepared
 
 from ptmeter import AsyncCall, AsyncMeter, Meter
+from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter.storage.engine import resolve
@@ -27,6 +28,7 @@ NAMESPACES: dict[str, type] = {
     "funds": AsyncFunds,
     "plans": AsyncSubscriptions,
     "periods": AsyncPeriods,
+    "calibration": AsyncCalibrations,
 }
 
 
