@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .domain.receipts import Receipt
 
 MOST: Final = Quantile(999)
-"""What the input is taken to stay within at most, where settled calls exceed the tokenizer's own bound."""
+"""What calls are taken to stay within at most, where settled ones exceed what is assumed of them."""
 
 
 KEEP_EVERY: Final = 100
@@ -27,12 +27,13 @@ class Outlook:
     """
     What a call like those settled before is likely to take, and stays within; ``None`` where too little is known.
 
-    ``input_at_most`` is what 999 calls in 1,000 stay within, the other two bounds what was asked for.
+    ``…_at_most`` is what 999 calls in 1,000 stay within, ``…_within`` the quantile that was asked for.
     """
 
     input: Bound | None = None
     output: Bound | None = None
     input_at_most: Bound | None = None
+    output_at_most: Bound | None = None
     input_within: Bound | None = None
     output_within: Bound | None = None
 
@@ -83,6 +84,7 @@ class Learning:
                 input=known.likely_input(model, route, counted),
                 output=known.likely_output(model, route, counted),
                 input_at_most=known.input_within(model, route, counted, MOST),
+                output_at_most=known.output_within(model, route, counted, MOST),
                 input_within=quantile and known.input_within(model, route, counted, quantile),
                 output_within=quantile and known.output_within(model, route, counted, quantile),
             )

@@ -104,7 +104,8 @@ class Pricing:
         What a call is expected to cost and may cost at most.
 
         The upper bound counts every input token at the dearest rate it can have (a first request writes
-        the cache), and the longest answer allowed. What is held is that, unless the policy or *quantile*
+        the cache), and the longest answer the request allows; if it does not say, the policy's assumption,
+        or more if settled calls took more. What is held is that, unless the policy or *quantile*
         says otherwise.
 
         Raises:
@@ -113,12 +114,14 @@ class Pricing:
         """
         tariff = self._tariff(model)
         counted = self._tokens.count_request(model, request)
-        longest = self._longest_answer(request, max_tokens)
+        stated = _checked("max_tokens", max_tokens) if max_tokens is not None else _output_limit(request)
         size = quantile or self._policy.hold
         learnt = self.learning.outlook(
             model, checked_route(route), counted.tokens, None if isinstance(size, HoldSize) else size
         )
         count = _corrected(counted, learnt)
+        assumed_limit = max(self._policy.max_output_tokens, _tokens(learnt.output_at_most, 0))
+        longest = stated or max(assumed_limit, _tokens(learnt.output_within, 0))
         expected = min(_tokens(learnt.output, self._policy.expected_output_tokens), longest)
         likely = tariff.charge(Usage(input_uncached=count.tokens, output_text=expected), workload)
         worst = tariff.charge(_dearest(tariff.price, count.high, longest), workload)
@@ -158,11 +161,6 @@ class Pricing:
         output = self._tokens.count_text(model, text).tokens
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
-
-    def _longest_answer(self, request: Request, max_tokens: int | None) -> int:
-        if max_tokens is not None:
-            return _checked("max_tokens", max_tokens)
-        return _output_limit(request) or self._policy.max_output_tokens
 
     def _tariff(self, model: str) -> Tariff:
         """What *model* is rated by now; worked out again only when its price or the card changes."""
