@@ -25,7 +25,7 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer  # pyright: ignor
 from tokenizers import Tokenizer  # pyright: ignore[reportMissingImports]
 
 LANGUAGES = ("de", "fr", "es", "pt_BR", "pl", "ru", "el", "ar", "hi", "ja", "ko", "vi")
-PLACE = Path(django.__file__).parent
+PLACE = Path(str(importlib.resources.files(django)))
 
 
 def kinds() -> dict[str, str]:
