@@ -54,7 +54,8 @@ def _panel(number: int, panel: Panel) -> Iterable[str]:
     head, _, rest = panel.name.partition(", ")
     yield f'<g transform="translate({left} {top})">'
     yield f'<text class="name" y="-26">{head}</text>'
-    yield f'<text class="dim" y="-10">{rest}; {panel.model}</text>'
+    yield f'<text class="dim" x="{SIDE}" y="-26" text-anchor="end">{panel.model}</text>'
+    yield f'<text class="dim" y="-10">{rest}</text>'
     yield f'<rect class="frame" width="{SIDE}" height="{SIDE}"/>'
     for power in range(FIRST, LAST + 1, 4):
         at = SIDE * (power - FIRST) / (LAST - FIRST)
