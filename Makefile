@@ -19,7 +19,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 export NO_MKDOCS_2_WARNING = 1
 
 
-.PHONY: help demo test simulate soak check format docs bench bench-ledger wheel lock clean
+.PHONY: help demo test simulate soak check format docs bench bench-ledger accuracy wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,9 @@ bench: .venv/.dev-stamp  ## Run the benchmarks; a figure for this machine, never
 
 bench-ledger: .venv/.dev-stamp  ## Measure the ledger beside its rivals; ARGS such as "--rounds 5 --only sqlite"
 	$(BIN)/python -m bench.ledger $(ARGS)
+
+accuracy: .venv/.dev-stamp  ## Measure how near estimates come, and draw the picture; see bench/accuracy.py
+	$(BIN)/python -m bench.accuracy
 
 wheel: .venv/.dev-stamp  ## Build the sdist and, from it, the wheel into dist/
 	$(BIN)/python -m build --no-isolation

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from .domain.accounting import RollForward, TrialBalance
     from .domain.audit import Finding, Report
+    from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
     from .domain.estimates import Count, Estimate, Method
     from .domain.ledger import Overage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.sketches import Quantile
     from .domain.summaries import ModelUse, Summary
     from .domain.usage import Quality, Usage
     from .errors import (
@@ -83,6 +85,7 @@ __all__ = [
     "AsyncCall",
     "AsyncMeter",
     "Balance",
+    "Calibration",
     "Call",
     "Ceiling",
     "Charge",
@@ -131,6 +134,7 @@ __all__ = [
     "PtmeterError",
     "PublicKey",
     "Quality",
+    "Quantile",
     "RateCard",
     "Reading",
     "Receipt",
@@ -179,6 +183,7 @@ _HOMES = {
     "domain.accounting": ("RollForward", "TrialBalance"),
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
+    "domain.calibration": ("Calibration",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
@@ -189,6 +194,7 @@ _HOMES = {
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
     "domain.summaries": ("ModelUse", "Summary"),
+    "domain.sketches": ("Quantile",),
     "domain.usage": ("Quality", "Usage"),
     "errors": (
         "AccountFrozenError",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .domain.audit import Finding
+    from .domain.calibration import Habits, Topic
     from .domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from .domain.closings import Closing
     from .domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
@@ -157,6 +158,22 @@ class Cards(Protocol):
         ...
 
 
+class Calibrations(Protocol):
+    """What settled calls taught of models and routes; it never decides about money."""
+
+    def lock(self, topics: Sequence[Topic]) -> dict[Topic, Habits]:
+        """Lock these topics, in one order for everybody, and read what is known of them; nothing, if new."""
+        ...
+
+    def write(self, habits: Mapping[Topic, Habits]) -> None:
+        """Write what is known now of topics just locked."""
+        ...
+
+    def read(self, limit: int = 1_000) -> dict[Topic, Habits]:
+        """What is known of all topics, of those first that changed last."""
+        ...
+
+
 class Periods(Protocol):
     """Accounting periods: what happened to each, and what closing one recorded of every wallet."""
 
@@ -266,6 +283,11 @@ class Books(Protocol):
     @property
     def cards(self) -> Cards:
         """The rate cards that were used."""
+        ...
+
+    @property
+    def calibration(self) -> Calibrations:
+        """What settled calls taught."""
         ...
 
     @property

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .domain.estimates import Estimate
+from .domain.calibration import checked_route
+from .domain.estimates import Count, Estimate
 from .domain.keys import digest
 from .domain.policy import HoldSize
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
 from .errors import InvalidArgumentError, UnknownModelError
+from .learning import Learning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from .domain.estimates import Count
+    from .domain.calibration import Bound
     from .domain.policy import Policy
     from .domain.prices import Price
     from .domain.rates import Charge, RateCard, Tariff, Workload
+    from .domain.sketches import Quantile
+    from .learning import Outlook
 
     Request = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
     """What is sent to a model: text, chat messages, or the whole body of the request."""
@@ -68,12 +73,15 @@ class Pricing:
         *,
         catalogue: Catalogue,
         tokens: Tokens,
+        learning: Learning | None = None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
+        """*learning* is what calls that were settled taught; left out, nothing is known of any."""
         self._cards = tuple(cards)
         self._policy = policy
         self._catalogue = catalogue
         self._tokens = tokens
+        self.learning = learning or Learning()
         self._clock = clock or _utc_now
         self._tariffs: dict[str, Tariff] = {}
 
@@ -89,36 +97,54 @@ class Pricing:
         *,
         max_tokens: int | None = None,
         workload: Workload = PLAIN,
+        route: str = "",
+        quantile: Quantile | None = None,
     ) -> Estimate:
         """
         What a call is expected to cost and may cost at most.
 
         The upper bound counts every input token at the dearest rate it can have (a first request writes
-        the cache), and the longest answer allowed.
+        the cache), and the longest answer the request allows; if it does not say, the policy's assumption,
+        or more if settled calls took more. What is held is that, unless the policy or *quantile*
+        says otherwise.
 
         Raises:
             UnknownModelError: No price or rate is known for the model.
+            InvalidArgumentError: The route cannot be one.
         """
         tariff = self._tariff(model)
-        count = self._tokens.count_request(model, request)
-        at_most = self._longest_answer(request, max_tokens)
-        expected = min(self._policy.expected_output_tokens, at_most)
+        counted = self._tokens.count_request(model, request)
+        stated = _checked("max_tokens", max_tokens) if max_tokens is not None else _output_limit(request)
+        size = quantile or self._policy.hold
+        learnt = self.learning.outlook(
+            model, checked_route(route), counted.tokens, None if isinstance(size, HoldSize) else size
+        )
+        count = _corrected(counted, learnt)
+        assumed_limit = max(self._policy.max_output_tokens, _tokens(learnt.output_at_most, 0))
+        longest = stated or max(assumed_limit, _tokens(learnt.output_within, 0))
+        expected = min(_tokens(learnt.output, self._policy.expected_output_tokens), longest)
         likely = tariff.charge(Usage(input_uncached=count.tokens, output_text=expected), workload)
-        worst = tariff.charge(_dearest(tariff.price, count.high, at_most), workload)
-        held = worst if self._policy.hold is HoldSize.AT_MOST else likely
+        worst = tariff.charge(_dearest(tariff.price, count.high, longest), workload)
+        held = worst if size is not HoldSize.EXPECTED else likely
+        if learnt.input_within and learnt.output_within:
+            answer = min(learnt.output_within.tokens, longest)
+            stayed = _dearest(tariff.price, learnt.input_within.tokens, answer)
+            held = tariff.charge(stayed, workload)
         return Estimate(
             model=model,
             unit=tariff.unit,
+            route=route,
+            counted=counted.tokens,
             input=count,
             output_expected=expected,
-            output_at_most=at_most,
+            output_at_most=longest,
             expected=likely.amount,
             at_most=worst.amount,
             hold=held.amount,
             cost_expected=likely.cost,
             cost_at_most=worst.cost,
             definition=tariff.definition,
-            notes=count.notes,
+            notes=(*count.notes, *_what_it_rests_on(learnt, size)),
         )
 
     def charge(self, model: str, usage: Usage, workload: Workload = PLAIN) -> Charge:
@@ -135,11 +161,6 @@ class Pricing:
         output = self._tokens.count_text(model, text).tokens
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
-
-    def _longest_answer(self, request: Request, max_tokens: int | None) -> int:
-        if max_tokens is not None:
-            return _checked("max_tokens", max_tokens)
-        return _output_limit(request) or self._policy.max_output_tokens
 
     def _tariff(self, model: str) -> Tariff:
         """What *model* is rated by now; worked out again only when its price or the card changes."""
@@ -191,6 +212,36 @@ def _checked(name: str, limit: object) -> int:
         msg = f"{name} must be a positive whole number of tokens, not {limit!r}"
         raise InvalidArgumentError(msg)
     return limit
+
+
+def _corrected(counted: Count, learnt: Outlook) -> Count:
+    """The count as settled calls have corrected it; its bound is never lowered, for it is to err high."""
+    tokens = _tokens(learnt.input, counted.tokens)
+    return replace(
+        counted,
+        tokens=tokens,
+        high=max(counted.high, tokens, _tokens(learnt.input_at_most, 0), _tokens(learnt.input_within, 0)),
+    )
+
+
+def _tokens(bound: Bound | None, otherwise: int) -> int:
+    return otherwise if bound is None else bound.tokens
+
+
+def _what_it_rests_on(learnt: Outlook, size: HoldSize | Quantile) -> Iterator[str]:
+    """Sentences about the calls that the figures were learnt from, or about the want of them."""
+    if learnt.output:
+        yield f"the answer is expected to be as long as those of {learnt.output.calls:,} calls settled before"
+    if isinstance(size, HoldSize):
+        return
+    if learnt.input_within and learnt.output_within:
+        calls = min(learnt.input_within.calls, learnt.output_within.calls)
+        yield f"the hold is what {size} of calls stay within, by {calls:,} calls settled before"
+    else:
+        yield (
+            f"the hold is the most the call can cost: it takes {size.calls_needed:,} settled calls of its "
+            f"route to know what {size} of them stay within"
+        )
 
 
 def _dearest(price: Price, tokens: int, output: int) -> Usage:

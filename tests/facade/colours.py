@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.integration.wiring import unprepared
 
 from ptmeter import AsyncCall, AsyncMeter, Meter
+from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
@@ -29,6 +30,7 @@ NAMESPACES: dict[str, type] = {
     "plans": AsyncSubscriptions,
     "periods": AsyncPeriods,
     "checkpoints": AsyncCheckpoints,
+    "calibration": AsyncCalibrations,
 }
 
 

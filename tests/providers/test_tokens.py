@@ -18,7 +18,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 import requests
@@ -227,10 +227,10 @@ def test_a_million_spaces(tokenizers: Tokenizers, reference: tiktoken.Encoding, 
 
 
 @pytest.mark.parametrize("character", ["a", "\n", "-", "😀", "字"])
-def test_a_megabyte_of_one_character_is_cut_up(by_words: Tokenizers, words: Words, character: str) -> None:
+def test_a_megabyte_of_one_character_is_cut_up(words: Words, character: str) -> None:
     """However monotonous, a text reaches the engine whole, in few pieces of bounded length."""
     text = character * 1_000_000
-    by_words.count_text("gpt-4o", text)
+    Tokenizers(counters={"o200k_base": words}, remember=0).count_text("gpt-4o", text)
 
     assert text == "".join(words.given)
     assert max(map(len, words.given)) <= CHUNK
@@ -1188,6 +1188,87 @@ def test_a_text_is_counted_once(by_words: Tokenizers, words: Words) -> None:
     assert 1 == len(words.given)
     assert first.tokens + 10 == second.tokens
     assert "Tokenizers(loaded=['cl100k_base', 'o200k_base'], remembered=1)" == repr(by_words)
+
+
+def characters(words: Words) -> int:
+    """The engine's work: how much text it was given."""
+    return sum(map(len, words.given))
+
+
+@pytest.mark.parametrize("parsed_anew", [False, True], ids=["same objects", "parsed anew"])
+def test_an_appended_message_costs_its_own_length(words: Words, parsed_anew: bool) -> None:
+    """Two hundred turns of a chat, its history sent whole each time, are read once in all."""
+    by_words = Tokenizers(counters={"o200k_base": words})
+    messages: list[dict[str, str]] = []
+    for turn in range(200):
+        messages.append({"role": "user", "content": f"turn {turn} {LONG}"})
+        sent = json.loads(json.dumps(messages)) if parsed_anew else messages
+        counted = by_words.count_request("gpt-4o", sent)
+
+    assert characters(words) == sum(len(message["content"]) for message in messages)
+    words.given.clear()
+    assert counted == Tokenizers(counters={"o200k_base": words}, remember=0).count_request(
+        "gpt-4o", messages
+    )
+
+
+def test_without_memory_a_chat_is_quadratic(words: Words) -> None:
+    """Positive control: the same measure shows what is saved."""
+    forgetful = Tokenizers(counters={"o200k_base": words}, remember=0)
+    messages = []
+    for turn in range(200):
+        messages.append({"role": "user", "content": f"turn {turn} {LONG}"})
+        forgetful.count_request("gpt-4o", messages)
+
+    assert characters(words) > 90 * sum(len(message["content"]) for message in messages)
+
+
+def test_a_text_that_grows_costs_what_was_added(words: Words) -> None:
+    """An answer that streams in, counted a hundred times: no more than a chunk is read again each time."""
+    by_words = Tokenizers(counters={"o200k_base": words})
+    text = ""
+    for _ in range(100):
+        text += LONG * 20
+        grown = by_words.count_text("gpt-4o", text)
+
+    read = characters(words)
+    assert read <= 100 * CHUNK + len(text)
+    assert read < sum(len(LONG) * 20 * (turn + 1) for turn in range(100)) / 5
+    assert grown == Tokenizers(counters={"o200k_base": Words()}, remember=0).count_text("gpt-4o", text)
+
+
+PATHOLOGICAL: Final = {
+    "one letter": "a",
+    "spaces": " ",
+    "newlines": "\n",
+    "no spaces": "xq7",
+    "emoji": "👩‍👩‍👧",
+    "surrogates": "\ud800",
+}
+
+
+@pytest.mark.parametrize("name", PATHOLOGICAL)
+def test_the_work_grows_with_the_text_and_no_faster(name: str) -> None:
+    """A megabyte of one character is read once, a chunk at a time; ten are no more work than two."""
+    given = {}
+    for size in (100_000, 1_000_000, 10_000_000):
+        words = Words()
+        by_words = Tokenizers(counters={"o200k_base": words}, remember=0)
+        text = PATHOLOGICAL[name] * (size // len(PATHOLOGICAL[name]))
+        assert by_words.count_text("gpt-4o", text).high >= 0
+        assert max(map(len, words.given)) <= CHUNK
+        given[size] = characters(words)
+
+    assert given[100_000] <= 100_000
+    assert given[1_000_000] <= 1_000_000
+    assert given[10_000_000] <= CHUNK * SAMPLES
+
+
+def test_a_megabyte_of_one_character_has_a_count(tokenizers: Tokenizers) -> None:
+    """By the real tokenizer, which merges runs: as many as OpenAI's for each chunk."""
+    count = tokenizers.count_text("gpt-4o", "a" * 1_000_000)
+
+    assert 100_000 < count.tokens == count.high < 140_000
 
 
 def test_encodings_are_remembered_apart(tokenizers: Tokenizers) -> None:

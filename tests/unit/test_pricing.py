@@ -9,6 +9,7 @@ import pytest
 
 from ptmeter import (
     PT,
+    Calibration,
     Ceiling,
     Count,
     HoldSize,
@@ -16,6 +17,7 @@ from ptmeter import (
     Method,
     Policy,
     Price,
+    Quantile,
     RateCard,
     UnknownModelError,
     Usage,
@@ -23,6 +25,7 @@ from ptmeter import (
 )
 from ptmeter.domain.rates import Band, Banded, ModelRule, UnitRate
 from ptmeter.domain.usage import TOKEN_CLASSES
+from ptmeter.learning import Learning
 from ptmeter.pricing import MOST_TARIFFS, Pricing, request_digest
 
 if TYPE_CHECKING:
@@ -187,3 +190,60 @@ def test_requests_are_told_apart() -> None:
     ]
     assert request_digest(MODEL, [message], None) not in others
     assert len(set(others)) == 3
+
+
+# --- what settled calls taught ---
+
+
+def learnt(calls: int, *, used: int = 3, answered: int = 10) -> Learning:
+    known = Calibration()
+    for _ in range(calls):
+        known.learn(MODEL, "", counted=3, used=used, answered=answered)
+    return Learning(known)
+
+
+def knowing(clock: Clock, learning: Learning, policy: Policy | None = None) -> Pricing:
+    return Pricing(
+        (card(),), policy or Policy(), catalogue=Listed(), tokens=Words(), learning=learning, clock=clock
+    )
+
+
+def test_a_count_is_corrected_and_its_bound_only_raised(clock: Clock) -> None:
+    """Calls that took three times what was counted, and calls that took a third of it."""
+    more = knowing(clock, learnt(1_000, used=9)).estimate(MODEL, "one two three")
+    less = knowing(clock, learnt(1_000, used=1)).estimate(MODEL, "one two three")
+
+    assert (3, 10, 10) == (more.counted, more.input.tokens, more.input.high)
+    assert (3, 2, 6) == (less.counted, less.input.tokens, less.input.high)
+
+
+def test_an_assumed_limit_gives_way_to_longer_answers_a_stated_one_does_not(clock: Clock) -> None:
+    """A reasoning model outruns the policy's 4,096 tokens; a provider that is told 50 stops at 50."""
+    priced = knowing(clock, learnt(1_000, answered=9_000))
+
+    assumed = priced.estimate(MODEL, "one two three", quantile=Quantile.of(99))
+    stated = priced.estimate(MODEL, "one two three", quantile=Quantile.of(99), max_tokens=50)
+
+    assert 9_000 <= assumed.output_at_most < 9_300
+    assert assumed.hold == assumed.at_most
+    assert (50, 50) == (stated.output_expected, stated.output_at_most)
+    assert stated.hold == PT.of(1)
+
+
+def test_a_hold_by_quantile_is_never_more_than_the_most(clock: Clock) -> None:
+    """Whatever was learnt, for all policies."""
+    for calls, used, answered in ((1_000, 30, 5), (1_000, 1, 6_000), (120, 9, 9_000), (20, 3, 10)):
+        priced = knowing(clock, learnt(calls, used=used, answered=answered))
+        for permille in (500, 950, 990, 999):
+            estimate = priced.estimate(MODEL, "one two three", quantile=Quantile(permille))
+
+            assert estimate.expected <= estimate.at_most
+            assert estimate.hold <= estimate.at_most
+
+
+def test_the_policys_hold_gives_way_to_the_callers_quantile(clock: Clock) -> None:
+    """One call may be held more carefully than the others."""
+    priced = knowing(clock, learnt(200), Policy(hold=HoldSize.EXPECTED))
+
+    assert priced.estimate(MODEL, "one two three").hold == PT.of(1)
+    assert priced.estimate(MODEL, "one two three", quantile=Quantile.of("99.9")).hold > PT.of(1)

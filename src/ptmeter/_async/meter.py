@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Self
 
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
+from ..domain.sketches import Quantile
 from ..operations import metering, reading, sweeping, verifying
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
+from .calibration import AsyncCalibrations
 from .call import AsyncCall, usage_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds, AsyncSubscriptions
@@ -55,6 +57,7 @@ class AsyncMeter:
         self.plans = AsyncSubscriptions(platform)
         self.periods = AsyncPeriods(platform)
         self.checkpoints = AsyncCheckpoints(platform)
+        self.calibration = AsyncCalibrations(platform)
 
     @classmethod
     def open(
@@ -115,6 +118,7 @@ class AsyncMeter:
     async def aclose(self) -> None:
         """Give the database connections back, once the calls that are being ended have been."""
         await self._platform.endings.close()
+        await self._platform.keep_learning()
         await self._platform.store.close()
 
     def joined(self, connection: AsyncConnection) -> AsyncMeter:
@@ -125,20 +129,44 @@ class AsyncMeter:
         """
         here = self._platform
         store = here.store.joined(connection)
-        return AsyncMeter(AsyncPlatform(store, here.pricing, here.policy, here.plans))
+        return AsyncMeter(AsyncPlatform(store, here.pricing, here.policy, here.plans, joined=True))
 
     # --- a call ---
 
     def estimate(
-        self, model: str, request: Request, *, max_tokens: int | None = None, workload: Workload = PLAIN
+        self,
+        model: str,
+        request: Request,
+        *,
+        max_tokens: int | None = None,
+        workload: Workload = PLAIN,
+        route: str = "",
+        quantile: Whole | Quantile | None = None,
     ) -> Estimate:
         """
         What sending *request* (text, chat messages or a request body) to *model* will cost.
 
+        Args:
+            model: As sent to the provider.
+            request: What is to be sent.
+            max_tokens: The longest answer, if the request does not say.
+            workload: What a cost-plus rate's buffer goes by.
+            route: Your own name for this kind of call; estimates learn from settled calls of the same route.
+            quantile: How many of such calls the hold is to suffice for, in percent, instead of what the
+                policy says: 50 to 99.9.
+
         Raises:
             UnknownModelError: No price or rate is known for the model.
+            InvalidArgumentError: The route or the quantile cannot be one.
         """
-        return self._platform.pricing.estimate(model, request, max_tokens=max_tokens, workload=workload)
+        return self._platform.pricing.estimate(
+            model,
+            request,
+            max_tokens=max_tokens,
+            workload=workload,
+            route=route,
+            quantile=None if quantile is None else Quantile.of(quantile),
+        )
 
     def call(
         self,
@@ -149,14 +177,19 @@ class AsyncMeter:
         key: str,
         max_tokens: int | None = None,
         workload: Workload = PLAIN,
+        route: str = "",
+        quantile: Whole | Quantile | None = None,
     ) -> AsyncCall:
         """
         Hold what a call may cost while you send it, and charge what it did cost afterwards.
 
         Use it as a context manager and `record` the answer inside: the call is settled on the way out,
-        or given back whole if the block raised before anything was recorded.
+        or given back whole if the block raised before anything was recorded. See `estimate` for *route*
+        and *quantile*.
         """
-        estimate = self.estimate(model, messages, max_tokens=max_tokens, workload=workload)
+        estimate = self.estimate(
+            model, messages, max_tokens=max_tokens, workload=workload, route=route, quantile=quantile
+        )
         return AsyncCall(
             self._platform,
             account,

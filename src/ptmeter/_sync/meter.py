@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Self
 
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
+from ..domain.sketches import Quantile
 from ..operations import metering, reading, sweeping, verifying
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
+from .calibration import Calibrations
 from .call import Call, usage_of
 from .checkpoints import Checkpoints
 from .funds import Funds, Subscriptions
@@ -56,6 +58,7 @@ class Meter:
         self.plans = Subscriptions(platform)
         self.periods = Periods(platform)
         self.checkpoints = Checkpoints(platform)
+        self.calibration = Calibrations(platform)
 
     @classmethod
     def open(
@@ -116,6 +119,7 @@ class Meter:
     def close(self) -> None:
         """Give the database connections back, once the calls that are being ended have been."""
         self._platform.endings.close()
+        self._platform.keep_learning()
         self._platform.store.close()
 
     def joined(self, connection: Connection) -> Meter:
@@ -126,20 +130,44 @@ class Meter:
         """
         here = self._platform
         store = here.store.joined(connection)
-        return Meter(Platform(store, here.pricing, here.policy, here.plans))
+        return Meter(Platform(store, here.pricing, here.policy, here.plans, joined=True))
 
     # --- a call ---
 
     def estimate(
-        self, model: str, request: Request, *, max_tokens: int | None = None, workload: Workload = PLAIN
+        self,
+        model: str,
+        request: Request,
+        *,
+        max_tokens: int | None = None,
+        workload: Workload = PLAIN,
+        route: str = "",
+        quantile: Whole | Quantile | None = None,
     ) -> Estimate:
         """
         What sending *request* (text, chat messages or a request body) to *model* will cost.
 
+        Args:
+            model: As sent to the provider.
+            request: What is to be sent.
+            max_tokens: The longest answer, if the request does not say.
+            workload: What a cost-plus rate's buffer goes by.
+            route: Your own name for this kind of call; estimates learn from settled calls of the same route.
+            quantile: How many of such calls the hold is to suffice for, in percent, instead of what the
+                policy says: 50 to 99.9.
+
         Raises:
             UnknownModelError: No price or rate is known for the model.
+            InvalidArgumentError: The route or the quantile cannot be one.
         """
-        return self._platform.pricing.estimate(model, request, max_tokens=max_tokens, workload=workload)
+        return self._platform.pricing.estimate(
+            model,
+            request,
+            max_tokens=max_tokens,
+            workload=workload,
+            route=route,
+            quantile=None if quantile is None else Quantile.of(quantile),
+        )
 
     def call(
         self,
@@ -150,14 +178,19 @@ class Meter:
         key: str,
         max_tokens: int | None = None,
         workload: Workload = PLAIN,
+        route: str = "",
+        quantile: Whole | Quantile | None = None,
     ) -> Call:
         """
         Hold what a call may cost while you send it, and charge what it did cost afterwards.
 
         Use it as a context manager and `record` the answer inside: the call is settled on the way out,
-        or given back whole if the block raised before anything was recorded.
+        or given back whole if the block raised before anything was recorded. See `estimate` for *route*
+        and *quantile*.
         """
-        estimate = self.estimate(model, messages, max_tokens=max_tokens, workload=workload)
+        estimate = self.estimate(
+            model, messages, max_tokens=max_tokens, workload=workload, route=route, quantile=quantile
+        )
         return Call(
             self._platform,
             account,

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..domain.pt import PT
+from ..domain.receipts import Receipt
 from ..draining import Endings
-from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
+from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError, StorageError
+from ..operations import calibrating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from ..pricing import Pricing
 
 T = TypeVar("T")
+
+_log: Final = logging.getLogger("ptmeter.calibration")
 
 
 class Platform:
@@ -32,19 +38,23 @@ class Platform:
         plans: Plans | None,
         *,
         migrate: bool = False,
+        joined: bool = False,
     ) -> None:
+        """*joined*: whether the store is somebody's own transaction, which is not ours to prolong."""
         self.store = store
         self.pricing = pricing
         self.policy = policy
         self.plans = plans
         self.endings = Endings()
         self._migrate = migrate
-        self._ready = False
+        self._joined = joined
+        self._ready = joined
 
     def make_ready(self) -> None:
-        """Check the database, and set it up if that was asked for; once."""
+        """Check the database, set it up if that was asked for, and recall what calls have taught; once."""
         if not self._ready:
             self.store.prepare(migrate=self._migrate)
+            self.pricing.learning.take_in(self.store.read(calibrating.recall))
             self._ready = True
 
     def run(self, work: Callable[[Books], T | PtmeterError]) -> T:
@@ -64,7 +74,34 @@ class Platform:
             raise IndeterminateError(key) from lost
         if isinstance(value, PtmeterError):
             raise value
+        if isinstance(value, Receipt):
+            self._learn(value)
         return value
+
+    def keep_learning(self) -> None:
+        """
+        Write down what was learnt from settled calls, in a short transaction of its own.
+
+        The calls are charged already, so a database that does not answer is no error of theirs: it is
+        logged, and tried again after as many calls as ever.
+        """
+        learning = self.pricing.learning
+        fresh = learning.take_fresh()
+        if not fresh.habits:
+            return
+        try:
+            kept = self.store.run(partial(calibrating.keep, fresh=fresh))
+        except StorageError as problem:
+            learning.give_back(fresh)
+            _log.warning("what %d settled calls taught could not be kept: %s", fresh.calls, problem)
+            return
+        learning.take_in(kept)
+
+    def _learn(self, receipt: Receipt) -> None:
+        learning = self.pricing.learning
+        learning.learn(receipt)
+        if learning.is_due and not self._joined:
+            self.keep_learning()
 
     def read(self, work: Callable[[Books], T]) -> T:
         """Carry *work* out on one unchanging view."""

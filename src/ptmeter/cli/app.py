@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ..errors import PtmeterError
-from . import accounts, checkpoints, database, demo, estimating, periods, replay
+from . import accounts, calibration, checkpoints, database, demo, estimating, periods, replay
 from .failures import MEANINGS, ExitCode, from_database, report, tell
 
 if TYPE_CHECKING:
@@ -93,13 +93,15 @@ for _command, _examples in COMMANDS:
     app.command(epilog=_epilog("Examples", _examples))(_command)
 
 
-_months = typer.Typer(
-    no_args_is_help=True, help="Accounting months: close them, and see what they come to."
-)
-for _command, _examples in periods.COMMANDS:
-    _name = _command.__name__.strip("_").replace("_", "-")
-    _months.command(_name, epilog=_epilog("Examples", _examples))(_command)
-app.add_typer(_months, name="periods")
+for _group, _commands, _help in (
+    ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
+    ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
+):
+    _together = typer.Typer(no_args_is_help=True, help=_help)
+    for _command, _examples in _commands:
+        _name = _command.__name__.strip("_").replace("_", "-")
+        _together.command(_name, epilog=_epilog("Examples", _examples))(_command)
+    app.add_typer(_together, name=_group)
 
 
 def _version(asked: bool) -> None:

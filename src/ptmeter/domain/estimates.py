@@ -37,11 +37,15 @@ class Estimate:
     What a call is expected to take and what it may take at most, in tokens, PT and provider cost.
 
     ``hold`` is what `Meter.call` sets aside: what may be spent at most, unless the policy says what is
-    expected. ``notes`` say what the figures rest on, such as a tokenizer that is not the model's own.
+    expected or what so many calls stay within. ``notes`` say what the figures rest on, such as a tokenizer
+    that is not the model's own, or the calls that were settled before. ``counted`` is the input as the
+    tokenizer had it; ``input`` is that as settled calls have corrected it.
     """
 
     model: str
     unit: str
+    route: str = ""
+    counted: int
     input: Count
     output_expected: int
     output_at_most: int

@@ -16,6 +16,8 @@ from .usage import TOKEN_CLASSES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .sketches import Quantile
+
 
 class HoldSize(StrEnum):
     """How much a call sets aside before it is sent."""
@@ -64,8 +66,10 @@ class Policy:
     hold_ttl: timedelta = timedelta(minutes=15)
     """How long a hold waits for its settle; longer than the longest call, or it is settled late."""
 
-    hold: HoldSize = HoldSize.AT_MOST
-    """How much a call sets aside."""
+    hold: HoldSize | Quantile = HoldSize.AT_MOST
+    """How much a call sets aside: the most it can cost, what it is expected to, or what so many calls stay
+    within, such as ``Quantile.of(99)``. While too few calls of its route are settled to know that (99 for
+    99 %, 999 for 99.9 %), it is the most."""
 
     overage: Overage = Overage.ALLOW
     """What happens when a call cost more than was held for it."""

@@ -8,13 +8,12 @@ no environment variable is read, and no text makes it raise, run for seconds or 
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..domain.estimates import Count, Method
 from ..domain.pt import ceil_div
@@ -41,8 +40,8 @@ COUNTED_WHOLE: Final = 2_000_000
 
 SAMPLES: Final = 32
 
-REMEMBERED: Final = 200
-"""A shorter text is counted again rather than looked up: hashing it saves nothing."""
+REMEMBERED: Final = 20
+"""A shorter text is counted again rather than looked up: that takes no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Tokenizers:
         self,
         *,
         counters: Mapping[str, TokenCounter] | None = None,
-        remember: int = 4096,
+        remember: int = 16_384,
         ranks: Traversable | None = None,
     ) -> None:
         """
@@ -76,7 +75,8 @@ class Tokenizers:
         Args:
             counters: Faster engines to use instead of tiktoken, by encoding (``o200k_base``,
                 ``cl100k_base``). Each is given valid Unicode, at most `CHUNK` characters at a time.
-            remember: How many counts of long texts to keep; a chat sends its history every turn.
+            remember: How many counts to keep, about 150 bytes each and no text; a chat sends its history
+                every turn, and a message that came before costs a look-up instead of its length.
             ranks: Where the packed ranks are, if not in the package.
 
         Raises:
@@ -131,22 +131,29 @@ class Tokenizers:
         return Count(max(tokens + parts.tokens, 0), max(high + parts.high, 0), method, notes)
 
     def _measure(self, encoding: str, text: str) -> Measure:
-        """Count *text*, or remember what it came to."""
-        counter = self._counters.get(encoding) or self._load(encoding)
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:  # half a surrogate pair, as JSON from JavaScript may hold
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            data = text.encode()
+        """Count *text*, or remember what it came to; what is longer than a chunk, chunk by chunk."""
         if len(text) <= REMEMBERED:
-            return measured(counter, text, len(data))
-
-        key = (encoding, hashlib.blake2b(data, digest_size=16).digest())
+            return self._count(encoding, text)
+        # A text is named by its hash and length, never kept. Python computes a text's hash once and keys it
+        # with a secret of the process; should two texts share one after all, an estimate is off, no charge.
+        key = (encoding, hash(text), len(text))
         measure = self._recent.get(key)
         if measure is None:
-            measure = measured(counter, text, len(data))
+            measure = self._count(encoding, text)
             self._recent.put(key, measure)
         return measure
+
+    def _count(self, encoding: str, text: str) -> Measure:
+        counter = self._counters.get(encoding) or self._load(encoding)
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:  # half a surrogate pair, as JSON from JavaScript may hold
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            size = len(text.encode())
+        if CHUNK < len(text) <= COUNTED_WHOLE and not isinstance(counter, ByteCounter):
+            tokens = sum(self._measure(encoding, chunk).tokens for chunk in chunks(text))
+            return Measure(tokens, tokens)
+        return measured(counter, text, size)
 
     def _load(self, encoding: str) -> TokenCounter:
         """Load an encoding once; without its ranks, go by the bytes from now on and say so once."""
@@ -168,15 +175,12 @@ class Tokenizers:
 
 
 def measured(counter: TokenCounter, text: str, size: int) -> Measure:
-    """Count *text*, which is *size* bytes long: whole, in chunks or by samples."""
+    """Count *text*, which is *size* bytes long and a chunk or more than `COUNTED_WHOLE`: whole or by samples."""
     if isinstance(counter, ByteCounter):
         high = counter.at_most(text)
         return Measure(counter.count(text), high, "counted from the bytes: the tokenizer did not load")
     if len(text) <= CHUNK:
         tokens = _counted(counter, text)
-        return Measure(tokens, tokens)
-    if len(text) <= COUNTED_WHOLE:
-        tokens = sum(_counted(counter, chunk) for chunk in chunks(text))
         return Measure(tokens, tokens)
 
     counts = [_counted(counter, sample) for sample in samples(text)]
@@ -190,7 +194,8 @@ def chunks(text: str) -> Iterator[str]:
     """
     Cut *text* after a newline or before a space, where tokens end anyway, or else anywhere.
 
-    A chunk is at least half of `CHUNK` long, so that a stray newline does not make it tiny.
+    A chunk is at least half of `CHUNK` long, so that a stray newline does not make it tiny. Where it ends does
+    not depend on what comes after it, so a text that grows keeps its chunks, but for the last.
     """
     start = 0
     while len(text) - start > CHUNK:
@@ -222,25 +227,29 @@ def _scaled(family: Family, tokens: int, high: int) -> tuple[int, int]:
     return ceil_div(tokens * family.expected, SCALE), ceil_div(high * family.high, SCALE)
 
 
+_Key: TypeAlias = tuple[str, int, int]
+"""An encoding, and the hash and the length of a text."""
+
+
 class _Recent:
     """The counts of the texts used last."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._measures: OrderedDict[tuple[str, bytes], Measure] = OrderedDict()
+        self._measures: OrderedDict[_Key, Measure] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._measures)
 
-    def get(self, key: tuple[str, bytes]) -> Measure | None:
+    def get(self, key: _Key) -> Measure | None:
         with self._lock:
             measure = self._measures.get(key)
             if measure is not None:
                 self._measures.move_to_end(key)
             return measure
 
-    def put(self, key: tuple[str, bytes], measure: Measure) -> None:
+    def put(self, key: _Key, measure: Measure) -> None:
         with self._lock:
             self._measures[key] = measure
             while len(self._measures) > self._most:

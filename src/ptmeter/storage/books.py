@@ -13,6 +13,7 @@ from ..domain.policy import Durability
 from ..errors import ContentionError
 from . import dialects, schema
 from .accounts import SqlAccounts
+from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
 from .periods import SqlPeriods
@@ -33,6 +34,7 @@ class SqlBooks:
     ledger: SqlLedger
     accounts: SqlAccounts
     cards: SqlCards
+    calibration: SqlCalibrations
     periods: SqlPeriods
     chain_key: bytes
 
@@ -58,6 +60,7 @@ class Binder:
             ledger,
             SqlAccounts(connection, self._statements, ledger.now),
             SqlCards(connection, self._statements, seen),
+            SqlCalibrations(connection, ledger.now),
             SqlPeriods(connection),
             key,
         )

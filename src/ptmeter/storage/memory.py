@@ -23,12 +23,14 @@ from ..domain.planner import Decided, State
 from ..domain.summaries import Span, Standing, Turnover
 from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
+from .memory_calibration import MemoryCalibrations
 from .memory_periods import ClosedTables, MemoryPeriods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..domain.audit import Finding
+    from ..domain.calibration import Topic
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.planner import Plan
     from ..domain.policy import Policy
@@ -51,6 +53,7 @@ class _Tables:
     decided: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
     plans: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     cards: dict[str, str] = field(default_factory=dict[str, str])
+    calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     closed: ClosedTables = field(default_factory=ClosedTables)
 
     def copy(self) -> _Tables:
@@ -296,6 +299,7 @@ class MemoryBooks:
     ledger: MemoryLedger
     accounts: MemoryAccounts
     cards: MemoryCards
+    calibration: MemoryCalibrations
     periods: MemoryPeriods
     chain_key: bytes
 
@@ -346,7 +350,8 @@ class MemoryStore:
         ledger = MemoryLedger(tables, self._clock, self._chain_key)
         periods = MemoryPeriods(tables.closed, tables.wallets)
         accounts, cards = MemoryAccounts(tables), MemoryCards(tables)
-        return MemoryBooks(ledger, accounts, cards, periods, self._chain_key)
+        calibration = MemoryCalibrations(tables.calibration)
+        return MemoryBooks(ledger, accounts, cards, calibration, periods, self._chain_key)
 
 
 class AsyncMemoryStore:

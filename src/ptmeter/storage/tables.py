@@ -3,7 +3,8 @@ The tables, all named ``ptm_…`` so that they can live beside an application's 
 
 The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
-under the hash of their content. A rejection is a refusal remembered for a day.
+under the hash of their content. A rejection is a refusal remembered for a day. Calibration is what settled
+calls taught the estimates; nothing in the journal rests on it.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -216,5 +217,15 @@ boundary = Table(
     metadata,
     Column("id", Int16, primary_key=True, autoincrement=False),
     Column("closed_until", Instant, nullable=False),
+    **_clustered,
+)
+
+calibration = Table(
+    "ptm_calibration",
+    metadata,
+    Column("model", name(), primary_key=True),
+    Column("route", name(), primary_key=True),
+    Column("changed_at", Instant, nullable=False),
+    Column("body", Body, nullable=False),
     **_clustered,
 )

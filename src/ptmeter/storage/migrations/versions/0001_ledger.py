@@ -78,6 +78,7 @@ def upgrade() -> None:
     _create_projections()
     _create_catalogue()
     _create_periods()
+    _create_calibration()
     for table in _JOURNAL:
         _keep_insert_only(table)
     _keep_closed()
@@ -262,6 +263,17 @@ def _create_periods() -> None:
         "ptm_boundary",
         Column("id", Int16, primary_key=True, autoincrement=False),
         Column("closed_until", Instant, nullable=False),
+        **_clustered,
+    )
+
+
+def _create_calibration() -> None:
+    _create_table(
+        "ptm_calibration",
+        Column("model", name(), primary_key=True),
+        Column("route", name(), primary_key=True),
+        Column("changed_at", Instant, nullable=False),
+        Column("body", Body, nullable=False),
         **_clustered,
     )
 
