@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvalidArgumentError
 from .checks import check_amount, check_lot, check_note
+from .rates import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .prices import Price
     from .pt import Money
+    from .rates import Workload
     from .usage import Usage
 
 
@@ -157,12 +159,17 @@ class OpenHold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
-    """What a call consumed and what it cost, frozen with the price and the rate card it was rated by."""
+    """
+    What a call consumed and what it cost, frozen with all that it was rated by: price, rate card, workload.
+
+    With these and the usage it can be rated again years later, by the same or by others.
+    """
 
     usage: Usage
     price: Price
     card_version: str
     cost: Money
+    workload: Workload = PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.chain import microseconds, moment
@@ -22,6 +23,7 @@ from ..domain.ledger import (
 )
 from ..domain.planner import Decided
 from ..domain.pt import Money
+from ..domain.rates import PLAIN, Complexity, Content, Workload
 from ..domain.summaries import Turnover
 from ..domain.usage import TOKEN_CLASSES, Quality, Usage
 from ..errors import InvariantError
@@ -175,7 +177,16 @@ def turnover_from(row: Row[Any], prices: Mapping[str, Price]) -> Turnover:
 
 
 _NO_USAGE: Final[Mapping[str, None]] = dict.fromkeys(
-    ("price_version", "card_version", "cost", *TOKEN_CLASSES, "requests", "quality", "tool_calls")
+    (
+        "price_version",
+        "card_version",
+        "cost",
+        *TOKEN_CLASSES,
+        "requests",
+        "quality",
+        "tool_calls",
+        "workload",
+    )
 )
 
 
@@ -202,6 +213,7 @@ def _usage_from(row: Row[Any], prices: Mapping[str, Price]) -> UsageEvent | None
         price=price,
         card_version=version_from(row.card_version),
         cost=Money(row.cost, price.currency),
+        workload=_workload_from(row.workload),
     )
 
 
@@ -216,7 +228,30 @@ def _usage_row(event: UsageEvent) -> dict[str, Any]:
         "requests": None if usage.requests == 1 else usage.requests,
         "quality": None if usage.quality is Quality.EXACT else str(usage.quality),
         "tool_calls": json.dumps(dict(usage.tool_calls), sort_keys=True) if usage.tool_calls else None,
+        "workload": _workload_row(event.workload),
     }
+
+
+def _workload_from(value: str | None) -> Workload:
+    if not value:
+        return PLAIN
+    facts = json.loads(value)
+    return Workload(
+        complexity=Complexity(facts.get("complexity", PLAIN.complexity)),
+        content=Content(facts.get("content", PLAIN.content)),
+        retry_rate=facts.get("retry_rate", PLAIN.retry_rate),
+        tool_calls=facts.get("tool_calls", PLAIN.tool_calls),
+    )
+
+
+def _workload_row(workload: Workload) -> str | None:
+    """A workload as JSON, without what is ordinary; nothing if all of it is."""
+    told = {
+        each.name: value
+        for each in fields(workload)
+        if (value := getattr(workload, each.name)) != getattr(PLAIN, each.name)
+    }
+    return json.dumps(told, sort_keys=True) if told else None
 
 
 def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
