@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.summaries import ModelUse, Summary
     from .domain.usage import Quality, Usage
     from .errors import (
@@ -71,12 +72,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PT",
+    "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
     "ApprovalMissingError",
     "AsyncCall",
     "AsyncMeter",
     "Balance",
+    "Basis",
     "Call",
     "Ceiling",
     "Charge",
@@ -104,6 +107,7 @@ __all__ = [
     "LedgerBusyError",
     "Meter",
     "Method",
+    "ModelChange",
     "ModelLockedError",
     "ModelUse",
     "Money",
@@ -125,6 +129,7 @@ __all__ = [
     "Receipt",
     "RefusedError",
     "Report",
+    "Rerating",
     "RollForward",
     "SchemaOutdatedError",
     "StorageError",
@@ -170,6 +175,7 @@ _HOMES = {
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.usage": ("Quality", "Usage"),
     "errors": (

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from .domain.ledger import Linked, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from datetime import datetime
 
     from .domain.closings import Closing
     from .domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
     from .domain.periods import Period, PeriodEvent, PeriodReport
     from .domain.planner import Plan, State
+    from .domain.prices import Price, PriceUse
     from .domain.rates import RateCard
     from .domain.summaries import Standing, Turnover
 
@@ -147,6 +148,22 @@ class Cards(Protocol):
         ...
 
 
+class Prices(Protocol):
+    """The prices that debits were rated by, kept word for word."""
+
+    def keep(self, prices: Iterable[Price]) -> None:
+        """Remember *prices* under their versions."""
+        ...
+
+    def find(self, versions: Iterable[str]) -> dict[str, Price]:
+        """The prices of these versions, as far as they are known."""
+        ...
+
+    def uses(self) -> list[PriceUse]:
+        """Every price that calls were rated by, with how many and the last; it reads the whole journal."""
+        ...
+
+
 class Periods(Protocol):
     """Accounting periods: what happened to each, and what closing one recorded of every wallet."""
 
@@ -225,6 +242,11 @@ class Books(Protocol):
     @property
     def cards(self) -> Cards:
         """The rate cards that were used."""
+        ...
+
+    @property
+    def prices(self) -> Prices:
+        """The prices that were used."""
         ...
 
     @property

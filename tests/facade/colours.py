@@ -17,6 +17,7 @@ from tests.integration.wiring import unprepared
 from ptmeter import AsyncCall, AsyncMeter, Meter
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
+from ptmeter._async.prices import AsyncPrices
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ NAMESPACES: dict[str, type] = {
     "funds": AsyncFunds,
     "plans": AsyncSubscriptions,
     "periods": AsyncPeriods,
+    "prices": AsyncPrices,
 }
 
 

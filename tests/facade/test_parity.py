@@ -10,8 +10,10 @@ import pytest
 from ptmeter import AsyncCall, AsyncMeter, Call, Meter
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
+from ptmeter._async.prices import AsyncPrices
 from ptmeter._sync.funds import Funds, Subscriptions
 from ptmeter._sync.periods import Periods
+from ptmeter._sync.prices import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,7 @@ TWINS = [
     (AsyncFunds, Funds),
     (AsyncSubscriptions, Subscriptions),
     (AsyncPeriods, Periods),
+    (AsyncPrices, Prices),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}

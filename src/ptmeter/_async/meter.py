@@ -17,6 +17,7 @@ from .call import AsyncCall, usage_of
 from .funds import AsyncFunds, AsyncSubscriptions
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
+from .prices import AsyncPrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +53,7 @@ class AsyncMeter:
         self.funds = AsyncFunds(platform)
         self.plans = AsyncSubscriptions(platform)
         self.periods = AsyncPeriods(platform)
+        self.prices = AsyncPrices(platform)
 
     @classmethod
     def open(

@@ -18,6 +18,7 @@ from .call import Call, usage_of
 from .funds import Funds, Subscriptions
 from .periods import Periods
 from .platform import Platform
+from .prices import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +54,7 @@ class Meter:
         self.funds = Funds(platform)
         self.plans = Subscriptions(platform)
         self.periods = Periods(platform)
+        self.prices = Prices(platform)
 
     @classmethod
     def open(

@@ -288,12 +288,17 @@ class Debit(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
-    """Correct a wallet by a signed amount, with the reason; a negative one needs PT available."""
+    """
+    Correct a wallet by a signed amount, with the reason; a negative one needs PT available.
+
+    ``effective_at`` is the time of what is corrected, which may be in a month that is closed.
+    """
 
     amount: int
     note: str
     priority: int = 50
     expires_at: datetime | None = None
+    effective_at: datetime | None = None
 
     def __post_init__(self) -> None:
         check_amount(abs(self.amount), "an adjustment", least=1)

@@ -33,6 +33,7 @@ class SqlBooks:
     ledger: SqlLedger
     accounts: SqlAccounts
     cards: SqlCards
+    prices: PriceShelf
     periods: SqlPeriods
     chain_key: bytes
 
@@ -58,6 +59,7 @@ class Binder:
             ledger,
             SqlAccounts(connection, self._statements, ledger.now),
             SqlCards(connection, self._statements, seen),
+            shelf,
             SqlPeriods(connection),
             key,
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from ..domain.prices import Price
+from ..domain.chain import moment
+from ..domain.prices import Price, PriceUse
 from ..errors import InvariantError
 from .rows import version_from, version_row
-from .tables import price, rate_card
+from .tables import price, rate_card, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ class Versions:
 
 
 class PriceShelf:
-    """The prices that debits were rated by."""
+    """The prices that debits were rated by; see `ports.Prices`."""
 
     def __init__(self, connection: Connection, statements: Statements, seen: Versions) -> None:
         self._connection = connection
@@ -72,6 +73,21 @@ class PriceShelf:
                 known[version] = _unchanged(version, Price.from_json(body))
         self._seen.prices |= {v: p for v, p in known.items() if v not in self._written}
         return known
+
+    def uses(self) -> list[PriceUse]:
+        """See `ports.Prices.uses`."""
+        rated = transfer.c.price_version
+        query = (
+            select(rated, func.count().label("calls"), func.max(transfer.c.booked_at).label("last_at"))
+            .where(rated.is_not(None))
+            .group_by(rated)
+        )
+        found = self._connection.execute(query).all()
+        prices = self.find(version_from(row.price_version) for row in found)
+        return [
+            PriceUse(prices[version_from(row.price_version)], row.calls, moment(row.last_at))
+            for row in found
+        ]
 
 
 def _unchanged(version: str, kept: Price) -> Price:

@@ -24,6 +24,7 @@ from ..domain.summaries import Standing, Turnover
 from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_periods import ClosedTables, MemoryPeriods
+from .memory_prices import MemoryPrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.planner import Plan
     from ..domain.policy import Policy
+    from ..domain.prices import Price
     from ..domain.rates import RateCard
     from ..ports import Books, Posting
 
@@ -50,6 +52,7 @@ class _Tables:
     decided: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
     plans: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     cards: dict[str, str] = field(default_factory=dict[str, str])
+    prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
 
     def copy(self) -> _Tables:
@@ -281,6 +284,7 @@ class MemoryBooks:
     ledger: MemoryLedger
     accounts: MemoryAccounts
     cards: MemoryCards
+    prices: MemoryPrices
     periods: MemoryPeriods
     chain_key: bytes
 
@@ -331,7 +335,8 @@ class MemoryStore:
         ledger = MemoryLedger(tables, self._clock, self._chain_key)
         periods = MemoryPeriods(tables.closed, tables.wallets)
         accounts, cards = MemoryAccounts(tables), MemoryCards(tables)
-        return MemoryBooks(ledger, accounts, cards, periods, self._chain_key)
+        prices = MemoryPrices(tables.prices, tables.journal)
+        return MemoryBooks(ledger, accounts, cards, prices, periods, self._chain_key)
 
 
 class AsyncMemoryStore:

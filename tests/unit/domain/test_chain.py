@@ -139,7 +139,7 @@ HARD = replace(
     ),
 )
 HARD_BYTES = FULL_BYTES.replace(
-    "01" "0000001030386131643463666662323664646531",
+    "010000001030386131643463666662323664646531",
     "02"                                       # usage with a workload
     "00000007636f6d706c6578"                   # complexity
     "000000056d69786564"                       # content
