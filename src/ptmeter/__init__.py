@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
     from .domain.summaries import ModelUse, Summary
     from .domain.usage import Quality, Usage
@@ -79,12 +80,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PT",
+    "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
     "ApprovalMissingError",
     "AsyncCall",
     "AsyncMeter",
     "Balance",
+    "Basis",
     "Calibration",
     "Call",
     "Ceiling",
@@ -116,6 +119,7 @@ __all__ = [
     "LedgerBusyError",
     "Meter",
     "Method",
+    "ModelChange",
     "ModelLockedError",
     "ModelUse",
     "Money",
@@ -140,6 +144,7 @@ __all__ = [
     "Receipt",
     "RefusedError",
     "Report",
+    "Rerating",
     "RollForward",
     "SchemaOutdatedError",
     "Shape",
@@ -193,6 +198,7 @@ _HOMES = {
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
     "domain.usage": ("Quality", "Usage"),

@@ -19,6 +19,7 @@ from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
+from ptmeter._async.prices import AsyncPrices
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ NAMESPACES: dict[str, type] = {
     "periods": AsyncPeriods,
     "checkpoints": AsyncCheckpoints,
     "calibration": AsyncCalibrations,
+    "prices": AsyncPrices,
 }
 
 

@@ -11,9 +11,11 @@ from ptmeter import AsyncCall, AsyncMeter, Call, Meter
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
+from ptmeter._async.prices import AsyncPrices
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds, Subscriptions
 from ptmeter._sync.periods import Periods
+from ptmeter._sync.prices import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ TWINS = [
     (AsyncSubscriptions, Subscriptions),
     (AsyncPeriods, Periods),
     (AsyncCheckpoints, Checkpoints),
+    (AsyncPrices, Prices),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}

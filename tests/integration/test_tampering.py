@@ -14,7 +14,7 @@ from sqlalchemy import LargeBinary, String
 from tests.integration.tampering import TABLES, hands_on, populate
 from tests.integration.wiring import servers
 
-from ptmeter.storage.rows import version_from
+from ptmeter.storage.columns import version_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -32,6 +32,7 @@ from ptmeter import (
     PublicKey,
     Receipt,
     Report,
+    Rerating,
     SigningKey,
     Summary,
     UnitBalance,
@@ -102,6 +103,8 @@ def reading(meter: Meter) -> None:
     assert_type(page.after, str | None)
     assert_type([entry.amount for entry in page.entries], list[PT])
     assert_type(meter.summary("acme", since=LATER, until=LATER), Summary)
+    assert_type(meter.prices.preview(since=LATER, until=LATER, model="gpt-4o-mini"), Rerating)
+    assert_type(meter.prices.rerate(since=LATER, until=LATER, by="ann", reason="why").posted, int)
     assert_type(meter.verify(), Report)
     assert_type(meter.verify().clean, bool)
     assert_type(meter.verify().checkpoint, Checkpoint | None)

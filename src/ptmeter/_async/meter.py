@@ -20,6 +20,7 @@ from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds, AsyncSubscriptions
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
+from .prices import AsyncPrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ class AsyncMeter:
         self.periods = AsyncPeriods(platform)
         self.checkpoints = AsyncCheckpoints(platform)
         self.calibration = AsyncCalibrations(platform)
+        self.prices = AsyncPrices(platform)
 
     @classmethod
     def open(

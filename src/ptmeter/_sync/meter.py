@@ -21,6 +21,7 @@ from .checkpoints import Checkpoints
 from .funds import Funds, Subscriptions
 from .periods import Periods
 from .platform import Platform
+from .prices import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +60,7 @@ class Meter:
         self.periods = Periods(platform)
         self.checkpoints = Checkpoints(platform)
         self.calibration = Calibrations(platform)
+        self.prices = Prices(platform)
 
     @classmethod
     def open(

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ..errors import PtmeterError
-from . import accounts, calibration, checkpoints, database, demo, estimating, periods, replay
+from . import accounts, calibration, checkpoints, database, demo, estimating, periods, replay, rerating
 from .failures import MEANINGS, ExitCode, from_database, report, tell
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
         ),
     ),
     (database.sweep, ("ptmeter sweep",)),
+    (rerating.rerate, rerating.EXAMPLES),
     (
         replay.replay,
         (

@@ -94,11 +94,11 @@ def pricing(
     return Pricing([rate_card(card)], chosen, catalogue=catalogue(prices), tokens=tokens or Tokenizers())
 
 
-def open_meter(db: str, card: RateCard, chosen: Policy) -> Meter:
-    """A meter for a command; the card says which units there are."""
+def open_meter(db: str, card: RateCard, chosen: Policy, prices: Path | None = None) -> Meter:
+    """A meter for a command; the card says which units there are, *prices* what comes before the catalogue."""
     from .._sync import Meter
 
-    return Meter.open(db, card=card, policy=chosen)
+    return Meter.open(db, card=card, policy=chosen, catalogue=catalogue(prices) if prices else None)
 
 
 def must_exist(db: str) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from ..errors import InvariantError
 from . import cards, documents
 from . import plans as _plans
 from . import prices as _prices
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
     from ..domain.rates import RateCard
     from .documents import Document, Source
 
-__all__ = ["read_plans", "read_prices", "read_rate_card", "reference_card", "reference_plans"]
+__all__ = [
+    "kept_card",
+    "read_plans",
+    "read_prices",
+    "read_rate_card",
+    "reference_card",
+    "reference_plans",
+]
 
 
 def read_rate_card(source: Source) -> RateCard:
@@ -44,6 +52,21 @@ def read_rate_card(source: Source) -> RateCard:
         ConfigurationError: The card does not hold together, or the file cannot be read.
     """
     return cards.card(documents.read(source, "rate card"))
+
+
+def kept_card(version: str, text: str) -> RateCard:
+    """
+    Read a rate card back as it was kept with the debits that it rated.
+
+    Raises:
+        ConfigurationError: It was not read from a card file, but put together in code.
+        InvariantError: It is not what it was.
+    """
+    found = cards.card(documents.from_json(f"rate card {version}", text))
+    if found.version != version:
+        msg = f"rate card {version} is not what it was: its content gives {found.version}"
+        raise InvariantError(msg)
+    return found
 
 
 def read_plans(source: Source) -> Plans:

@@ -16,10 +16,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from .rates import PLAIN
 from .usage import TOKEN_CLASSES
 
 if TYPE_CHECKING:
     from .ledger import Transfer, UsageEvent, WalletId
+    from .rates import Workload
 
 VERSION: Final = 1
 """The encoding's version: the first byte of what is hashed, and of the hash, so that rows say which it is."""
@@ -95,7 +97,7 @@ def _usage(event: UsageEvent | None) -> bytes:
     tools = sorted(usage.tool_calls.items())
     return b"".join(
         (
-            b"\1",
+            b"\1" if event.workload == PLAIN else b"\2" + _workload(event.workload),
             _text(event.price.version),
             _text(event.card_version),
             _number(event.cost.nano),
@@ -105,6 +107,17 @@ def _usage(event: UsageEvent | None) -> bytes:
             _text(usage.quality),
             _number(len(tools)),
             *(_text(name) + _number(count) for name, count in tools),
+        )
+    )
+
+
+def _workload(workload: Workload) -> bytes:
+    return b"".join(
+        (
+            _text(workload.complexity),
+            _text(workload.content),
+            _number(workload.retry_rate),
+            _number(workload.tool_calls),
         )
     )
 

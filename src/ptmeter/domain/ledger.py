@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvalidArgumentError
 from .checks import check_amount, check_lot, check_note
+from .rates import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .prices import Price
     from .pt import Money
+    from .rates import Workload
     from .usage import Usage
 
 
@@ -157,12 +159,13 @@ class OpenHold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
-    """What a call consumed and what it cost, frozen with the price and the rate card it was rated by."""
+    """What a call consumed and what it cost, frozen with all it was rated by, to be rated again one day."""
 
     usage: Usage
     price: Price
     card_version: str
     cost: Money
+    workload: Workload = PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,12 +284,17 @@ class Debit(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
-    """Correct a wallet by a signed amount, with the reason; a negative one needs PT available."""
+    """
+    Correct a wallet by a signed amount, with the reason; a negative one needs PT available.
+
+    ``effective_at`` is the time of what is corrected, which may be in a month that is closed.
+    """
 
     amount: int
     note: str
     priority: int = 50
     expires_at: datetime | None = None
+    effective_at: datetime | None = None
 
     def __post_init__(self) -> None:
         check_amount(abs(self.amount), "an adjustment", least=1)

@@ -217,7 +217,7 @@ class _Planner:
             _request(command),
             priority=command.priority,
             expires_at=command.expires_at,
-            effective_at=command.effective_at if isinstance(command, Grant) else None,
+            effective_at=command.effective_at,
             note=command.note,
         )
         self._moves.lapse_due(command.wallet)
@@ -321,7 +321,14 @@ class _Planner:
         amount = -command.amount
         wallet = self._cover(command.wallet, amount, limit=0)
         return self._posted(
-            self._moves.take_out(wallet, Kind.ADJUST_DOWN, amount, _request(command), note=command.note)
+            self._moves.take_out(
+                wallet,
+                Kind.ADJUST_DOWN,
+                amount,
+                _request(command),
+                note=command.note,
+                effective_at=command.effective_at,
+            )
         )
 
     # --- funds ---

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from .ledger import Overage
-from .prices import Price
+from .prices import UNPRICED, Price
 from .usage import TOKEN_CLASSES
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Ceiling:
 
     def price(self, model: str) -> Price:
         """The stand-in price of *model*."""
-        return Price(provider="unpriced", model=model, source="unpriced", rates=self.rates)
+        return Price(provider=UNPRICED, model=model, source=UNPRICED, rates=self.rates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

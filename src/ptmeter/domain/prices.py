@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import InvalidArgumentError, UnknownModelError
 from .pt import Money
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PICO_PER_NANO: Final = 1_000
+
+UNPRICED: Final = "unpriced"
+"""The provider and the source of a stand-in price, by which models without one are charged."""
 
 ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The effective date of a price that has no known beginning."""
@@ -75,6 +78,11 @@ class Price:
     def __hash__(self) -> int:
         return hash(self.version)
 
+    @property
+    def is_ceiling(self) -> bool:
+        """Whether it stands in for a price that is not known."""
+        return self.provider == UNPRICED
+
     def cost(self, usage: Usage) -> Money:
         """
         What the provider charges for *usage*.
@@ -120,6 +128,14 @@ class Price:
             if input_total > tier.above:
                 rates = tier.rates
         return rates
+
+
+class PriceUse(NamedTuple):
+    """A price that calls were rated by: how many were, and when the last of them was booked."""
+
+    price: Price
+    calls: int
+    last_at: datetime
 
 
 def price_at(history: Sequence[Price], at: datetime) -> Price | None:

@@ -184,6 +184,7 @@ class Charge:
     cost: Money
     price: Price
     card_version: str
+    workload: Workload = PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +220,7 @@ class Tariff:
             cost=cost,
             price=self.price,
             card_version=self.card_version,
+            workload=workload,
         )
 
 

@@ -271,4 +271,10 @@ def _facts(usage: Usage | None) -> tuple[object, ...]:
 def _event(charge: Charge | None, usage: Usage | None) -> UsageEvent | None:
     if charge is None or usage is None:
         return None
-    return UsageEvent(usage=usage, price=charge.price, card_version=charge.card_version, cost=charge.cost)
+    return UsageEvent(
+        usage=usage,
+        price=charge.price,
+        card_version=charge.card_version,
+        cost=charge.cost,
+        workload=charge.workload,
+    )

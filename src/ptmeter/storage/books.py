@@ -35,6 +35,7 @@ class SqlBooks:
     accounts: SqlAccounts
     cards: SqlCards
     calibration: SqlCalibrations
+    prices: PriceShelf
     periods: SqlPeriods
     chain_key: bytes
 
@@ -61,6 +62,7 @@ class Binder:
             SqlAccounts(connection, self._statements, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
+            shelf,
             SqlPeriods(connection),
             key,
         )

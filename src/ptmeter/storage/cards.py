@@ -5,12 +5,14 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 
 from ..domain.audit import Finding
-from ..domain.prices import Price
+from ..domain.chain import moment
+from ..domain.prices import Price, PriceUse
 from ..errors import InvariantError
-from .rows import names_its_row, version_from, version_row
+from .columns import version_from, version_row
+from .rows import names_its_row
 from .tables import price, rate_card, transfer
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class Versions:
 
 
 class PriceShelf:
-    """The prices that debits were rated by."""
+    """The prices that debits were rated by; see `ports.Prices`."""
 
     def __init__(self, connection: Connection, statements: Statements, seen: Versions) -> None:
         self._connection = connection
@@ -73,6 +75,21 @@ class PriceShelf:
             known |= {kept.version: kept for kept in found}
         self._seen.prices |= {v: p for v, p in known.items() if v not in self._written}
         return known
+
+    def uses(self) -> list[PriceUse]:
+        """See `ports.Prices.uses`."""
+        rated = transfer.c.price_version
+        query = (
+            select(rated, func.count().label("calls"), func.max(transfer.c.booked_at).label("last_at"))
+            .where(rated.is_not(None))
+            .group_by(rated)
+        )
+        found = self._connection.execute(query).all()
+        prices = self.find(version_from(row.price_version) for row in found)
+        return [
+            PriceUse(prices[version_from(row.price_version)], row.calls, moment(row.last_at))
+            for row in found
+        ]
 
 
 @names_its_row("ptm_price", "version")

@@ -46,3 +46,13 @@ def name(length: int = LONGEST_NAME) -> TypeEngine[str]:
 def digest(size: int) -> TypeEngine[bytes]:
     """A hash of *size* bytes."""
     return LargeBinary(size).with_variant(mysql.BINARY(size), "mysql", "mariadb")
+
+
+def version_from(value: int) -> str:
+    """A version as its sixteen hex digits."""
+    return value.to_bytes(8, "big", signed=True).hex()
+
+
+def version_row(version: str) -> int:
+    """A version as the signed integer that its hex digits spell."""
+    return int.from_bytes(bytes.fromhex(version), "big", signed=True)

@@ -12,6 +12,7 @@ from ..domain.keys import wallet_number
 from ..domain.ledger import Posted, WalletId
 from . import rows
 from .asked import Asked, listed
+from .columns import version_from
 from .places import BEFORE, THROUGH
 from .tables import lot, open_hold, rejection, transfer, wallet
 
@@ -165,7 +166,7 @@ class Journal:
 
     def _prices_of(self, found: Iterable[Any]) -> Mapping[str, Price]:
         versions = {row.price_version for row in found if row.price_version is not None}
-        return self._prices.find(map(rows.version_from, versions))
+        return self._prices.find(map(version_from, versions))
 
     def _posted(self, asked: Collection[Asked]) -> dict[bytes, Decided]:
         """How earlier commands with these ids ended, in whichever wallet of their accounts."""

@@ -25,6 +25,7 @@ from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_calibration import MemoryCalibrations
 from .memory_periods import ClosedTables, MemoryPeriods
+from .memory_prices import MemoryPrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.planner import Plan
     from ..domain.policy import Policy
+    from ..domain.prices import Price
     from ..domain.rates import RateCard
     from ..ports import Books, Posting
 
@@ -54,6 +56,7 @@ class _Tables:
     plans: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     cards: dict[str, str] = field(default_factory=dict[str, str])
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
+    prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
 
     def copy(self) -> _Tables:
@@ -300,6 +303,7 @@ class MemoryBooks:
     accounts: MemoryAccounts
     cards: MemoryCards
     calibration: MemoryCalibrations
+    prices: MemoryPrices
     periods: MemoryPeriods
     chain_key: bytes
 
@@ -351,7 +355,8 @@ class MemoryStore:
         periods = MemoryPeriods(tables.closed, tables.wallets)
         accounts, cards = MemoryAccounts(tables), MemoryCards(tables)
         calibration = MemoryCalibrations(tables.calibration)
-        return MemoryBooks(ledger, accounts, cards, calibration, periods, self._chain_key)
+        prices = MemoryPrices(tables.prices, tables.journal)
+        return MemoryBooks(ledger, accounts, cards, calibration, prices, periods, self._chain_key)
 
 
 class AsyncMemoryStore:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ..domain.chain import microseconds, moment
 from ..domain.ledger import (
@@ -16,17 +15,16 @@ from ..domain.ledger import (
     Refusal,
     Refused,
     Transfer,
-    UsageEvent,
     Wallet,
     WalletId,
     WalletState,
 )
 from ..domain.planner import Decided
-from ..domain.pt import Money
 from ..domain.summaries import Span, Standing, Turnover
-from ..domain.usage import TOKEN_CLASSES, Quality, Usage
 from ..errors import InvariantError, UnreadableRowError
+from .columns import version_from
 from .places import BEFORE, THROUGH, TURNOVER
+from .usage_rows import NO_USAGE, usage_from, usage_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -178,7 +176,7 @@ def transfer_from(row: Row[Any], wallet: WalletId, prices: Mapping[str, Price] |
         expires_at=_maybe(row.expires_at),
         priority=row.priority,
         note=row.note or "",
-        usage=None if prices is None else _usage_from(row, prices),
+        usage=None if prices is None else usage_from(row, prices),
         link=id_from(row.link),
     )
 
@@ -203,7 +201,7 @@ def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
         "priority": transfer.priority,
         "allocations": _allocations_row(transfer.allocations, transfer.amount),
         "note": transfer.note or None,
-        **(_NO_USAGE if transfer.usage is None else _usage_row(transfer.usage)),
+        **(NO_USAGE if transfer.usage is None else usage_row(transfer.usage)),
     }
 
 
@@ -217,51 +215,6 @@ def span_from(found: Iterable[Spanned], prices: Mapping[str, Price]) -> Span:
 def _turnover_from(row: Spanned, prices: Mapping[str, Price]) -> Turnover:
     price = None if row.price_version is None else prices[version_from(row.price_version)]
     return Turnover(Kind(row.kind), price, int(row.calls), int(row.amount), int(row.cost))
-
-
-_NO_USAGE: Final[Mapping[str, None]] = dict.fromkeys(
-    ("price_version", "card_version", "cost", *TOKEN_CLASSES, "requests", "quality", "tool_calls")
-)
-
-
-def _usage_from(row: Row[Any], prices: Mapping[str, Price]) -> UsageEvent | None:
-    """What a transfer was charged for."""
-    if row.price_version is None:
-        if any(getattr(row, name) is not None for name in _NO_USAGE):
-            msg = f"transfer {row.seq} has usage that was rated by no price"
-            raise InvariantError(msg)
-        return None
-    price = prices.get(version_from(row.price_version))
-    if price is None:
-        msg = f"transfer {row.seq} was rated by price {version_from(row.price_version)}, which is missing"
-        raise InvariantError(msg)
-    counts = {name: getattr(row, name) or 0 for name in TOKEN_CLASSES}
-    tools: dict[str, int] = json.loads(row.tool_calls) if row.tool_calls else {}
-    return UsageEvent(
-        usage=Usage(
-            **counts,
-            requests=1 if row.requests is None else row.requests,
-            tool_calls=tools,
-            quality=Quality(row.quality) if row.quality else Quality.EXACT,
-        ),
-        price=price,
-        card_version=version_from(row.card_version),
-        cost=Money(row.cost, price.currency),
-    )
-
-
-def _usage_row(event: UsageEvent) -> dict[str, Any]:
-    """A usage event, as part of its transfer."""
-    usage = event.usage
-    return {
-        "price_version": version_row(event.price.version),
-        "card_version": version_row(event.card_version),
-        "cost": event.cost.nano,
-        **{name: getattr(usage, name) or None for name in TOKEN_CLASSES},
-        "requests": None if usage.requests == 1 else usage.requests,
-        "quality": None if usage.quality is Quality.EXACT else str(usage.quality),
-        "tool_calls": json.dumps(dict(usage.tool_calls), sort_keys=True) if usage.tool_calls else None,
-    }
 
 
 @names_its_row("ptm_open_hold", "wallet_id", "number")
@@ -327,16 +280,6 @@ def _refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
         "refused_at": microseconds(at),
         "fingerprint": id_row(fingerprint),
     }
-
-
-def version_from(value: int) -> str:
-    """A version as its sixteen hex digits."""
-    return value.to_bytes(8, "big", signed=True).hex()
-
-
-def version_row(version: str) -> int:
-    """A version as the signed integer that its hex digits spell."""
-    return int.from_bytes(bytes.fromhex(version), "big", signed=True)
 
 
 def id_from(value: int) -> bytes:

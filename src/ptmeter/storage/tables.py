@@ -95,6 +95,7 @@ transfer = Table(
     Column("note", Body),
     Column("quality", name(32)),
     Column("tool_calls", Body),
+    Column("workload", Body),
     UniqueConstraint("wallet_id", "transfer_id", name="ptm_transfer_id"),
     Index(
         "ptm_transfer_completes",

@@ -33,6 +33,7 @@ from ptmeter.domain.ledger import (
     WalletId,
 )
 from ptmeter.domain.pt import Money
+from ptmeter.domain.rates import Complexity, Content, Workload
 from ptmeter.domain.usage import TOKEN_CLASSES, Quality, Usage
 
 if TYPE_CHECKING:
@@ -208,6 +209,15 @@ def _allocations(parts: tuple[Allocation, ...]) -> list[tuple[Allocation, ...]]:
     ]
 
 
+WORKLOAD: dict[str, Any] = {
+    "complexity": Complexity.MODERATE,
+    "content": Content.CODE,
+    "retry_rate": 1,
+    "tool_calls": 1,
+}
+"""What a call was not, of each thing a workload says."""
+
+
 def _events(event: UsageEvent | None) -> list[UsageEvent | None]:
     if event is None:
         return [USAGE]
@@ -227,6 +237,10 @@ def _events(event: UsageEvent | None) -> list[UsageEvent | None]:
         replace(event, card_version="c2"),
         replace(event, cost=Money(event.cost.nano + 1)),
         replace(event, cost=Money(event.cost.nano, "EUR")),
+        *(
+            replace(event, workload=replace(event.workload, **{name: value}))
+            for name, value in WORKLOAD.items()
+        ),
     ]
 
 
@@ -273,8 +287,10 @@ def test_no_column_is_left_out() -> None:
         "requests",
         "tool_calls",
         "quality",
+        "workload",
         *TOKEN_CLASSES,
     } == event
+    assert {field.name for field in fields(Workload)} == WORKLOAD.keys()
 
 
 @pytest.mark.parametrize("row", rows_of_every_kind(), ids=lambda row: f"{row.seq}-{row.kind.name.lower()}")

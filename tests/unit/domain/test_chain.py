@@ -19,6 +19,8 @@ from ptmeter.domain import chain
 from ptmeter.domain.ledger import Allocation, Kind, Transfer, UsageEvent, WalletId
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import Money
+from ptmeter.domain.rates import PLAIN as ORDINARY
+from ptmeter.domain.rates import Complexity, Content, Workload
 from ptmeter.domain.usage import Quality, Usage
 
 WALLET = WalletId("acme", "pt")
@@ -127,10 +129,31 @@ FULL_BYTES = (
 KEY = b"kept outside the database"
 
 
+assert FULL.usage
+HARD = replace(
+    FULL,
+    usage=replace(
+        FULL.usage,
+        workload=Workload(
+            complexity=Complexity.COMPLEX, content=Content.MIXED, retry_rate=700, tool_calls=3
+        ),
+    ),
+)
+HARD_BYTES = FULL_BYTES.replace(
+    "010000001030386131643463666662323664646531",
+    "02"                                       # usage with a workload
+    "00000007636f6d706c6578"                   # complexity
+    "000000056d69786564"                       # content
+    "0100000000000002bc"                       # retry rate
+    "010000000000000003"                       # tool calls
+    "0000001030386131643463666662323664646531",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("row", "golden"),
-    [(PLAIN, PLAIN_BYTES), (FULL, FULL_BYTES)],
-    ids=["a grant", "a debit with everything"],
+    [(PLAIN, PLAIN_BYTES), (FULL, FULL_BYTES), (HARD, HARD_BYTES)],
+    ids=["a grant", "a debit with everything", "a debit of a call that was not plain"],
 )
 def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str) -> None:
     """Version 1 of the encoding, byte for byte: every hash ever written depends on it."""
@@ -227,6 +250,14 @@ events = st.builds(
     price=prices,
     card_version=names,
     cost=st.builds(Money, signed, st.sampled_from(["USD", "EUR"])),
+    workload=st.just(ORDINARY)
+    | st.builds(
+        Workload,
+        complexity=st.sampled_from(Complexity),
+        content=st.sampled_from(Content),
+        retry_rate=numbers,
+        tool_calls=numbers,
+    ),
 )
 
 COLUMNS: dict[str, st.SearchStrategy[Any]] = {

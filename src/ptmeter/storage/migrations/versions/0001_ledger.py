@@ -146,6 +146,7 @@ def _create_journal() -> None:
         Column("note", Body),
         Column("quality", name(32)),
         Column("tool_calls", Body),
+        Column("workload", Body),
         UniqueConstraint("wallet_id", "transfer_id", name="ptm_transfer_id"),
         CheckConstraint("amount > 0", name="ptm_transfer_amount"),
         CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),

@@ -1,38 +1,23 @@
-"""
-What the operations need from the outside: books to read and write in one transaction, stores to open them.
-
-A transaction is a plain function of `Books`. `Store.run` carries it out in one database transaction and
-`AsyncStore.run` does the same with the same function, so no use case is written twice.
-
-A use case that posts does not write itself: it *yields* the groups it wants posted and is sent their
-outcomes. So whoever carries it out can put the groups of many callers through the door as one batch.
-"""
+"""The repositories inside one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
-
-from .domain.ledger import Linked, Outcome
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from .domain.audit import Finding
-    from .domain.calibration import Habits, Topic
-    from .domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
-    from .domain.closings import Closing
-    from .domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
-    from .domain.periods import Period, PeriodEvent, PeriodReport
-    from .domain.planner import Plan, State
-    from .domain.rates import RateCard
-    from .domain.summaries import Span
-
-T = TypeVar("T")
-
-Posting: TypeAlias = Generator[Sequence[Linked], list[tuple[Outcome, ...]], T]
-"""A use case under way: it yields groups to post, is sent what came of them, and returns its value."""
+    from ..domain.audit import Finding
+    from ..domain.calibration import Habits, Topic
+    from ..domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
+    from ..domain.closings import Closing
+    from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
+    from ..domain.periods import Period, PeriodEvent, PeriodReport
+    from ..domain.planner import Plan, State
+    from ..domain.prices import Price, PriceUse
+    from ..domain.rates import RateCard
+    from ..domain.summaries import Span
 
 
 class Ledger(Protocol):
@@ -174,6 +159,22 @@ class Calibrations(Protocol):
         ...
 
 
+class Prices(Protocol):
+    """The prices that debits were rated by, kept word for word."""
+
+    def keep(self, prices: Iterable[Price]) -> None:
+        """Remember *prices* under their versions."""
+        ...
+
+    def find(self, versions: Iterable[str]) -> dict[str, Price]:
+        """The prices of these versions, as far as they are known."""
+        ...
+
+    def uses(self) -> list[PriceUse]:
+        """Every price that calls were rated by, with how many and the last; it reads the whole journal."""
+        ...
+
+
 class Periods(Protocol):
     """Accounting periods: what happened to each, and what closing one recorded of every wallet."""
 
@@ -291,6 +292,11 @@ class Books(Protocol):
         ...
 
     @property
+    def prices(self) -> Prices:
+        """The prices that were used."""
+        ...
+
+    @property
     def periods(self) -> Periods:
         """The accounting periods."""
         ...
@@ -298,92 +304,4 @@ class Books(Protocol):
     @property
     def chain_key(self) -> bytes:
         """The key of the hash chain, kept outside the database; empty for none."""
-        ...
-
-
-class Store(Protocol):
-    """Opens books, synchronously."""
-
-    def prepare(self, *, migrate: bool) -> None:
-        """
-        Make sure that the database keeps what it acknowledges and has our tables.
-
-        Raises:
-            UnsafeDurabilityError: It would lose acknowledged commits in a crash.
-            SchemaOutdatedError: Its tables are missing or old, and *migrate* is off.
-        """
-        ...
-
-    def run(self, work: Callable[[Books], T], /) -> T:
-        """
-        Carry out *work* in one transaction and commit it.
-
-        *work* may run more than once (deadlock, lock timeout), so it has no effect but its writes.
-
-        Raises:
-            ContentionError: The database aborted it time and again.
-            IndeterminateError: The connection was lost around COMMIT.
-        """
-        ...
-
-    def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> T:
-        """
-        Carry out *work* in a transaction that it may share with what others post at the same moment.
-
-        What is posted for one *account* is carried out in the order in which it came. Whatever happens to
-        the caller meanwhile, once begun it is carried out whole or not at all.
-
-        Raises:
-            LedgerBusyError: Too much is waiting already, or its turn did not come in time: nothing was done.
-            ContentionError: The database aborted it time and again.
-            IndeterminateError: The connection was lost around COMMIT, or no answer came in time.
-        """
-        ...
-
-    def read(self, work: Callable[[Books], T], /) -> T:
-        """Carry out *work* on one unchanging view of the database; it writes nothing."""
-        ...
-
-    def survey(self, work: Callable[[Books], T], /) -> T:
-        """The same for *work* that reads all there is, however long it takes: nobody's patience ends it."""
-        ...
-
-    def joined(self, connection: Any) -> Store:
-        """A store that works inside the transaction *connection* is in."""
-        ...
-
-    def close(self) -> None:
-        """Give the connections back."""
-        ...
-
-
-class AsyncStore(Protocol):
-    """Opens books, asynchronously; *work* is the same plain function."""
-
-    def prepare(self, *, migrate: bool) -> Awaitable[None]:
-        """See `Store.prepare`."""
-        ...
-
-    def run(self, work: Callable[[Books], T], /) -> Awaitable[T]:
-        """See `Store.run`."""
-        ...
-
-    def post(self, account: str, work: Callable[[Books], Posting[T]], /) -> Awaitable[T]:
-        """See `Store.post`."""
-        ...
-
-    def read(self, work: Callable[[Books], T], /) -> Awaitable[T]:
-        """See `Store.read`."""
-        ...
-
-    def survey(self, work: Callable[[Books], T], /) -> Awaitable[T]:
-        """See `Store.survey`."""
-        ...
-
-    def joined(self, connection: Any) -> AsyncStore:
-        """See `Store.joined`."""
-        ...
-
-    def close(self) -> Awaitable[None]:
-        """Give the connections back."""
         ...

@@ -1,0 +1,194 @@
+"""The command that rates recorded calls again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..domain.policy import Durability
+from ..domain.rerating import Basis
+from ..errors import InvalidArgumentError
+from . import options
+from .failures import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from ..domain.rerating import AccountChange, ModelChange, Rerating
+
+
+def rerate(
+    *,
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")],
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Booked before it.")],
+    db: options.Database,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="ACCOUNT", help="Only this account's calls.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="MODEL", help="Only this model's, as its price names it."),
+    ] = None,
+    unpriced: Annotated[
+        bool,
+        typer.Option("--unpriced", help="Only calls that were charged at a ceiling for want of a price."),
+    ] = False,
+    basis: Annotated[
+        Basis,
+        typer.Option(
+            "--basis", help="The prices there are now, or what was charged at first: takes it back."
+        ),
+    ] = Basis.CATALOGUE,
+    prices: options.PricesFile = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            "--card", metavar="FILE", help="The rate card; the one each call was rated by if left out."
+        ),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Post the corrections; else they are only shown.")
+    ] = False,
+    by: Annotated[
+        str, typer.Option("--by", metavar="NAME", help="Who has it done; needed by --apply.")
+    ] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why; needed by --apply.")] = "",
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Rate recorded calls again, and correct what they were charged.
+
+    Without --apply nothing is posted. With it every difference becomes a
+    correction that is booked now and names its call; the calls' own rows, and
+    months that are closed, stay as they are. Run again it finds nothing to do.
+
+    Exits with 3 if corrections were refused, for want of PT.
+    """
+    options.must_exist(db)
+    span: dict[str, Any] = {
+        "since": options.moment(since, "--since"),
+        "until": options.moment(until, "--until"),
+        "account": account,
+        "model": model,
+        "unpriced": unpriced,
+        "basis": basis,
+        "card": options.rate_card(card) if card else None,
+    }
+    if not apply and (by or reason):
+        msg = "--by and --reason are for what is posted: add --apply"
+        raise InvalidArgumentError(msg)
+    with options.open_meter(db, options.rate_card(card), options.policy(durability), prices) as meter:
+        found = meter.prices.rerate(**span, by=by, reason=reason) if apply else meter.prices.preview(**span)
+    from .writing import screen, write_json
+
+    if as_json:
+        write_json(_document(found, posted=apply))
+    else:
+        screen().print(*_shown(found, posted=apply), sep="\n")
+    return ExitCode.REFUSED if found.refused else ExitCode.OK
+
+
+_NOVEMBER = "ptmeter rerate --since 2026-11-01 --until 2026-12-01"
+
+EXAMPLES = (
+    f"{_NOVEMBER} --prices prices.yaml --model gpt-4o-mini",
+    f"{_NOVEMBER} --prices prices.yaml --apply --by ann --reason 'the list was wrong from the 3rd on'",
+    f"{_NOVEMBER} --basis first --apply --by ann --reason 'it was right after all'",
+)
+
+
+# --- for scripts ---
+
+
+def _document(found: Rerating, *, posted: bool) -> dict[str, Any]:
+    return {
+        "since": found.span.since.isoformat(),
+        "until": found.span.until.isoformat(),
+        "calls": found.calls,
+        "applied": posted,
+        "corrections": found.posted,
+        "models": [_model_document(change) for change in found.models],
+        "accounts": [_account_document(change) for change in found.accounts],
+        "refused": [_account_document(change) for change in found.refused],
+        "unrated": dict(found.unrated),
+    }
+
+
+def _model_document(change: ModelChange) -> dict[str, Any]:
+    from .writing import money_text, pt_text
+
+    return {
+        "unit": change.unit,
+        "model": change.model,
+        "calls": change.calls,
+        "charged": pt_text(change.charged),
+        "charged_again": pt_text(change.charged_again),
+        "currency": change.cost.currency,
+        "cost": money_text(change.cost),
+        "cost_again": money_text(change.cost_again),
+    }
+
+
+def _account_document(change: AccountChange) -> dict[str, Any]:
+    from .writing import pt_text
+
+    return {
+        "account": change.account,
+        "unit": change.unit,
+        "calls": change.calls,
+        "amount": pt_text(change.amount),
+    }
+
+
+# --- for people ---
+
+
+def _shown(found: Rerating, *, posted: bool) -> Iterator[Any]:
+    from .writing import remark, safe
+
+    yield _models_table(found)
+    if found.accounts:
+        yield _accounts_table(
+            "to be charged more, or less" if not posted else "charged more, or less", found.accounts
+        )
+    if found.refused:
+        yield _accounts_table(
+            "REFUSED for want of PT, or corrected by somebody else meanwhile", found.refused
+        )
+    for model, calls in found.unrated.items():
+        yield f"left alone: {calls:,} calls of {safe(model)}, which has no price or no rate"
+    done = f"{found.posted:,} corrections posted" if posted else "nothing was posted: add --apply"
+    yield remark(f"{found.calls:,} calls rated again; {done}")
+
+
+def _models_table(found: Rerating) -> Table:
+    from .writing import money, number, pt, safe, table
+
+    made = table(
+        "calls rated again", "unit", "model", ">calls", ">charged", ">again", ">cost", ">cost again"
+    )
+    for change in found.models:
+        made.add_row(
+            change.unit,
+            safe(change.model),
+            number(change.calls),
+            pt(change.charged),
+            pt(change.charged_again),
+            money(change.cost),
+            money(change.cost_again),
+        )
+    return made
+
+
+def _accounts_table(title: str, changes: tuple[AccountChange, ...]) -> Table:
+    from .writing import number, pt, safe, table
+
+    made = table(title, "account", "unit", ">calls", ">PT")
+    for change in changes:
+        made.add_row(safe(change.account), change.unit, number(change.calls), pt(change.amount))
+    return made

@@ -1,0 +1,39 @@
+"""The prices that debits were rated by, in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..domain.prices import PriceUse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from ..domain.ledger import Transfer, WalletId
+    from ..domain.prices import Price
+
+
+class MemoryPrices:
+    """Prices inside one transaction on memory; those on the rows of *journal* are kept by the rows."""
+
+    def __init__(self, kept: dict[str, Price], journal: Mapping[WalletId, tuple[Transfer, ...]]) -> None:
+        self._kept = kept
+        self._journal = journal
+
+    def keep(self, prices: Iterable[Price]) -> None:
+        """See `ports.Prices.keep`."""
+        self._kept.update((price.version, price) for price in prices)
+
+    def find(self, versions: Iterable[str]) -> dict[str, Price]:
+        """See `ports.Prices.find`."""
+        known = {use.price.version: use.price for use in self.uses()} | self._kept
+        return {version: known[version] for version in versions if version in known}
+
+    def uses(self) -> list[PriceUse]:
+        """See `ports.Prices.uses`."""
+        found: dict[Price, list[datetime]] = {}
+        for row in (row for rows in self._journal.values() for row in rows if row.usage):
+            assert row.usage
+            found.setdefault(row.usage.price, []).append(row.booked_at)
+        return [PriceUse(price, len(times), max(times)) for price, times in found.items()]
