@@ -266,6 +266,37 @@ def test_what_was_wrong_when_it_was_signed_is_named(scene_in_a_file: Scene) -> N
     assert f"spent is {spent + 1} in checkpoint 1" in only(report).problem
 
 
+def test_a_chain_that_was_written_anew_is_named_before_what_is_wrong_behind_it(scene: Scene) -> None:
+    """The first bad row is the one that the checkpoint tells, though a later one does not even follow."""
+    scene.spend("k1")
+    scene.take()
+    scene.spend("k2")
+    with hands_on(scene.url) as hands:
+        rewrite(hands, 2, note="forged")
+        sixth = hands.rows(TABLES["ptm_transfer"])[5]
+        for kind in (sixth["kind"] + 1, 99):  # one that does not follow, one that cannot be read
+            with hands.undone():
+                hands.update(TABLES["ptm_transfer"], sixth, kind=kind)
+                report = signed(hands, scene.file)
+            assert ["transfer 4", "transfer 6"] == [
+                finding.row.split(" (")[0] for finding in report.findings
+            ]
+
+
+def test_a_wallet_that_cannot_be_read_is_not_called_missing(scene: Scene) -> None:
+    """It is there, and what is wrong with it is said once; the wallets beside it are verified all the same."""
+    scene.spend("k1")
+    scene.spend("k1", account="zeta")
+    scene.take()
+    with hands_on(scene.url) as hands:
+        [wallet] = of_wallet(hands, "zeta")[TABLES["ptm_wallet"]]
+        hands.update(TABLES["ptm_wallet"], wallet, state=7)
+        report = signed(hands, scene.file)
+
+    assert ("zeta", "core", "wallet") == only(report)[:3]
+    assert (1, 4) == (report.wallets, report.transfers)
+
+
 # --- what is not signed -----------------------------------------------------------------------
 
 
@@ -291,12 +322,15 @@ def test_a_history_that_was_changed_is_not_signed(scene_in_a_file: Scene) -> Non
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["other accounts", "the same accounts"])
-def test_the_file_of_another_ledger_is_told(scene: Scene, shared: bool, sqlite_url: str) -> None:
+@pytest.mark.parametrize("later", [1, -1], ids=["younger", "older"])
+def test_the_file_of_another_ledger_is_told(
+    scene: Scene, later: int, shared: bool, sqlite_url: str
+) -> None:
     """Neither is a checkpoint added to it nor anything proved by it; that the accounts have the same names is no help."""
     scene.spend("k1")
     scene.take()
     other = Scene(sqlite_url, scene.file)
-    other.clock.turn(timedelta(seconds=1))
+    other.clock.turn(timedelta(seconds=later))
     other.spend("k1", account="acme" if shared else "zeta")
 
     with pytest.raises(CheckpointMismatchError, match="another ledger"):

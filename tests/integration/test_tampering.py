@@ -300,6 +300,26 @@ def test_rows_that_are_swapped_are_noticed(hands: Hands) -> None:
     assert named_first(report, Names(hands).of(transfer, first)), report
 
 
+def test_of_several_bad_rows_the_first_is_named(hands: Hands) -> None:
+    """One that cannot be read hides none before it: neither a gap nor one that was changed."""
+    transfer = TABLES["ptm_transfer"]
+    _, second, third, fourth, fifth = hands.rows(transfer)[:5]
+    named: list[str] = []
+    for spoil in (
+        lambda: hands.update(transfer, second, note="forged"),
+        lambda: hands.delete(transfer, third),
+        lambda: None,
+    ):
+        with hands.undone():
+            hands.update(transfer, fifth, kind=99)
+            spoil()
+            named.append(first_of(hands.verify()))
+    names = Names(hands)
+
+    for said, row in zip(named, (second, fourth, fifth), strict=True):
+        assert said.replace(":", " :", 1).startswith(names.of(transfer, row)), said
+
+
 def test_a_row_cannot_be_moved_to_another_wallet(hands: Hands) -> None:
     """The first transfer of one wallet in the place of another's does not fit, though it is a first one too."""
     transfer = TABLES["ptm_transfer"]
