@@ -64,6 +64,34 @@ def test_migrate_wants_to_know_what(run: Run) -> None:
     assert "postgresql" in asked[2].err
 
 
+# --- schema ---
+
+
+@pytest.mark.parametrize("layout", ["partitions", "citus", "cockroachdb", "yugabytedb"])
+def test_schema_prints_the_sql_of_a_layout(layout: str, run: Run) -> None:
+    """``--distribute`` prints what sets a spread schema up, and needs no database to do so."""
+    script = run("schema", "--distribute", layout)
+
+    assert 0 == script.code
+    assert "CREATE TABLE ptm_transfer" in script.out
+    assert script.out == run("schema", "--distribute", layout, "--json").json["sql"]
+
+
+def test_schema_makes_as_many_partitions_as_it_is_told(run: Run) -> None:
+    """Each table with a wallet in it has that many."""
+    script = run("schema", "--distribute", "partitions", "--partitions", "3").out
+
+    assert 3 == len(re.findall(r"CREATE TABLE \w+ PARTITION OF ptm_transfer ", script))
+
+
+def test_schema_wants_a_layout_that_there_is(run: Run) -> None:
+    """An unknown layout is answered with the known ones, none at all with how to name one."""
+    unknown, none = run("schema", "--distribute", "mongodb"), run("schema")
+
+    assert (2, True) == (unknown.code, "partitions, citus" in unknown.err)
+    assert (2, True) == (none.code, "--distribute" in none.err)
+
+
 # --- verify ---
 
 

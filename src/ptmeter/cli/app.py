@@ -26,6 +26,13 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
         ),
     ),
     (
+        database.schema,
+        (
+            "ptmeter schema --distribute partitions --partitions 32 > ptmeter.sql",
+            "ptmeter schema --distribute citus > ptmeter.sql",
+        ),
+    ),
+    (
         accounts.grant,
         (
             "ptmeter grant acme core=100 advanced=5 --source trial --key trial:acme",

@@ -60,6 +60,43 @@ def migrate(
     return ExitCode.OK
 
 
+def schema(
+    distribute: Annotated[
+        str,
+        typer.Option(
+            "--distribute",
+            metavar="LAYOUT",
+            help="How it is spread: partitions (of one PostgreSQL), citus, cockroachdb or yugabytedb.",
+        ),
+    ],
+    partitions: Annotated[
+        int,
+        typer.Option("--partitions", metavar="N", min=2, max=1_000, help="Hash partitions of each table."),
+    ] = 8,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Print the SQL of a schema that is spread over partitions or servers.
+
+    It is for an empty database, and touches none. What each engine needs
+    beside it, and what was tested, is in the how-to guide on scaling out.
+    """
+    from ..storage.distribution import Layout, script
+    from ..storage.schema import HEAD
+
+    if distribute not in {*Layout}:
+        msg = f"there is no layout {distribute!r}: choose {', '.join(Layout)}"
+        raise InvalidArgumentError(msg)
+    written = script(Layout(distribute), partitions=partitions)
+    if as_json:
+        from .writing import write_json
+
+        write_json({"layout": distribute, "revision": HEAD, "sql": written})
+    else:
+        sys.stdout.write(written)
+    return ExitCode.OK
+
+
 def verify(
     db: options.Database,
     checkpoints: Annotated[

@@ -7,6 +7,7 @@ ptmeter keeps its own version table, so its migrations can live beside an applic
 from __future__ import annotations
 
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -78,22 +79,37 @@ def upgrade(connection: Connection) -> None:
 
 def script(dialect: str) -> str:
     """The SQL that sets a new database up, for those who run migrations by hand; see `upgrade` for MySQL."""
-    import io
-
-    from alembic import command
-
-    output = io.StringIO()
-    configuration = _configuration()
-    configuration.output_buffer = output
-    configuration.attributes["dialect"] = dialect
-    command.upgrade(configuration, "head", sql=True)
-    written = output.getvalue()
+    written = "".join(f"{statement}\n\n" for statement in statements(dialect))
     if dialect in MYSQL:
         written = written.replace(
             f"CREATE TABLE {VERSION_TABLE}", f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE}"
         )
         written = written.replace(f"INSERT INTO {VERSION_TABLE}", f"INSERT IGNORE INTO {VERSION_TABLE}")
     return written
+
+
+def statements(dialect: str) -> list[str]:
+    """`script` in its parts: each statement with its semicolon, and the comments between them."""
+    from alembic import command
+
+    output = _Statements()
+    configuration = _configuration()
+    configuration.output_buffer = output
+    configuration.attributes["dialect"] = dialect
+    command.upgrade(configuration, "head", sql=True)
+    return output.written
+
+
+class _Statements(StringIO):
+    """What Alembic writes, which is one statement at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[str] = []
+
+    def write(self, text: str, /) -> int:
+        self.written.append(text.strip())
+        return len(text)
 
 
 @contextmanager
