@@ -144,7 +144,7 @@ def test_what_has_changed_is_followed() -> None:
 
 
 @given(calls, calls)
-def test_processes_that_learn_apart_know_together_what_one_would(one: list, other: list) -> None:  # type: ignore[type-arg]
+def test_processes_that_learn_apart_know_together_what_one_would(one: list, other: list) -> None:
     """And the exported text is the same to the letter."""
     together = taught(one)
     together.merge(taught(other))
@@ -154,7 +154,7 @@ def test_processes_that_learn_apart_know_together_what_one_would(one: list, othe
 
 
 @given(calls)
-def test_what_is_exported_is_read_back(seen: list) -> None:  # type: ignore[type-arg]
+def test_what_is_exported_is_read_back(seen: list) -> None:
     """All of it, and it is JSON."""
     known = taught(seen)
     text = known.as_json()
