@@ -29,16 +29,20 @@ def commands() -> str:
     """Every command with its arguments and options, as `--help` has them."""
     from typer.main import get_command
 
-    from ptmeter.cli import periods
-    from ptmeter.cli.app import COMMANDS, app
+    from ptmeter.cli.app import COMMANDS, GROUPS, app
 
-    group: Any = get_command(app)
-    months = group.commands.pop("periods").commands
-    alone = zip(group.commands.items(), COMMANDS, strict=True)
-    those = zip(months.items(), periods.COMMANDS, strict=True)
+    every: Any = get_command(app)
+    grouped = [
+        (f"{name} ", every.commands.pop(name).commands, those)
+        for name, those, _ in GROUPS
+    ]
+    listed = (
+        (of, zip(commands.items(), examples, strict=True))
+        for of, commands, examples in (("", every.commands, COMMANDS), *grouped)
+    )
     return "\n\n".join(
         _command(f"{of}{name}", command, examples)
-        for of, each in (("", alone), ("periods ", those))
+        for of, each in listed
         for (name, command), (_, examples) in each
     )
 

@@ -79,14 +79,14 @@ class Learning:
     def outlook(self, model: str, route: str, counted: int, quantile: Quantile | None) -> Outlook:
         """What a call of *counted* input tokens is likely to take, and what *quantile* of them stay within."""
         with self._turn:
-            known = self._known
+            known = self._known.calls_like(model, route, counted)
             return Outlook(
-                input=known.likely_input(model, route, counted),
-                output=known.likely_output(model, route, counted),
-                input_at_most=known.input_within(model, route, counted, MOST),
-                output_at_most=known.output_within(model, route, counted, MOST),
-                input_within=quantile and known.input_within(model, route, counted, quantile),
-                output_within=quantile and known.output_within(model, route, counted, quantile),
+                input=known.likely_input(),
+                output=known.likely_output(),
+                input_at_most=known.input_within(MOST),
+                output_at_most=known.output_within(MOST),
+                input_within=quantile and known.input_within(quantile),
+                output_within=quantile and known.output_within(quantile),
             )
 
     def take_fresh(self) -> Calibration:

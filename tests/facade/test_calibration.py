@@ -185,3 +185,24 @@ async def test_a_callers_own_transaction_is_not_prolonged(on_file: Opener, async
 
         async with on_file() as other:
             assert (await other.calibration.read()).habits == {}
+
+
+async def test_a_row_that_cannot_be_read_keeps_nobody_from_being_billed(
+    on_file: Opener, asynchronous: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Estimates begin anew, calls are charged, and the log says so; asked for, it is an error."""
+    async with on_file() as meter:
+        await meter.funds.grant("acme", core=200, source="trial", key="trial")
+        await made(meter, 0)
+    async with transaction(on_file.url, asynchronous=asynchronous) as own:
+        await own.sql("UPDATE ptm_calibration SET body = 'not ours'")
+
+    with caplog.at_level(logging.WARNING, "ptmeter.calibration"):
+        async with on_file() as meter:
+            await made(meter, 1)
+            assert (await meter.balance("acme")).core.spent == PT.of(2)
+            with pytest.raises(InvalidArgumentError, match="no calibration"):
+                await meter.calibration.read()
+
+    assert "begin anew" in caplog.text
+    assert "could not be kept" in caplog.text

@@ -53,7 +53,7 @@ class AsyncPlatform:
         """Check the database, set it up if that was asked for, and recall what calls have taught; once."""
         if not self._ready:
             await self.store.prepare(migrate=self._migrate)
-            self.pricing.learning.take_in(await self.store.read(calibrating.recall))
+            await self._recall_learning()
             self._ready = True
 
     async def run(self, work: Callable[[Books], T | PtmeterError]) -> T:
@@ -83,8 +83,8 @@ class AsyncPlatform:
         """
         Write down what was learnt from settled calls, in a short transaction of its own.
 
-        The calls are charged already, so a database that does not answer is no error of theirs: it is
-        logged, and tried again after as many calls as ever.
+        The calls are charged already, so a database that does not answer, or has a row that cannot be
+        read, is no error of theirs: it is logged, and tried again after as many calls as ever.
         """
         learning = self.pricing.learning
         fresh = learning.take_fresh()
@@ -92,11 +92,20 @@ class AsyncPlatform:
             return
         try:
             kept = await self.store.run(partial(calibrating.keep, fresh=fresh))
-        except StorageError as problem:
+        except (StorageError, InvalidArgumentError) as problem:
             learning.give_back(fresh)
             _log.warning("what %d settled calls taught could not be kept: %s", fresh.calls, problem)
             return
         learning.take_in(kept)
+
+    async def _recall_learning(self) -> None:
+        """Know what calls have taught; a row that cannot be read must not keep anybody from being billed."""
+        try:
+            kept = await self.store.read(calibrating.recall)
+        except InvalidArgumentError as problem:
+            _log.warning("what settled calls taught cannot be read, so estimates begin anew: %s", problem)
+            return
+        self.pricing.learning.take_in(kept)
 
     async def _learn(self, receipt: Receipt) -> None:
         learning = self.pricing.learning

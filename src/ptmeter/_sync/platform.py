@@ -54,7 +54,7 @@ class Platform:
         """Check the database, set it up if that was asked for, and recall what calls have taught; once."""
         if not self._ready:
             self.store.prepare(migrate=self._migrate)
-            self.pricing.learning.take_in(self.store.read(calibrating.recall))
+            self._recall_learning()
             self._ready = True
 
     def run(self, work: Callable[[Books], T | PtmeterError]) -> T:
@@ -82,8 +82,8 @@ class Platform:
         """
         Write down what was learnt from settled calls, in a short transaction of its own.
 
-        The calls are charged already, so a database that does not answer is no error of theirs: it is
-        logged, and tried again after as many calls as ever.
+        The calls are charged already, so a database that does not answer, or has a row that cannot be
+        read, is no error of theirs: it is logged, and tried again after as many calls as ever.
         """
         learning = self.pricing.learning
         fresh = learning.take_fresh()
@@ -91,11 +91,20 @@ class Platform:
             return
         try:
             kept = self.store.run(partial(calibrating.keep, fresh=fresh))
-        except StorageError as problem:
+        except (StorageError, InvalidArgumentError) as problem:
             learning.give_back(fresh)
             _log.warning("what %d settled calls taught could not be kept: %s", fresh.calls, problem)
             return
         learning.take_in(kept)
+
+    def _recall_learning(self) -> None:
+        """Know what calls have taught; a row that cannot be read must not keep anybody from being billed."""
+        try:
+            kept = self.store.read(calibrating.recall)
+        except InvalidArgumentError as problem:
+            _log.warning("what settled calls taught cannot be read, so estimates begin anew: %s", problem)
+            return
+        self.pricing.learning.take_in(kept)
 
     def _learn(self, receipt: Receipt) -> None:
         learning = self.pricing.learning

@@ -101,10 +101,13 @@ for _command, _examples in COMMANDS:
     app.command(epilog=_epilog("Examples", _examples))(_command)
 
 
-for _group, _commands, _help in (
+GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
-):
+)
+"""Commands that go by two words: the first, those it has, and what they are for."""
+
+for _group, _commands, _help in GROUPS:
     _together = typer.Typer(no_args_is_help=True, help=_help)
     for _command, _examples in _commands:
         _name = _command.__name__.strip("_").replace("_", "-")

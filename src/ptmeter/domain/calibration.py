@@ -179,33 +179,13 @@ class Calibration:
             if known is not None:
                 known.merge(habits)
 
-    def likely_input(self, model: str, route: str, counted: int) -> Bound | None:
-        """The input tokens that half of such calls stay within; ``None`` until `LEAST_CALLS` are known."""
-        ratio = _first(
-            (each.ratio.whole for each in self._like(model, route, counted)), MEDIAN, LEAST_CALLS
-        )
-        return ratio and _scaled(ratio, counted)
-
-    def likely_output(self, model: str, route: str, counted: int) -> Bound | None:
-        """The output tokens that half of such calls stay within; ``None`` until `LEAST_CALLS` are known."""
-        return _first(
-            (each.output.whole for each in self._like(model, route, counted)), MEDIAN, LEAST_CALLS
-        )
-
-    def input_within(self, model: str, route: str, counted: int, quantile: Quantile) -> Bound | None:
-        """
-        The input tokens that such a share of such calls stays within; ``None`` if too few are known.
-
-        Other routes of the model say nothing of a new one: a bound rests on the route's own calls.
-        """
-        own = self.habits.get(_topics(model, route)[0], Habits()).nearest(counted)
-        ratio = _first((each.ratio.whole for each in own), quantile)
-        return ratio and _scaled(ratio, counted)
-
-    def output_within(self, model: str, route: str, counted: int, quantile: Quantile) -> Bound | None:
-        """The output tokens that such a share of such calls stays within; see `input_within`."""
-        own = self.habits.get(_topics(model, route)[0], Habits()).nearest(counted)
-        return _first((each.output.whole for each in own), quantile)
+    def calls_like(self, model: str, route: str, counted: int) -> CallsLike:
+        """What is known of calls like one of so many counted input tokens."""
+        topics = _topics(model, route)
+        own, whole = (self.habits.get(topic) for topic in (topics[0], topics[-1]))
+        near = tuple(own.nearest(counted)) if own else ()
+        others = tuple(whole.nearest(counted)) if whole and route else ()
+        return CallsLike(counted, near, (*near, *others))
 
     def as_json(self) -> str:
         """All that is known, canonically, to be kept or taken elsewhere."""
@@ -240,11 +220,41 @@ class Calibration:
             self.habits[topic] = Habits()
         return self.habits.get(topic)
 
-    def _like(self, model: str, route: str, counted: int) -> Iterator[Habit]:
-        """Yield calls like this one: of its route first, then of its model."""
-        for topic in _topics(model, route):
-            if topic in self.habits:
-                yield from self.habits[topic].nearest(counted)
+
+@dataclass(frozen=True, slots=True)
+class CallsLike:
+    """
+    Settled calls like one that is to be estimated, the most alike first: *own* are of its route.
+
+    It looks into the calibration it came from, so it is for the moment.
+    """
+
+    counted: int
+    own: tuple[Habit, ...]
+    all: tuple[Habit, ...]
+
+    def likely_input(self) -> Bound | None:
+        """The input tokens that half of such calls stay within; ``None`` until `LEAST_CALLS` are known."""
+        return self._scaled(_first((each.ratio.whole for each in self.all), MEDIAN, LEAST_CALLS))
+
+    def likely_output(self) -> Bound | None:
+        """The output tokens that half of such calls stay within; ``None`` until `LEAST_CALLS` are known."""
+        return _first((each.output.whole for each in self.all), MEDIAN, LEAST_CALLS)
+
+    def input_within(self, quantile: Quantile) -> Bound | None:
+        """
+        The input tokens that such a share of such calls stays within; ``None`` if too few are known.
+
+        Other routes of the model say nothing of a new one: a bound rests on the route's own calls.
+        """
+        return self._scaled(_first((each.ratio.whole for each in self.own), quantile))
+
+    def output_within(self, quantile: Quantile) -> Bound | None:
+        """The output tokens that such a share of such calls stays within; see `input_within`."""
+        return _first((each.output.whole for each in self.own), quantile)
+
+    def _scaled(self, ratio: Bound | None) -> Bound | None:
+        return ratio and Bound(ceil_div(ratio.tokens * self.counted, ALIKE), ratio.calls)
 
 
 def checked_route(route: object) -> str:
@@ -296,7 +306,3 @@ def _first(sketches: Iterable[Sketch], quantile: Quantile, least: int = 1) -> Bo
         if sketch.total >= least and (tokens := sketch.within(quantile)) is not None:
             return Bound(tokens, sketch.total)
     return None
-
-
-def _scaled(ratio: Bound, counted: int) -> Bound:
-    return Bound(ceil_div(ratio.tokens * counted, ALIKE), ratio.calls)

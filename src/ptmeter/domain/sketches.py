@@ -10,9 +10,10 @@ has a canonical form.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import total_ordering
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from ..errors import InvalidArgumentError
@@ -78,12 +79,15 @@ MEDIAN: Final = Quantile(500)
 class Sketch:
     """How often which value came, by buckets. Not for several threads at once."""
 
-    __slots__ = ("_counts", "_sorted", "total")
+    __slots__ = ("_buckets", "_counts", "_upto", "total")
 
     def __init__(self) -> None:
         """Make one that has seen nothing."""
         self._counts: dict[int, int] = {}
-        self._sorted: list[int] = []
+        self._buckets: list[int] = []
+        """The buckets in order; empty until it is asked for."""
+        self._upto: list[int] = []
+        """For each of the buckets, how many values are in it and those below; empty until it is asked for."""
         self.total = 0
 
     def __eq__(self, other: object) -> bool:
@@ -96,18 +100,21 @@ class Sketch:
 
     def add(self, value: int) -> None:
         """Take note of a value; a negative one counts as 0."""
-        self._put(bucket_of(value), 1)
+        self.put(bucket_of(value), 1)
+
+    def put(self, bucket: int, count: int) -> None:
+        """Take note of so many values of one bucket."""
+        if bucket not in self._counts:
+            self._counts[bucket] = 0
+            self._buckets = []
+        self._counts[bucket] += count
+        self._upto = []
+        self.total += count
 
     def merge(self, other: Sketch) -> None:
         """Take over all that *other* has seen; the order in which sketches are merged makes no difference."""
         for bucket, count in other._counts.items():
-            self._put(bucket, count)
-
-    def copy(self) -> Sketch:
-        """Another one that has seen the same."""
-        twin = Sketch()
-        twin.merge(self)
-        return twin
+            self.put(bucket, count)
 
     def within(self, quantile: Quantile) -> int | None:
         """
@@ -119,14 +126,11 @@ class Sketch:
         place = ceil_div((self.total + 1) * quantile.permille, THOUSAND)
         if place > self.total:
             return None
-        if not self._sorted:
-            self._sorted = sorted(self._counts, reverse=True)
-        above = self.total
-        for bucket in self._sorted:
-            above -= self._counts[bucket]
-            if above < place:
-                return end_of(bucket)
-        return None  # pragma: no cover - the counts add up to the total
+        if not self._buckets:
+            self._buckets = sorted(self._counts)
+        if not self._upto:
+            self._upto = list(accumulate(map(self._counts.__getitem__, self._buckets)))
+        return end_of(self._buckets[bisect_left(self._upto, place)])
 
     def as_rows(self) -> list[tuple[int, int]]:
         """Buckets and counts, in order: the same for all sketches that have seen the same."""
@@ -142,17 +146,8 @@ class Sketch:
         """
         made = cls()
         for bucket, count in _checked(rows):
-            made._put(bucket, count)
+            made.put(bucket, count)
         return made
-
-    def _put(self, bucket: int, count: int) -> None:
-        counts = self._counts
-        if bucket in counts:
-            counts[bucket] += count
-        else:
-            counts[bucket] = count
-            self._sorted = []
-        self.total += count
 
 
 class Window:
@@ -178,8 +173,9 @@ class Window:
 
     def add(self, value: int) -> None:
         """Take note of a value."""
-        self.whole.add(value)
-        self._newer.add(value)
+        bucket = bucket_of(value)
+        self.whole.put(bucket, 1)
+        self._newer.put(bucket, 1)
         self._age()
 
     def merge(self, other: Window) -> None:

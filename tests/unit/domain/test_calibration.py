@@ -49,7 +49,7 @@ def test_an_exact_count_stays_exact(counted: int, times: int) -> None:
     """A tokenizer that is always right is not corrected by a single token."""
     known = repeated(times, counted=counted, used=counted)
 
-    assert known.likely_input(MODEL, "", counted) == Bound(counted, times)
+    assert known.calls_like(MODEL, "", counted).likely_input() == Bound(counted, times)
 
 
 @pytest.mark.parametrize("percent", [70, 100, 135, 177, 400])
@@ -57,7 +57,10 @@ def test_a_biased_count_is_put_right(percent: int) -> None:
     """Less than 1/32 too high, and not too low."""
     known = repeated(150, counted=1_000, used=10 * percent)
 
-    for bound in (known.likely_input(MODEL, "", 1_100), known.input_within(MODEL, "", 1_100, Q99)):
+    for bound in (
+        known.calls_like(MODEL, "", 1_100).likely_input(),
+        known.calls_like(MODEL, "", 1_100).input_within(Q99),
+    ):
         assert bound is not None
         assert 11 * percent <= bound.tokens <= 11 * percent * 33 // 32 + 1
 
@@ -66,7 +69,7 @@ def test_a_count_of_nothing_is_learnt_from_too() -> None:
     """A provider that adds a prompt of its own to an empty request: the ratio is to one token."""
     known = repeated(20, counted=0, used=683)
 
-    bound = known.likely_input(MODEL, "", 1)
+    bound = known.calls_like(MODEL, "", 1).likely_input()
     assert bound is not None
     assert bound.tokens >= 683
 
@@ -78,20 +81,20 @@ def test_answers_are_expected_as_long_as_half_of_them_were() -> None:
     """The median; not before there are 16."""
     seen = [(MODEL, "", 100, 100, answered) for answered in range(1, 32)]
 
-    assert taught(seen[: LEAST_CALLS - 1]).likely_output(MODEL, "", 100) is None
-    assert taught(seen).likely_output(MODEL, "", 100) == Bound(16, 31)
+    assert taught(seen[: LEAST_CALLS - 1]).calls_like(MODEL, "", 100).likely_output() is None
+    assert taught(seen).calls_like(MODEL, "", 100).likely_output() == Bound(16, 31)
 
 
 def test_a_bound_needs_enough_calls_of_its_own_route() -> None:
     """99 for 99 %; what other routes of the model did says nothing of a new one."""
     known = repeated(98, route="chat")
-    assert known.output_within(MODEL, "chat", 100, Q99) is None
+    assert known.calls_like(MODEL, "chat", 100).output_within(Q99) is None
 
     known.merge(repeated(1, route="chat"))
 
-    assert known.output_within(MODEL, "chat", 100, Q99) == Bound(10, 99)
-    assert known.output_within(MODEL, "report", 100, Q99) is None
-    assert known.likely_output(MODEL, "report", 100) == Bound(10, 99)
+    assert known.calls_like(MODEL, "chat", 100).output_within(Q99) == Bound(10, 99)
+    assert known.calls_like(MODEL, "report", 100).output_within(Q99) is None
+    assert known.calls_like(MODEL, "report", 100).likely_output() == Bound(10, 99)
 
 
 def test_calls_of_the_same_size_are_looked_at_first() -> None:
@@ -99,8 +102,8 @@ def test_calls_of_the_same_size_are_looked_at_first() -> None:
     known = repeated(100, counted=100, answered=20)
     known.merge(repeated(100, counted=10_000, used=10_000, answered=900))
 
-    assert known.output_within(MODEL, "", 110, Q99) == Bound(20, 100)
-    of_all_sizes = known.output_within(MODEL, "", 1_000, Q99)
+    assert known.calls_like(MODEL, "", 110).output_within(Q99) == Bound(20, 100)
+    of_all_sizes = known.calls_like(MODEL, "", 1_000).output_within(Q99)
     assert of_all_sizes is not None
     assert 900 <= of_all_sizes.tokens <= 900 * 33 // 32
     assert of_all_sizes.calls == 200
@@ -111,16 +114,16 @@ def test_routes_are_told_apart() -> None:
     known = repeated(200, route="chat", answered=40)
     known.merge(repeated(200, route="report", answered=60))
 
-    assert known.output_within(MODEL, "chat", 100, Q99) == Bound(40, 200)
-    assert known.output_within(MODEL, "report", 100, Q99) == Bound(60, 200)
-    assert known.output_within(MODEL, "", 100, Q99) == Bound(60, 400)
+    assert known.calls_like(MODEL, "chat", 100).output_within(Q99) == Bound(40, 200)
+    assert known.calls_like(MODEL, "report", 100).output_within(Q99) == Bound(60, 200)
+    assert known.calls_like(MODEL, "", 100).output_within(Q99) == Bound(60, 400)
 
 
 def test_a_name_with_its_provider_is_the_same_model() -> None:
     """As the rate card sees it."""
     known = taught([("openai/Small-1", "", 100, 100, 10)] * 20)
 
-    assert known.likely_output(MODEL, "", 100) == Bound(10, 20)
+    assert known.calls_like(MODEL, "", 100).likely_output() == Bound(10, 20)
 
 
 def test_what_has_changed_is_followed() -> None:
@@ -128,14 +131,14 @@ def test_what_has_changed_is_followed() -> None:
     known = repeated(2_000, counted=1_000, used=1_000)
     changed = repeated(60, counted=1_000, used=1_400)
     known.merge(changed)
-    bound = known.input_within(MODEL, "", 1_000, Q99)
+    bound = known.calls_like(MODEL, "", 1_000).input_within(Q99)
     assert bound is not None
     assert bound.tokens >= 1_400
 
     for _ in range(2 * SPAN):
         known.learn(MODEL, "", counted=1_000, used=700, answered=10)
 
-    forgotten = known.input_within(MODEL, "", 1_000, Quantile.of("99.9"))
+    forgotten = known.calls_like(MODEL, "", 1_000).input_within(Quantile.of("99.9"))
     assert forgotten is not None
     assert forgotten.tokens < 730
 
@@ -144,7 +147,7 @@ def test_what_has_changed_is_followed() -> None:
 
 
 @given(calls, calls)
-def test_processes_that_learn_apart_know_together_what_one_would(one: list, other: list) -> None:  # type: ignore[type-arg]
+def test_processes_that_learn_apart_know_together_what_one_would(one: list, other: list) -> None:
     """And the exported text is the same to the letter."""
     together = taught(one)
     together.merge(taught(other))
@@ -154,7 +157,7 @@ def test_processes_that_learn_apart_know_together_what_one_would(one: list, othe
 
 
 @given(calls)
-def test_what_is_exported_is_read_back(seen: list) -> None:  # type: ignore[type-arg]
+def test_what_is_exported_is_read_back(seen: list) -> None:
     """All of it, and it is JSON."""
     known = taught(seen)
     text = known.as_json()
@@ -195,7 +198,7 @@ def test_it_is_bounded() -> None:
 
     assert len(known.habits) == MOST_HABITS
     assert known.habits[Topic(MODEL, "")].calls == MOST_HABITS + 50
-    assert known.output_within(MODEL, f"route-{MOST_HABITS + 9}", 100, Q99) is None
+    assert known.calls_like(MODEL, f"route-{MOST_HABITS + 9}", 100).output_within(Q99) is None
 
 
 def test_its_text_is_bounded() -> None:
