@@ -1,0 +1,320 @@
+"""
+The mutants of a module: copies of it in which one thing is wrong, as a slip of the hand would have it.
+
+A comparison is off by one, a condition is left out or always true, a statement or an argument is missing, `min` is
+`max`, a number is one too large, a constraint of a table is gone. Texts that only people read are left alone:
+docstrings, messages of errors, annotations.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+COMPARISONS: Final[dict[type[ast.cmpop], tuple[str, ...]]] = {
+    ast.Lt: ("<=", ">="),
+    ast.LtE: ("<", ">"),
+    ast.Gt: (">=", "<="),
+    ast.GtE: (">", "<"),
+    ast.Eq: ("!=",),
+    ast.NotEq: ("==",),
+    ast.Is: ("is not",),
+    ast.IsNot: ("is",),
+    ast.In: ("not in",),
+    ast.NotIn: ("in",),
+}
+
+OPERATORS: Final[dict[type[ast.operator], str]] = {
+    ast.Add: "-",
+    ast.Sub: "+",
+    ast.Mult: "//",
+    ast.FloorDiv: "*",
+    ast.Mod: "*",
+    ast.BitOr: "&",
+    ast.BitAnd: "|",
+    ast.LShift: ">>",
+    ast.RShift: "<<",
+}
+
+CALLS: Final = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "reversed": "iter"}
+
+CONSTRAINTS: Final = frozenset({"CheckConstraint", "UniqueConstraint"})
+
+SQL: Final = (
+    (r" >= ", " > "),
+    (r" > ", " >= "),
+    (r" <= ", " < "),
+    (r" < ", " <= "),
+    (r" = ", " <> "),
+    (r" <> ", " = "),
+    (r" AND ", " OR "),
+    (r" OR ", " AND "),
+    (r" \+ ", " - "),
+    (r" - ", " + "),
+    (r" IS NULL", " IS NOT NULL"),
+)
+"""What is changed in a CHECK, wherever it occurs."""
+
+
+class Mutant(NamedTuple):
+    """One change of a module: the bytes from *start* to *end* become *text*."""
+
+    start: int
+    end: int
+    text: str
+    where: str
+    """The function or class it is in."""
+    guard: bool
+    """Whether it lets through what the code, or a constraint of the database, is there to refuse."""
+
+    def applied(self, source: bytes) -> bytes:
+        """The module with the change."""
+        return source[: self.start] + self.text.encode() + source[self.end :]
+
+    def line(self, source: bytes) -> int:
+        """The number of the line it begins in."""
+        return source.count(b"\n", 0, self.start) + 1
+
+    def shown(self, source: bytes) -> tuple[str, str]:
+        """The lines it touches, before and after, each as one line."""
+        first = source.rfind(b"\n", 0, self.start) + 1
+        last = source.find(b"\n", self.end)
+        before = source[first:last]
+        after = source[first : self.start] + self.text.encode() + source[self.end : last]
+        return " ".join(before.decode().split()), " ".join(after.decode().split())
+
+
+def mutants(source: bytes) -> list[Mutant]:
+    """All mutants of a module, in the order of its lines."""
+    found = _Finder(source).walk(ast.parse(source), "module", guard=False)
+    return sorted({mutant for mutant in found if _is_another(mutant.applied(source), source)})
+
+
+def _is_another(changed: bytes, source: bytes) -> bool:
+    try:
+        return ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source))
+    except SyntaxError:  # an argument cannot be left out everywhere
+        return False
+
+
+class _Finder:
+    """Walks the tree of a module; what it finds is in places of its source."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+        self._lines = [0]
+        for line in source.splitlines(keepends=True):
+            self._lines.append(self._lines[-1] + len(line))
+
+    def walk(self, node: ast.AST, where: str, *, guard: bool) -> Iterator[Mutant]:
+        """The mutants of *node* and of what is in it."""
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                called = "" if isinstance(node, ast.ClassDef) else "()"
+                where = f"{where}.{node.name}{called}".removeprefix("module.")
+            case ast.If():
+                guard = any(isinstance(statement, ast.Raise) for statement in node.body)
+            case ast.stmt():
+                guard = isinstance(node, ast.Raise)
+            case _:
+                pass
+        for start, end, text, constraint in self._changes(node, where):
+            yield Mutant(start, end, text, where, guard or constraint)
+        for child in _parts(node):
+            yield from self.walk(child, where, guard=guard)
+
+    def _changes(self, node: ast.AST, where: str) -> Iterator[tuple[int, int, str, bool]]:
+        """Start, end, new text, and whether a constraint of a table is weakened."""
+        for start, end, text in self._everywhere(node):
+            yield start, end, text, False
+        match node:
+            case ast.stmt() if where.endswith("()"):
+                for text in _instead(node):
+                    yield *self._place(node), text, False
+            case ast.Call(args=args):
+                for each in args:
+                    if isinstance(each, ast.Call) and _name(each) in CONSTRAINTS:
+                        yield *self._place(each), "*()", True
+                if _name(node) == "CheckConstraint":
+                    for place, text in self._weaker(args[0]):
+                        yield *place, text, True
+            case _:
+                pass
+
+    def _everywhere(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                for one, operator, other in zip([left, *others], ops, others, strict=False):
+                    for text in COMPARISONS[type(operator)]:
+                        yield self._between(one, other, f" {text} ")
+            case ast.BinOp(left=left, op=operator, right=right) if type(operator) in OPERATORS:
+                yield self._between(left, right, f" {OPERATORS[type(operator)]} ")
+            case ast.AugAssign(target=target, op=operator, value=value) if type(operator) in OPERATORS:
+                yield self._between(target, value, f" {OPERATORS[type(operator)]}= ")
+            case ast.BoolOp(op=operator, values=values):
+                yield from self._conditions(node, operator, values)
+            case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
+                yield *self._place(node), f"({self._text(operand)})"
+            case ast.Constant(value=value):
+                for text in _other_values(value):
+                    yield *self._place(node), text
+            case ast.Call():
+                yield from self._calls(node)
+            case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.Set(elts=parts):
+                yield from self._left_out(parts)
+            case ast.Dict(keys=keys, values=values):
+                for key, value in zip(keys, values, strict=True):
+                    if key:
+                        yield self._place(key)[0], self._place(value)[1], "**{}"
+            case ast.Slice(lower=lower, upper=upper):
+                for bound in (lower, upper):
+                    if bound:
+                        yield *self._place(bound), ""
+            case ast.match_case(pattern=pattern, guard=condition):
+                end = self._place(condition or pattern)[1]
+                yield self._place(pattern)[0], end, "_ if False"
+            case _:
+                pass
+        yield from self._tests(node)
+
+    def _tests(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
+        """A condition that is always, or never, or the other way round."""
+        match node:
+            case ast.If(test=test) | ast.IfExp(test=test):
+                tests, texts = [test], ("True", "False", f"not ({self._text(test)})")
+            case ast.While(test=test):
+                tests, texts = [test], ("False",)
+            case ast.comprehension(ifs=ifs):
+                tests, texts = ifs, ("True", "False")
+            case ast.match_case(guard=ast.expr() as condition):
+                tests, texts = [condition], ("True",)
+            case _:
+                return
+        for test in tests:
+            for text in texts:
+                yield *self._place(test), text
+
+    def _conditions(
+        self, node: ast.AST, operator: ast.boolop, values: Sequence[ast.expr]
+    ) -> Iterator[tuple[int, int, str]]:
+        """The other connective, and one condition fewer."""
+        word, other = ("and", "or") if isinstance(operator, ast.And) else ("or", "and")
+        for number, value in enumerate(values):
+            if number:
+                yield self._between(values[number - 1], value, f" {other} ")
+            rest = [f"({self._text(each)})" for each in values if each is not value]
+            yield *self._place(node), f"({f' {word} '.join(rest)})"
+
+    def _calls(self, node: ast.Call) -> Iterator[tuple[int, int, str]]:
+        """Another function, and one argument fewer."""
+        if _name(node) in CALLS and isinstance(node.func, ast.Name):
+            yield *self._place(node.func), CALLS[node.func.id]
+        if _name(node) == "sorted":
+            yield *self._place(node), f"list({self._text(node.args[0])})"
+        for keyword in node.keywords:
+            if keyword.arg:
+                yield *self._place(keyword), "**{}"
+
+    def _left_out(self, parts: Sequence[ast.expr]) -> Iterator[tuple[int, int, str]]:
+        for part in parts if len(parts) > 1 else ():
+            yield *self._place(part), "*()"
+
+    def _weaker(self, check: ast.expr) -> Iterator[tuple[tuple[int, int], str]]:
+        """Another condition in a CHECK."""
+        text = self._text(check)
+        for pattern, other in SQL:
+            for found in re.finditer(pattern, text):
+                yield self._place(check), text[: found.start()] + other + text[found.end() :]
+
+    def _place(self, node: ast.AST) -> tuple[int, int]:
+        # ast.AST has no positions of its own; whatever is asked for here does.
+        start = self._lines[node.lineno - 1] + node.col_offset  # pyright: ignore[reportAttributeAccessIssue]
+        end = self._lines[node.end_lineno - 1] + node.end_col_offset  # pyright: ignore[reportAttributeAccessIssue]
+        return start, end
+
+    def _text(self, node: ast.AST) -> str:
+        start, end = self._place(node)
+        return self._source[start:end].decode()
+
+    def _between(self, one: ast.expr, other: ast.expr, text: str) -> tuple[int, int, str]:
+        """The operator between two operands becomes *text*; parentheses around the operands stay."""
+        start, end = self._place(one)[1], self._place(other)[0]
+        gap = self._source[start:end].decode()
+        closing, opening = re.match(r"[\s)]*", gap), re.search(r"[\s(]*$", gap)
+        return start, end, f"{closing[0] if closing else ''}{text}{opening[0] if opening else ''}"
+
+
+def _instead(node: ast.stmt) -> Iterator[str]:
+    """What stands in for a whole statement."""
+    match node:
+        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+            yield "return None"
+        case ast.Expr(value=ast.Constant()):
+            return
+        case ast.Raise() | ast.Break() | ast.Continue() | ast.Delete() | ast.AugAssign() | ast.Expr():
+            yield "pass"
+        case ast.Assign() if not _is_message(node):
+            yield "pass"
+        case _:
+            return
+
+
+def _parts(node: ast.AST) -> Iterator[ast.AST]:
+    """What is in *node* and is run, without what only people and type checkers read."""
+    match node:
+        case ast.JoinedStr() | ast.Import() | ast.ImportFrom():
+            return
+        case ast.Expr(value=ast.Constant()):
+            return
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return
+        case ast.Assign() if _is_message(node):
+            return
+        case ast.FunctionDef(args=arguments, body=body) | ast.AsyncFunctionDef(args=arguments, body=body):
+            yield from (default for default in (*arguments.defaults, *arguments.kw_defaults) if default)
+            yield from body
+        case ast.ClassDef(body=body):
+            yield from body
+        case ast.AnnAssign(value=value):
+            if value:
+                yield value
+        case ast.Call() if _name(node) in {"Table", "Column", "Index"} | CONSTRAINTS:
+            yield from (part for part in node.args if not isinstance(part, ast.Constant))
+            yield from (keyword for keyword in node.keywords if keyword.arg != "name")
+        case ast.Subscript(value=value, slice=ast.Tuple()):  # a generic class
+            yield value
+        case _:
+            yield from ast.iter_child_nodes(node)
+
+
+def _other_values(value: object) -> tuple[str, ...]:
+    match value:
+        case bool():
+            return (str(not value),)
+        case int():
+            return str(value + 1), f"({value - 1})"
+        case float():
+            return (str(value + 1),)
+        case str():
+            return (repr(f"{value}x"),)
+        case bytes():
+            return (repr(value + b"x"),)
+        case _:
+            return ()
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+def _is_message(node: ast.Assign) -> bool:
+    target = node.targets[0]
+    return isinstance(target, ast.Name) and target.id in {"msg", "message"}
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None

@@ -1,0 +1,229 @@
+"""
+Mutation testing: break the ledger in one place after the other, and see whether a test notices.
+
+Every mutant (`mutants.py`) is written into a copy of the package and tested by those tests that are there to find
+it, in a process of its own. A mutant that passes them has survived: a test is missing, or nothing that it changes
+can be seen, which `equivalent.toml` has to say, with the reason. Exits with 1 if one survives without.
+
+What was killed is remembered beside the copy, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from scripts.mutants import Mutant, mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+EQUIVALENT: Final = ROOT / "scripts" / "equivalent.toml"
+PACKAGE: Final = Path("src/ptmeter")
+WORK: Final = ROOT / "build" / "mutants"
+
+PLANNER: Final = ("tests/unit/domain/test_planner.py", "-k", "not broken")
+"""Without its own controls, which break the ledger too."""
+
+TARGETS: Final = {
+    "domain/lots.py": ("tests/unit/domain/test_lots.py", *PLANNER),
+    "domain/keys.py": ("tests/unit/domain/test_keys.py", *PLANNER),
+    "domain/chain.py": ("tests/unit/domain/test_chain.py",),
+    "domain/checks.py": ("tests/unit/domain/test_commands.py",),
+    "domain/moves.py": PLANNER,
+    "domain/planner.py": PLANNER,
+}
+"""What is mutated, and by which tests it has to be noticed."""
+
+SCRIPTS: Final = 400
+"""So many scripts the planner's property plays to a mutant."""
+
+PATIENCE: Final = 180.0
+"""Seconds after which a mutant that runs in circles counts as noticed."""
+
+
+class Equivalent(NamedTuple):
+    """A mutant of which no test can tell: the function it is in, and its lines before and after."""
+
+    where: str
+    before: str
+    after: str
+
+
+class Score(NamedTuple):
+    """How many mutants of a file there are, and what became of them."""
+
+    name: str
+    mutants: int
+    guards: int
+    survivors: list[Mutant]
+    equivalent: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """As a line of the table."""
+        total, lost = self.mutants - self.equivalent, len(self.survivors)
+        held = sum(mutant.guard for mutant in self.survivors)
+        return (
+            f"{self.name:24} {total - lost:5} of {total:4} killed, {self.equivalent:2} equivalent; "
+            f"of guards {self.guards - held} of {self.guards}; {self.seconds:.0f} s"
+        )
+
+
+def run_tests(arguments: Sequence[str], package: Path, log: Path) -> None:
+    """Run pytest on the copy of the package; the exit code of the process is pytest's."""
+    with log.open("w") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+    sys.path.insert(0, str(package))
+    os.environ |= {"PYTHONPATH": str(package), "PTMETER_SEQUENCES": str(SCRIPTS), "CI": "1"}
+
+    import pytest
+    from hypothesis import Phase, settings
+
+    # The same examples for every mutant, and the first that fails is enough.
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutants", phases=phases, database=None, derandomize=True, deadline=None)
+    settings.load_profile("mutants")
+    sys.exit(pytest.main([*arguments, "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line"]))
+
+
+class Laboratory:
+    """A copy of the package in which one file at a time is another."""
+
+    def __init__(self) -> None:
+        self._folder = WORK
+        self._package = self._folder / "src"
+        shutil.rmtree(self._package, ignore_errors=True)
+        shutil.copytree(
+            ROOT / PACKAGE, self._package / "ptmeter", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        self._processes = multiprocessing.get_context("forkserver")
+        self._processes.set_forkserver_preload(["pytest", "hypothesis", "hypothesis.strategies", "sqlalchemy"])
+        self._written = 0
+
+    def passes(self, name: str, source: bytes, tests: Sequence[str]) -> bool:
+        """Whether the tests pass when the file *name* is *source*."""
+        path = self._package / "ptmeter" / name
+        original = path.read_bytes()
+        self._write(path, source)
+        log = self._folder / "log.txt"
+        process = self._processes.Process(target=run_tests, args=(tests, self._package, log))
+        process.start()
+        process.join(PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        self._write(path, original)
+        if process.exitcode in {4, 5}:  # pytest was asked for what is not there
+            raise SystemExit(log.read_text())
+        return process.exitcode == 0
+
+    def _write(self, path: Path, source: bytes) -> None:
+        """Each time with another date, or Python would run what it compiled before."""
+        path.write_bytes(source)
+        self._written += 1
+        os.utime(path, (self._written, self._written))
+
+
+class Memory:
+    """What was killed in earlier runs, by what the file and the mutant were."""
+
+    def __init__(self, *, afresh: bool) -> None:
+        self._path = WORK / "killed.txt"
+        self._known = set[str]()
+        if afresh:
+            self._path.unlink(missing_ok=True)
+        elif self._path.exists():
+            self._known = set(self._path.read_text().split())
+
+    def has(self, source: bytes, mutant: Mutant) -> bool:
+        """Whether a test noticed this mutant before."""
+        return _digest(source, mutant) in self._known
+
+    def keep(self, source: bytes, mutant: Mutant) -> None:
+        """Remember that a test notices it."""
+        with self._path.open("a") as file:
+            file.write(f"{_digest(source, mutant)}\n")
+
+
+def _digest(source: bytes, mutant: Mutant) -> str:
+    return hashlib.sha256(source + json.dumps(mutant).encode()).hexdigest()
+
+
+def hunt(name: str, laboratory: Laboratory, memory: Memory) -> Score:
+    """Test every mutant of a file, and print those that survive."""
+    source, tests = (ROOT / PACKAGE / name).read_bytes(), TARGETS[name]
+    found, started = mutants(source), monotonic()
+    if not laboratory.passes(name, source, tests):
+        raise SystemExit((WORK / "log.txt").read_text() + f"\n{name} fails its tests as it is")
+    excused = equivalents(name)
+    survivors: list[Mutant] = []
+    met = set[Equivalent]()
+    for number, mutant in enumerate(found, 1):
+        known = Equivalent(mutant.where, *mutant.shown(source))
+        if known in excused:
+            met.add(known)
+        elif not memory.has(source, mutant):
+            _progress(f"{name} {number}/{len(found)}, {len(survivors)} survived")
+            if laboratory.passes(name, mutant.applied(source), tests):
+                survivors.append(mutant)
+                _tell(name, source, mutant)
+            else:
+                memory.keep(source, mutant)
+    for stale in excused - met:
+        raise SystemExit(f"{EQUIVALENT.name} has what is no mutant of {name} any more: {stale}")
+    same = sum(Equivalent(mutant.where, *mutant.shown(source)) in excused for mutant in found)
+    guards = sum(mutant.guard for mutant in found)
+    return Score(name, len(found), guards, survivors, same, monotonic() - started)
+
+
+def equivalents(name: str) -> set[Equivalent]:
+    """The mutants of a file of which no test can tell, each with its reason."""
+    listed = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get(name, [])
+    for entry in listed:
+        if not entry["why"]:
+            raise SystemExit(f"{EQUIVALENT.name}: say why {entry} changes nothing")
+    return {Equivalent(entry["where"], entry["before"], entry["after"]) for entry in listed}
+
+
+def _tell(name: str, source: bytes, mutant: Mutant) -> None:
+    before, after = mutant.shown(source)
+    guard = " (a guard)" if mutant.guard else ""
+    _progress("")
+    print(f"{name}:{mutant.line(source)} {mutant.where}{guard}\n  - {before}\n  + {after}", flush=True)
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Hunt, and print the score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="FILE", help=f"any of {', '.join(TARGETS)}")
+    parser.add_argument("--afresh", action="store_true", help="forget what was killed in earlier runs")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - TARGETS.keys():
+        parser.error(f"nobody said how to test {', '.join(sorted(unknown))}")
+    WORK.mkdir(parents=True, exist_ok=True)
+    laboratory, memory = Laboratory(), Memory(afresh=arguments.afresh)
+    scores = [hunt(name, laboratory, memory) for name in arguments.names or TARGETS]
+    _progress("")
+    print(*scores, sep="\n")
+    return any(score.survivors for score in scores)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
