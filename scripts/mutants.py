@@ -122,6 +122,8 @@ class _Finder:
                 guard = isinstance(node, ast.Raise)
             case _:
                 pass
+        if _is_unread(node):
+            return
         for start, end, text, constraint in self._changes(node, where):
             yield Mutant(start, end, text, where, guard or constraint)
         for child in _parts(node):
@@ -253,27 +255,30 @@ def _instead(node: ast.stmt) -> Iterator[str]:
     match node:
         case ast.Return(value=ast.expr() as value) if not _is_none(value):
             yield "return None"
-        case ast.Expr(value=ast.Constant()):
-            return
         case ast.Raise() | ast.Break() | ast.Continue() | ast.Delete() | ast.AugAssign() | ast.Expr():
             yield "pass"
-        case ast.Assign() if not _is_message(node):
+        case ast.Assign():
             yield "pass"
         case _:
             return
 
 
-def _parts(node: ast.AST) -> Iterator[ast.AST]:
-    """What is in *node* and is run, without what only people and type checkers read."""
+def _is_unread(node: ast.AST) -> bool:
+    """Whether only people and type checkers read it: then nobody is harmed by a mutant."""
     match node:
-        case ast.JoinedStr() | ast.Import() | ast.ImportFrom():
-            return
-        case ast.Expr(value=ast.Constant()):
-            return
+        case ast.JoinedStr() | ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+            return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-            return
-        case ast.Assign() if _is_message(node):
-            return
+            return True
+        case ast.Assign(targets=[ast.Name(id="msg" | "message")]):
+            return True
+        case _:
+            return False
+
+
+def _parts(node: ast.AST) -> Iterator[ast.AST]:
+    """What is in *node* and is run: no annotations, no names of columns."""
+    match node:
         case ast.FunctionDef(args=arguments, body=body) | ast.AsyncFunctionDef(args=arguments, body=body):
             yield from (default for default in (*arguments.defaults, *arguments.kw_defaults) if default)
             yield from body
@@ -309,11 +314,6 @@ def _other_values(value: object) -> tuple[str, ...]:
 
 def _name(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
-
-
-def _is_message(node: ast.Assign) -> bool:
-    target = node.targets[0]
-    return isinstance(target, ast.Name) and target.id in {"msg", "message"}
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -35,21 +35,32 @@ WORK: Final = ROOT / "build" / "mutants"
 PLANNER: Final = ("tests/unit/domain/test_planner.py", "-k", "not broken")
 """Without its own controls, which break the ledger too."""
 
+SCHEMA: Final = (
+    *("tests/integration/test_guards.py", "tests/integration/test_migrations.py"),
+    *("tests/unit/storage/test_tables.py", "-k", "sqlite and not processes"),
+)
+
 TARGETS: Final = {
-    "domain/lots.py": ("tests/unit/domain/test_lots.py", *PLANNER),
-    "domain/keys.py": ("tests/unit/domain/test_keys.py", *PLANNER),
-    "domain/chain.py": ("tests/unit/domain/test_chain.py",),
-    "domain/checks.py": ("tests/unit/domain/test_commands.py",),
-    "domain/moves.py": PLANNER,
-    "domain/planner.py": PLANNER,
+    "domain/lots.py": ("--noconftest", "tests/unit/domain/test_lots.py", *PLANNER),
+    "domain/keys.py": ("--noconftest", "tests/unit/domain/test_keys.py"),
+    "domain/chain.py": ("--noconftest", "tests/unit/domain/test_chain.py"),
+    "domain/moves.py": ("--noconftest", *PLANNER),
+    "domain/planner.py": ("--noconftest", *PLANNER),
+    "storage/migrations/versions/0001_ledger.py": SCHEMA,
+    "storage/tables.py": SCHEMA,
 }
 """What is mutated, and by which tests it has to be noticed."""
 
-SCRIPTS: Final = 400
+SCRIPTS: Final = 200
 """So many scripts the planner's property plays to a mutant."""
 
 PATIENCE: Final = 180.0
 """Seconds after which a mutant that runs in circles counts as noticed."""
+
+PYTEST: Final = (
+    *("-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider"),
+    *("-o", "addopts=--import-mode=importlib --strict-markers"),  # no plug-ins: most of the time would be theirs
+)
 
 
 class Equivalent(NamedTuple):
@@ -87,6 +98,7 @@ def run_tests(arguments: Sequence[str], package: Path, log: Path) -> None:
         os.dup2(out.fileno(), 2)
     sys.path.insert(0, str(package))
     os.environ |= {"PYTHONPATH": str(package), "PTMETER_SEQUENCES": str(SCRIPTS), "CI": "1"}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
     import pytest
     from hypothesis import Phase, settings
@@ -95,7 +107,7 @@ def run_tests(arguments: Sequence[str], package: Path, log: Path) -> None:
     phases = (Phase.explicit, Phase.generate)
     settings.register_profile("mutants", phases=phases, database=None, derandomize=True, deadline=None)
     settings.load_profile("mutants")
-    sys.exit(pytest.main([*arguments, "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line"]))
+    sys.exit(pytest.main([*arguments, *PYTEST]))
 
 
 class Laboratory:
