@@ -218,7 +218,7 @@ class _Finder:
         if _name(node) == "sorted":
             yield *self._place(node), f"list({self._text(node.args[0])})"
         for keyword in node.keywords:
-            if keyword.arg:
+            if keyword.arg and not _is_flag(keyword):
                 yield *self._place(keyword), "**{}"
 
     def _left_out(self, parts: Sequence[ast.expr]) -> Iterator[tuple[int, int, str]]:
@@ -264,13 +264,15 @@ def _instead(node: ast.stmt) -> Iterator[str]:
 
 
 def _is_unread(node: ast.AST) -> bool:
-    """Whether only people and type checkers read it: then nobody is harmed by a mutant."""
+    """Whether it is for people and type checkers: a mutant of it would harm nobody."""
     match node:
         case ast.JoinedStr() | ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
             return True
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
         case ast.Assign(targets=[ast.Name(id="msg" | "message")]):
+            return True
+        case ast.keyword(arg="strict"):  # of `zip`: it only says aloud what holds
             return True
         case _:
             return False
@@ -314,6 +316,11 @@ def _other_values(value: object) -> tuple[str, ...]:
 
 def _name(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+def _is_flag(keyword: ast.keyword) -> bool:
+    """Whether leaving it out is no news: it is True or False, which is turned anyway."""
+    return isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, bool)
 
 
 def _is_none(node: ast.expr) -> bool:

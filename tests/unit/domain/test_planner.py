@@ -37,6 +37,7 @@ from ptmeter.domain.ledger import (
     Hold,
     Kind,
     Lapse,
+    Overage,
     Posted,
     Refusal,
     Refused,
@@ -286,6 +287,20 @@ def test_a_group_with_an_unknown_wallet_is_refused_the_same_way_twice() -> None:
     assert Refusal.INSUFFICIENT_FUNDS is reason_of(second_time[0][0])
 
 
+@pytest.mark.parametrize("known_first", [False, True], ids=["new first", "known first"])
+def test_a_group_of_which_a_part_is_known_is_another_request(known_first: bool) -> None:
+    """A command that was carried out before is not replayed beside one that was not: nothing of it happens."""
+    shelf = shelf_with()
+    known, new = Debit(**asked("known"), amount=5), Debit(**asked("new"), amount=5)
+    shelf.post([(known,)], START)
+    before = shelf.facts()
+
+    [outcomes] = shelf.post([(known, new) if known_first else (new, known)], START)
+
+    assert (Refused(reason=Refusal.KEY_REUSED),) * 2 == outcomes
+    assert before == shelf.facts()
+
+
 @pytest.mark.parametrize("expired", [False, True], ids=["open", "expired"])
 @pytest.mark.parametrize("verb", [Settle, Void, Expire], ids=lambda verb: verb.__name__.lower())
 def test_a_hold_is_resolved_in_its_own_wallet(verb: Any, expired: bool) -> None:
@@ -334,7 +349,7 @@ def test_an_id_names_one_transfer_even_within_a_group() -> None:
     shelf = shelf_with()
     debit = Debit(**asked("debit"), amount=5)
 
-    planned = plan(shelf.lock([(debit, debit)], START), [(debit, debit)])
+    planned = plan(shelf.lock([(debit, debit)], START), [(debit, debit)], chain_key=CHAIN_KEY)
 
     assert len(planned.transfers) == len({row.id for row in planned.transfers})
 
@@ -353,6 +368,43 @@ def test_an_expiry_on_demand_is_found_done_by_the_sweep_beside_it() -> None:
     assert one_by_one == together
     assert isinstance(together[1][0], Posted)
     assert together[1][0].replayed
+
+
+def test_what_nobody_asked_for_has_no_answer() -> None:
+    """A batch ends with an answer for each command and each expiry, and none for a lapse, an advance or its like."""
+    shelf = shelf_with(holds=100)
+    shelf.post([(Grant(**asked("short", THEIRS), amount=1, expires_at=START + MINUTE),)], START)
+    debit = Debit(**asked("debit", THEIRS), amount=150, overage=Overage.ALLOW)
+
+    planned = plan(shelf.lock([(debit,)], START + 2 * MINUTE), [(debit,)], chain_key=CHAIN_KEY)
+
+    expired = expiry(shelf.holds[named("hold")]).id
+    assert {Kind.LAPSE, Kind.EXPIRE, Kind.ADVANCE, Kind.DEBIT} == {row.kind for row in planned.transfers}
+    assert {debit.id, expired} == planned.decided.keys()
+
+
+def test_a_sweep_is_never_answered_for_another() -> None:
+    """The same sweep twice in a batch finds nothing left: unlike a request, it is asked anew each time."""
+    shelf = shelf_with()
+    shelf.post([(Grant(**asked("short"), amount=1, expires_at=START + MINUTE),)], START)
+    sweep = Lapse(**asked("sweep"))
+
+    first_time, second_time = shelf.post([(sweep,), (sweep,)], START + MINUTE)
+
+    assert isinstance(first_time[0], Posted)
+    assert (Refused(reason=Refusal.NOT_DUE),) == second_time
+
+
+def test_only_what_changed_is_written() -> None:
+    """A batch whose commands are refused, or come again, has nothing to write but the refusal."""
+    shelf = shelf_with(holds=10)
+    again = Hold(**asked("hold", THEIRS), amount=10, ttl=MINUTE)
+    batch: list[Linked] = [(Debit(**asked("debit"), amount=500),), (again,)]
+
+    planned = plan(shelf.lock(batch, START), batch, chain_key=CHAIN_KEY)
+
+    assert ([], [], [], []) == (planned.wallets, planned.transfers, planned.opened, planned.closed)
+    assert [named("debit")] == [rejection.id for rejection in planned.rejections]
 
 
 def test_what_64_bits_cannot_hold_is_refused_alone() -> None:
