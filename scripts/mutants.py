@@ -44,6 +44,9 @@ CALLS: Final = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted"
 
 CONSTRAINTS: Final = frozenset({"CheckConstraint", "UniqueConstraint"})
 
+FLAGS: Final = frozenset({"nullable", "primary_key", "unique"})
+"""Arguments of a column or an index that refuse rows."""
+
 SQL: Final = (
     (r" >= ", " > "),
     (r" > ", " >= "),
@@ -90,15 +93,17 @@ class Mutant(NamedTuple):
 
 def mutants(source: bytes) -> list[Mutant]:
     """All mutants of a module, in the order of its lines."""
-    found = _Finder(source).walk(ast.parse(source), "module", guard=False)
-    return sorted({mutant for mutant in found if _is_another(mutant.applied(source), source)})
+    tree = ast.parse(source)
+    original = ast.dump(tree)
+    found = set(_Finder(source).walk(tree, "module", guard=False))
+    return sorted(mutant for mutant in found if _parsed(mutant.applied(source)) not in {None, original})
 
 
-def _is_another(changed: bytes, source: bytes) -> bool:
+def _parsed(source: bytes) -> str | None:
     try:
-        return ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source))
+        return ast.dump(ast.parse(source))
     except SyntaxError:  # an argument cannot be left out everywhere
-        return False
+        return None
 
 
 class _Finder:
@@ -141,6 +146,9 @@ class _Finder:
                 for each in args:
                     if isinstance(each, ast.Call) and _name(each) in CONSTRAINTS:
                         yield *self._place(each), "*()", True
+                for flag in node.keywords:
+                    if flag.arg in FLAGS and isinstance(flag.value, ast.Constant):
+                        yield *self._place(flag.value), str(not flag.value.value), True
                 if _name(node) == "CheckConstraint":
                     for place, text in self._weaker(args[0]):
                         yield *place, text, True
@@ -273,6 +281,10 @@ def _is_unread(node: ast.AST) -> bool:
         case ast.Assign(targets=[ast.Name(id="msg" | "message")]):
             return True
         case ast.keyword(arg="strict"):  # of `zip`: it only says aloud what holds
+            return True
+        case ast.keyword(arg=name) if name in FLAGS:  # see `_Finder._changes`
+            return True
+        case ast.match_case(body=[ast.Expr(value=ast.Call(func=ast.Name(id="assert_never")))]):
             return True
         case _:
             return False

@@ -33,24 +33,29 @@ PACKAGE: Final = Path("src/ptmeter")
 WORK: Final = ROOT / "build" / "mutants"
 LOG: Final = WORK / "pytest.txt"
 
-PLANNER: Final = ("tests/unit/domain/test_planner.py", "-k", "not broken")
-"""Without its own controls, which break the ledger too."""
+CASES: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-m", "not slow")
+PLAYS: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-k", "naive")
+PLANNER: Final = (CASES, PLAYS)
 
-SCHEMA: Final = (
-    *("tests/integration/test_guards.py", "tests/integration/test_migrations.py"),
-    *("tests/unit/storage/test_tables.py", "-k", "not postgres and not mysql and not processes"),
+SCHEMA: Final = ("tests/integration/test_guards.py", "tests/integration/test_migrations.py")
+DATABASES: Final = (
+    (*SCHEMA, "-k", "not postgres and not mysql and not processes"),
+    (*SCHEMA, "-k", "(postgres or mysql) and not processes"),
 )
 
 TARGETS: Final = {
-    "domain/lots.py": ("--noconftest", "tests/unit/domain/test_lots.py", *PLANNER),
-    "domain/keys.py": ("--noconftest", "tests/unit/domain/test_keys.py"),
-    "domain/chain.py": ("--noconftest", "tests/unit/domain/test_chain.py"),
-    "domain/moves.py": ("--noconftest", *PLANNER),
-    "domain/planner.py": ("--noconftest", *PLANNER),
-    "storage/migrations/versions/0001_ledger.py": SCHEMA,
-    "storage/tables.py": SCHEMA,
+    "domain/lots.py": (("--noconftest", "tests/unit/domain/test_lots.py"), *PLANNER),
+    "domain/keys.py": (("--noconftest", "tests/unit/domain/test_keys.py"),),
+    "domain/chain.py": (("--noconftest", "tests/unit/domain/test_chain.py"),),
+    "domain/moves.py": PLANNER,
+    "domain/planner.py": PLANNER,
+    "storage/tables.py": DATABASES,
+    "storage/migrations/versions/0001_ledger.py": DATABASES,
 }
-"""What is mutated, and by which tests it has to be noticed."""
+"""What is mutated, and what pytest is asked for to notice it: first what is fast, then the rest."""
+
+GUARDS_ALONE: Final = frozenset({"storage/tables.py", "storage/migrations/versions/0001_ledger.py"})
+"""Of these, only what refuses a row is mutated: the rest is names of columns, which Alembic compares."""
 
 SCRIPTS: Final = 200
 """So many scripts the planner's property plays to a mutant."""
@@ -64,12 +69,18 @@ PYTEST: Final = (
 )
 
 
-class Equivalent(NamedTuple):
-    """A mutant of which no test can tell: the function it is in, and its lines before and after."""
+class Change(NamedTuple):
+    """What a mutant is known by: the function it is in, and its lines before and after."""
 
     where: str
     before: str
     after: str
+    nth: int = 0
+    """If a function has the same line more than once: how many of them come before."""
+
+    def __str__(self) -> str:
+        """As it is shown to whoever has to find a test for it."""
+        return f"{self.where}\n  - {self.before}\n  + {self.after}"
 
 
 class Score(NamedTuple):
@@ -126,18 +137,23 @@ class Laboratory:
         self._processes.set_forkserver_preload(["pytest", "hypothesis", "hypothesis.strategies", "sqlalchemy"])
         self._written = 0
 
-    def passes(self, name: str, source: bytes, tests: Sequence[str]) -> bool:
-        """Whether the tests pass when the file *name* is *source*."""
+    def passes(self, name: str, source: bytes) -> bool:
+        """Whether its tests pass when the file *name* is *source*."""
         path = self._folder / PACKAGE / name
         original = path.read_bytes()
         self._write(path, source)
+        try:
+            return all(map(self._pass, TARGETS[name]))
+        finally:
+            self._write(path, original)
+
+    def _pass(self, tests: Sequence[str]) -> bool:
         process = self._processes.Process(target=run_tests, args=(tests, self._folder))
         process.start()
         process.join(PATIENCE)
         if process.is_alive():
             process.kill()
             process.join()
-        self._write(path, original)
         if process.exitcode in {4, 5}:  # pytest was asked for what is not there
             raise SystemExit(LOG.read_text())
         return process.exitcode == 0
@@ -150,7 +166,7 @@ class Laboratory:
 
 
 class Memory:
-    """What was killed in earlier runs, by what the file and the mutant were."""
+    """What was killed in earlier runs, by the lines it changes: the rest of a file may change meanwhile."""
 
     def __init__(self, *, afresh: bool) -> None:
         self._path = WORK / "killed.txt"
@@ -160,61 +176,67 @@ class Memory:
         elif self._path.exists():
             self._known = set(self._path.read_text().split())
 
-    def has(self, source: bytes, mutant: Mutant) -> bool:
-        """Whether a test noticed this mutant before."""
-        return _digest(source, mutant) in self._known
+    def has(self, name: str, change: Change) -> bool:
+        """Whether a test noticed this mutant of the file *name* before."""
+        return _digest(name, change) in self._known
 
-    def keep(self, source: bytes, mutant: Mutant) -> None:
+    def keep(self, name: str, change: Change) -> None:
         """Remember that a test notices it."""
         with self._path.open("a") as file:
-            file.write(f"{_digest(source, mutant)}\n")
+            file.write(f"{_digest(name, change)}\n")
 
 
-def _digest(source: bytes, mutant: Mutant) -> str:
-    return hashlib.sha256(source + json.dumps(mutant).encode()).hexdigest()
+def _digest(name: str, change: Change) -> str:
+    return hashlib.sha256(json.dumps([name, *change]).encode()).hexdigest()
 
 
 def hunt(name: str, laboratory: Laboratory, memory: Memory) -> Score:
     """Test every mutant of a file, and print those that survive."""
-    source, tests = (ROOT / PACKAGE / name).read_bytes(), TARGETS[name]
-    found, started = mutants(source), monotonic()
-    if not laboratory.passes(name, source, tests):
-        raise SystemExit(LOG.read_text() + f"\n{name} fails its tests as it is")
-    excused = equivalents(name)
-    survivors: list[Mutant] = []
-    met = set[Equivalent]()
-    for number, mutant in enumerate(found, 1):
-        known = Equivalent(mutant.where, *mutant.shown(source))
-        if known in excused:
-            met.add(known)
-        elif not memory.has(source, mutant):
-            _progress(f"{name} {number}/{len(found)}, {len(survivors)} survived")
-            if laboratory.passes(name, mutant.applied(source), tests):
-                survivors.append(mutant)
-                _tell(name, source, mutant)
-            else:
-                memory.keep(source, mutant)
-    for stale in excused - met:
+    source, started = (ROOT / PACKAGE / name).read_bytes(), monotonic()
+    found, excused = changes(source), equivalents(name)
+    if name in GUARDS_ALONE:
+        found = {change: mutant for change, mutant in found.items() if _refuses(mutant)}
+    if stale := excused - found.keys():
         raise SystemExit(f"{EQUIVALENT.name} has what is no mutant of {name} any more: {stale}")
-    same = sum(Equivalent(mutant.where, *mutant.shown(source)) in excused for mutant in found)
-    guards = sum(mutant.guard for mutant in found)
-    return Score(name, len(found), guards, survivors, same, monotonic() - started)
+    if not laboratory.passes(name, source):
+        raise SystemExit(f"{LOG.read_text()}\n{name} fails its tests as it is")
+    survivors: list[Mutant] = []
+    for number, (change, mutant) in enumerate(found.items(), 1):
+        if change in excused or memory.has(name, change):
+            continue
+        _progress(f"{name} {number}/{len(found)}, {len(survivors)} survived")
+        if not laboratory.passes(name, mutant.applied(source)):
+            memory.keep(name, change)
+            continue
+        survivors.append(mutant)
+        _progress("")
+        print(f"{name}:{mutant.line(source)} {change}", flush=True)
+    guards = sum(mutant.guard for mutant in found.values())
+    return Score(name, len(found), guards, survivors, len(excused), monotonic() - started)
 
 
-def equivalents(name: str) -> set[Equivalent]:
-    """The mutants of a file of which no test can tell, each with its reason."""
+def _refuses(mutant: Mutant) -> bool:
+    """Whether it weakens what the database refuses: a constraint, or what makes a trigger."""
+    return mutant.guard or mutant.text in {"pass", "*()", "**{}"}
+
+
+def changes(source: bytes) -> dict[Change, Mutant]:
+    """All mutants of a file, each under the name that it has whatever line it moves to."""
+    named: dict[Change, Mutant] = {}
+    for mutant in mutants(source):
+        change = Change(mutant.where, *mutant.shown(source))
+        while change in named:
+            change = change._replace(nth=change.nth + 1)
+        named[change] = mutant
+    return named
+
+
+def equivalents(name: str) -> set[Change]:
+    """The mutants of a file of which no test can tell; each entry says why."""
     listed = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get(name, [])
-    for entry in listed:
-        if not entry["why"]:
-            raise SystemExit(f"{EQUIVALENT.name}: say why {entry} changes nothing")
-    return {Equivalent(entry["where"], entry["before"], entry["after"]) for entry in listed}
-
-
-def _tell(name: str, source: bytes, mutant: Mutant) -> None:
-    before, after = mutant.shown(source)
-    guard = " (a guard)" if mutant.guard else ""
-    _progress("")
-    print(f"{name}:{mutant.line(source)} {mutant.where}{guard}\n  - {before}\n  + {after}", flush=True)
+    if unexplained := [entry for entry in listed if not entry.pop("why", "")]:
+        raise SystemExit(f"{EQUIVALENT.name} does not say why nothing is changed by {unexplained}")
+    return {Change(**entry) for entry in listed}
 
 
 def _progress(text: str) -> None:

@@ -383,6 +383,31 @@ def test_what_nobody_asked_for_has_no_answer() -> None:
     assert {debit.id, expired} == planned.decided.keys()
 
 
+def test_rows_that_follow_have_the_ids_they_always_had() -> None:
+    """
+    Two releases beside each other give a row that nobody asked for one id, so it cannot be written twice.
+
+    If this fails, do not mend the test.
+    """
+    shelf = shelf_with(holds=100)
+    shelf.post([(Grant(**asked("short", THEIRS), amount=1, expires_at=START + MINUTE),)], START)
+    later = START + 2 * MINUTE
+    shelf.post([(Debit(**asked("debit", THEIRS), amount=150, overage=Overage.ALLOW),)], later)
+    shelf.post([(Grant(**asked("grant", THEIRS), amount=60),)], later)
+    shelf.post([(Hold(**asked("another", THEIRS), amount=5, ttl=MINUTE),)], later)
+    shelf.post([(Settle(**asked("settle", THEIRS), hold_id=named("another"), amount=7),)], later)
+
+    unasked = [row for row in shelf.journal[THEIRS] if row.fingerprint == NOBODY]
+
+    assert [
+        (4, Kind.LAPSE, "011b1e88094183c2"),
+        (5, Kind.EXPIRE, "995e2aa63e9b4e59"),
+        (6, Kind.ADVANCE, "91ffd121efe4874b"),
+        (9, Kind.REPAY, "0ad56298d48ba9fd"),
+        (12, Kind.DEBIT, "233e88fa0db7e9ac"),
+    ] == [(row.seq, row.kind, row.id.hex()) for row in unasked]
+
+
 def test_a_sweep_is_never_answered_for_another() -> None:
     """The same sweep twice in a batch finds nothing left: unlike a request, it is asked anew each time."""
     shelf = shelf_with()
