@@ -40,7 +40,14 @@ OPERATORS: Final[dict[type[ast.operator], str]] = {
     ast.RShift: "<<",
 }
 
-CALLS: Final = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "reversed": "iter"}
+CALLS: Final = {
+    "min": "max",
+    "max": "min",
+    "any": "all",
+    "all": "any",
+    "sorted": "list",
+    "reversed": "iter",
+}
 
 CONSTRAINTS: Final = frozenset({"CheckConstraint", "UniqueConstraint"})
 
@@ -136,8 +143,9 @@ class _Finder:
 
     def _changes(self, node: ast.AST, where: str) -> Iterator[tuple[int, int, str, bool]]:
         """Start, end, new text, and whether a constraint of a table is weakened."""
-        for start, end, text in self._everywhere(node):
-            yield start, end, text, False
+        for changes in (self._operators, self._operands, self._tests):
+            for start, end, text in changes(node):
+                yield start, end, text, False
         match node:
             case ast.stmt() if where.endswith("()"):
                 for text in _instead(node):
@@ -155,7 +163,8 @@ class _Finder:
             case _:
                 pass
 
-    def _everywhere(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
+    def _operators(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
+        """Another operator, and a negation that is missing."""
         match node:
             case ast.Compare(left=left, ops=ops, comparators=others):
                 for one, operator, other in zip([left, *others], ops, others, strict=False):
@@ -169,27 +178,29 @@ class _Finder:
                 yield from self._conditions(node, operator, values)
             case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
                 yield *self._place(node), f"({self._text(operand)})"
+            case _:
+                pass
+
+    def _operands(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
+        """Another value, another function, one part fewer."""
+        match node:
             case ast.Constant(value=value):
                 for text in _other_values(value):
                     yield *self._place(node), text
             case ast.Call():
                 yield from self._calls(node)
-            case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.Set(elts=parts):
-                yield from self._left_out(parts)
+            case ast.Tuple(elts=parts, ctx=ast.Load()) | ast.Set(elts=parts) if len(parts) > 1:
+                for part in parts:
+                    yield *self._place(part), "*()"
             case ast.Dict(keys=keys, values=values):
                 for key, value in zip(keys, values, strict=True):
                     if key:
                         yield self._place(key)[0], self._place(value)[1], "**{}"
             case ast.Slice(lower=lower, upper=upper):
-                for bound in (lower, upper):
-                    if bound:
-                        yield *self._place(bound), ""
-            case ast.match_case(pattern=pattern, guard=condition):
-                end = self._place(condition or pattern)[1]
-                yield self._place(pattern)[0], end, "_ if False"
+                for bound in filter(None, (lower, upper)):
+                    yield *self._place(bound), ""
             case _:
                 pass
-        yield from self._tests(node)
 
     def _tests(self, node: ast.AST) -> Iterator[tuple[int, int, str]]:
         """A condition that is always, or never, or the other way round."""
@@ -200,8 +211,9 @@ class _Finder:
                 tests, texts = [test], ("False",)
             case ast.comprehension(ifs=ifs):
                 tests, texts = ifs, ("True", "False")
-            case ast.match_case(guard=ast.expr() as condition):
-                tests, texts = [condition], ("True",)
+            case ast.match_case(pattern=pattern, guard=condition):
+                yield self._place(pattern)[0], self._place(condition or pattern)[1], "_ if False"
+                tests, texts = ([condition] if condition else []), ("True",)
             case _:
                 return
         for test in tests:
@@ -228,10 +240,6 @@ class _Finder:
         for keyword in node.keywords:
             if keyword.arg and not _is_flag(keyword):
                 yield *self._place(keyword), "**{}"
-
-    def _left_out(self, parts: Sequence[ast.expr]) -> Iterator[tuple[int, int, str]]:
-        for part in parts if len(parts) > 1 else ():
-            yield *self._place(part), "*()"
 
     def _weaker(self, check: ast.expr) -> Iterator[tuple[tuple[int, int], str]]:
         """Another condition in a CHECK."""

@@ -65,7 +65,10 @@ PATIENCE: Final = 180.0
 
 PYTEST: Final = (
     *("-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider"),
-    *("-o", "addopts=--import-mode=importlib --strict-markers"),  # no plug-ins: most of the time would be theirs
+    *(
+        "-o",
+        "addopts=--import-mode=importlib --strict-markers",
+    ),  # no plug-ins: most of the time would be theirs
 )
 
 
@@ -134,7 +137,9 @@ class Laboratory:
             shutil.copytree(ROOT / name, self._folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", self._folder)
         self._processes = multiprocessing.get_context("forkserver")
-        self._processes.set_forkserver_preload(["pytest", "hypothesis", "hypothesis.strategies", "sqlalchemy"])
+        self._processes.set_forkserver_preload(
+            ["pytest", "hypothesis", "hypothesis.strategies", "sqlalchemy"]
+        )
         self._written = 0
 
     def passes(self, name: str, source: bytes) -> bool:
@@ -155,7 +160,7 @@ class Laboratory:
             process.kill()
             process.join()
         if process.exitcode in {4, 5}:  # pytest was asked for what is not there
-            raise SystemExit(LOG.read_text())
+            sys.exit(LOG.read_text())
         return process.exitcode == 0
 
     def _write(self, path: Path, source: bytes) -> None:
@@ -197,9 +202,9 @@ def hunt(name: str, laboratory: Laboratory, memory: Memory) -> Score:
     if name in GUARDS_ALONE:
         found = {change: mutant for change, mutant in found.items() if _refuses(mutant)}
     if stale := excused - found.keys():
-        raise SystemExit(f"{EQUIVALENT.name} has what is no mutant of {name} any more: {stale}")
+        sys.exit(f"{EQUIVALENT.name} has what is no mutant of {name} any more: {stale}")
     if not laboratory.passes(name, source):
-        raise SystemExit(f"{LOG.read_text()}\n{name} fails its tests as it is")
+        sys.exit(f"{LOG.read_text()}\n{name} fails its tests as it is")
     survivors: list[Mutant] = []
     for number, (change, mutant) in enumerate(found.items(), 1):
         if change in excused or memory.has(name, change):
@@ -235,7 +240,7 @@ def equivalents(name: str) -> set[Change]:
     """The mutants of a file of which no test can tell; each entry says why."""
     listed = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get(name, [])
     if unexplained := [entry for entry in listed if not entry.pop("why", "")]:
-        raise SystemExit(f"{EQUIVALENT.name} does not say why nothing is changed by {unexplained}")
+        sys.exit(f"{EQUIVALENT.name} does not say why nothing is changed by {unexplained}")
     return {Change(**entry) for entry in listed}
 
 

@@ -29,28 +29,67 @@ HEAD: Final = bytes(33)
 ROWS: Final[dict[str, dict[str, Any]]] = {
     "ptm_account": {"account": "acme", "opened_at": 1},
     "ptm_wallet": {
-        **{"wallet_id": 1, "available": 1, "held": 1, "spent": 1, "owed": 0, "credit_limit": 1, "seq": 1},
-        **{"booked_at": 10, "closed_until": 0, "state": 0, "head": HEAD, "account": "acme", "unit": "core"},
+        "wallet_id": 1,
+        "available": 1,
+        "held": 1,
+        "spent": 1,
+        "owed": 0,
+        "credit_limit": 1,
+        "seq": 1,
+        "booked_at": 10,
+        "closed_until": 0,
+        "state": 0,
+        "head": HEAD,
+        "account": "acme",
+        "unit": "core",
     },
     "ptm_transfer": {
-        **{"wallet_id": 1, "seq": 1, "transfer_id": 1, "fingerprint": 1, "link": 1, "kind": 1},
-        **{"amount": 5, "available_after": 5, "held_after": 5, "booked_at": 10},
+        "wallet_id": 1,
+        "seq": 1,
+        "transfer_id": 1,
+        "fingerprint": 1,
+        "link": 1,
+        "kind": 1,
+        "amount": 5,
+        "available_after": 5,
+        "held_after": 5,
+        "booked_at": 10,
     },
     "ptm_lot": {"wallet_id": 1, "number": 1, "granted": 10, "remaining": 3, "held": 4, "priority": 50},
     "ptm_open_hold": {"wallet_id": 1, "hold_id": 1, "number": 1, "amount": 5, "expires_at": 10},
     "ptm_rejection": {
-        **{"wallet_id": 1, "transfer_id": 1, "fingerprint": 1, "available": 0, "required": 1},
-        **{"refused_at": 10, "reason": 1},
+        "wallet_id": 1,
+        "transfer_id": 1,
+        "fingerprint": 1,
+        "available": 0,
+        "required": 1,
+        "refused_at": 10,
+        "reason": 1,
     },
     "ptm_price": {"version": 1, "provider": "p", "model": "m", "body": "{}"},
     "ptm_rate_card": {"version": 1, "body": "{}"},
     "ptm_period": {
-        **{"period": "2026-01", "number": 1, "state": 1, "starts_at": 0, "ends_at": 10, "noted_at": 20},
+        "period": "2026-01",
+        "number": 1,
+        "state": 1,
+        "starts_at": 0,
+        "ends_at": 10,
+        "noted_at": 20,
         "actor": "ann",
     },
     "ptm_closing": {
-        **{"wallet_id": 1, "revision": 1, "period": "2026-01", "seq": 9, "head": HEAD},
-        **{"available": 1, "held": 2, "spent": 4, "lapsed": 8, "issued": 3, "owed": 5, "adjusted": 7},
+        "wallet_id": 1,
+        "revision": 1,
+        "period": "2026-01",
+        "seq": 9,
+        "head": HEAD,
+        "available": 1,
+        "held": 2,
+        "spent": 4,
+        "lapsed": 8,
+        "issued": 3,
+        "owed": 5,
+        "adjusted": 7,
     },
     "ptm_boundary": {"id": 1, "closed_until": 10},
 }
@@ -114,7 +153,9 @@ GUARDED: Final = (tables.transfer.name, tables.period.name, tables.closing.name)
 
 
 @pytest.fixture(params=DATABASES)
-def connection(request: pytest.FixtureRequest, backend_of: Callable[[str], Backend]) -> Iterator[Connection]:
+def connection(
+    request: pytest.FixtureRequest, backend_of: Callable[[str], Backend]
+) -> Iterator[Connection]:
     """An empty ledger, to write anything to; on SQLite without the triggers that would refuse it before a key does."""
     with engine_on(backend_of(request.param).empty()) as engine, engine.connect() as opened:
         if request.param == "sqlite":
@@ -192,6 +233,9 @@ def test_a_primary_key_is_all_of_its_columns(connection: Connection, table: Tabl
 )
 def test_what_must_be_said_cannot_be_left_out(connection: Connection, table: Table, column: str) -> None:
     """A column that every row has cannot be NULL, keys included; all others can."""
+    if connection.dialect.name == "sqlite" and table is tables.wallet and column == "wallet_id":
+        pytest.skip("SQLite takes NULL for the next number where the key is the row's own number")
+
     refusal(connection, table, **{column: None})
     put(connection, table)
 
@@ -230,6 +274,7 @@ def test_no_row_of_the_journal_changes(
         pytest.skip("SQLite has no TRUNCATE")
     with engine_on(backend_of(name).empty()) as engine, engine.connect() as opened:
         put(opened, metadata.tables[table])
+
         with pytest.raises(DBAPIError, match="insert-only"):
             opened.exec_driver_sql(changes.get(verb, f"TRUNCATE {table}"))
 
@@ -254,6 +299,7 @@ def test_no_row_of_the_journal_is_replaced(
     with engine_on(backend_of("sqlite").empty()) as engine, engine.connect() as opened:
         put(opened, table, **own)
         row = ROWS[table.name] | own | changes
+
         with pytest.raises(DBAPIError, match="insert-only"):
             opened.execute(insert(table).prefix_with("OR REPLACE").values(row))
 
@@ -279,4 +325,5 @@ def test_a_row_beside_another_is_written(
     own = {"completes": 1} if table is tables.transfer else {}
     with engine_on(backend_of("sqlite").empty()) as engine, engine.connect() as opened:
         put(opened, table, **own)
+
         put(opened, table, **own | key)
