@@ -42,11 +42,14 @@ from ptmeter.domain.ledger import (
     Refusal,
     Refused,
     Settle,
+    UsageEvent,
     Void,
 )
 from ptmeter.domain.moves import expiry
 from ptmeter.domain.planner import plan
-from ptmeter.domain.pt import LARGEST
+from ptmeter.domain.prices import Price
+from ptmeter.domain.pt import LARGEST, Money
+from ptmeter.domain.usage import Usage
 from ptmeter.errors import InvalidArgumentError, InvariantError
 
 if TYPE_CHECKING:
@@ -381,6 +384,65 @@ def test_what_nobody_asked_for_has_no_answer() -> None:
     expired = expiry(shelf.holds[named("hold")]).id
     assert {Kind.LAPSE, Kind.EXPIRE, Kind.ADVANCE, Kind.DEBIT} == {row.kind for row in planned.transfers}
     assert {debit.id, expired} == planned.decided.keys()
+
+
+USAGE = UsageEvent(
+    usage=Usage(output_text=7),
+    price=Price(provider="p", model="m", source="s", rates={"output_text": 1}),
+    card_version="0123456789abcdef",
+    cost=Money(14),
+)
+EARLIER = START - timedelta(days=3)
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (Grant, {"note": "gift", "priority": 7, "expires_at": START + MINUTE, "effective_at": EARLIER}),
+        (Adjust, {"note": "mended", "priority": 7, "expires_at": START + MINUTE}),
+        (Debit, {"note": "fee", "usage": USAGE, "effective_at": EARLIER}),
+        (Settle, {"hold_id": named("hold"), "usage": USAGE, "effective_at": EARLIER}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_a_command_says_is_in_its_row(verb: Any, said: dict[str, Any]) -> None:
+    """The note, the usage, the time it happened, and how its lot burns: all is kept as it was said."""
+    shelf = shelf_with(holds=10)
+
+    [[posted]] = shelf.post([(verb(**asked("said", THEIRS), amount=5, **said),)], START)
+
+    assert isinstance(posted, Posted)
+    kept = {name: getattr(posted.transfer, name) for name in said if name != "hold_id"}
+    assert {name: value for name, value in said.items() if name != "hold_id"} == kept
+
+
+def test_a_correction_downwards_keeps_its_reason() -> None:
+    """Its note is why it was made; without one there is no correction."""
+    shelf = shelf_with()
+
+    [[posted]] = shelf.post([(Adjust(**asked("mended"), amount=-5, note="mended"),)], START)
+
+    assert isinstance(posted, Posted)
+    assert "mended" == posted.transfer.note
+
+
+def test_a_late_settle_says_what_was_used() -> None:
+    """Charged after its hold expired, a call keeps its usage and its time as if it had come in time."""
+    shelf = shelf_with(holds=10)
+    later = START + 2 * MINUTE
+    shelf.post([(Expire(**asked("sweep", THEIRS), hold_id=named("hold")),)], later)
+    late = Settle(
+        **asked("late", THEIRS), hold_id=named("hold"), amount=5, usage=USAGE, effective_at=EARLIER
+    )
+
+    [[posted]] = shelf.post([(late,)], later)
+
+    assert isinstance(posted, Posted)
+    assert (Kind.DEBIT, USAGE, EARLIER) == (
+        posted.transfer.kind,
+        posted.transfer.usage,
+        posted.transfer.effective_at,
+    )
 
 
 def test_rows_that_follow_have_the_ids_they_always_had() -> None:
