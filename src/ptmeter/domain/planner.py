@@ -95,7 +95,7 @@ class Plan:
     """How every command of the batch ended, now or before, by id."""
 
 
-def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes = b"") -> Plan:
+def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes) -> Plan:
     """Decide every group of *batch* in order, each on what the ones before it left."""
     moves = Moves(state.wallets, state.holds, state.resolved, at=state.at, chain_key=chain_key)
     planner = _Planner(moves, state.decided)

@@ -37,15 +37,19 @@ from ptmeter.domain.ledger import (
     Hold,
     Kind,
     Lapse,
+    Overage,
     Posted,
     Refusal,
     Refused,
     Settle,
+    UsageEvent,
     Void,
 )
 from ptmeter.domain.moves import expiry
 from ptmeter.domain.planner import plan
-from ptmeter.domain.pt import LARGEST
+from ptmeter.domain.prices import Price
+from ptmeter.domain.pt import LARGEST, Money
+from ptmeter.domain.usage import Usage
 from ptmeter.errors import InvalidArgumentError, InvariantError
 
 if TYPE_CHECKING:
@@ -286,6 +290,20 @@ def test_a_group_with_an_unknown_wallet_is_refused_the_same_way_twice() -> None:
     assert Refusal.INSUFFICIENT_FUNDS is reason_of(second_time[0][0])
 
 
+@pytest.mark.parametrize("known_first", [False, True], ids=["new first", "known first"])
+def test_a_group_of_which_a_part_is_known_is_another_request(known_first: bool) -> None:
+    """A command that was carried out before is not replayed beside one that was not: nothing of it happens."""
+    shelf = shelf_with()
+    known, new = Debit(**asked("known"), amount=5), Debit(**asked("new"), amount=5)
+    shelf.post([(known,)], START)
+    before = shelf.facts()
+
+    [outcomes] = shelf.post([(known, new) if known_first else (new, known)], START)
+
+    assert (Refused(reason=Refusal.KEY_REUSED),) * 2 == outcomes
+    assert before == shelf.facts()
+
+
 @pytest.mark.parametrize("expired", [False, True], ids=["open", "expired"])
 @pytest.mark.parametrize("verb", [Settle, Void, Expire], ids=lambda verb: verb.__name__.lower())
 def test_a_hold_is_resolved_in_its_own_wallet(verb: Any, expired: bool) -> None:
@@ -334,7 +352,7 @@ def test_an_id_names_one_transfer_even_within_a_group() -> None:
     shelf = shelf_with()
     debit = Debit(**asked("debit"), amount=5)
 
-    planned = plan(shelf.lock([(debit, debit)], START), [(debit, debit)])
+    planned = plan(shelf.lock([(debit, debit)], START), [(debit, debit)], chain_key=CHAIN_KEY)
 
     assert len(planned.transfers) == len({row.id for row in planned.transfers})
 
@@ -353,6 +371,127 @@ def test_an_expiry_on_demand_is_found_done_by_the_sweep_beside_it() -> None:
     assert one_by_one == together
     assert isinstance(together[1][0], Posted)
     assert together[1][0].replayed
+
+
+def test_what_nobody_asked_for_has_no_answer() -> None:
+    """A batch ends with an answer for each command and each expiry, and none for a lapse, an advance or its like."""
+    shelf = shelf_with(holds=100)
+    shelf.post([(Grant(**asked("short", THEIRS), amount=1, expires_at=START + MINUTE),)], START)
+    debit = Debit(**asked("debit", THEIRS), amount=150, overage=Overage.ALLOW)
+
+    planned = plan(shelf.lock([(debit,)], START + 2 * MINUTE), [(debit,)], chain_key=CHAIN_KEY)
+
+    expired = expiry(shelf.holds[named("hold")]).id
+    assert {Kind.LAPSE, Kind.EXPIRE, Kind.ADVANCE, Kind.DEBIT} == {row.kind for row in planned.transfers}
+    assert {debit.id, expired} == planned.decided.keys()
+
+
+USAGE = UsageEvent(
+    usage=Usage(output_text=7),
+    price=Price(provider="p", model="m", source="s", rates={"output_text": 1}),
+    card_version="0123456789abcdef",
+    cost=Money(14),
+)
+EARLIER = START - timedelta(days=3)
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (Grant, {"note": "gift", "priority": 7, "expires_at": START + MINUTE, "effective_at": EARLIER}),
+        (Adjust, {"note": "mended", "priority": 7, "expires_at": START + MINUTE}),
+        (Debit, {"note": "fee", "usage": USAGE, "effective_at": EARLIER}),
+        (Settle, {"hold_id": named("hold"), "usage": USAGE, "effective_at": EARLIER}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_a_command_says_is_in_its_row(verb: Any, said: dict[str, Any]) -> None:
+    """The note, the usage, the time it happened, and how its lot burns: all is kept as it was said."""
+    shelf = shelf_with(holds=10)
+
+    [[posted]] = shelf.post([(verb(**asked("said", THEIRS), amount=5, **said),)], START)
+
+    assert isinstance(posted, Posted)
+    kept = {name: getattr(posted.transfer, name) for name in said if name != "hold_id"}
+    assert {name: value for name, value in said.items() if name != "hold_id"} == kept
+
+
+def test_a_correction_downwards_keeps_its_reason() -> None:
+    """Its note is why it was made; without one there is no correction."""
+    shelf = shelf_with()
+
+    [[posted]] = shelf.post([(Adjust(**asked("mended"), amount=-5, note="mended"),)], START)
+
+    assert isinstance(posted, Posted)
+    assert "mended" == posted.transfer.note
+
+
+def test_a_late_settle_says_what_was_used() -> None:
+    """Charged after its hold expired, a call keeps its usage and its time as if it had come in time."""
+    shelf = shelf_with(holds=10)
+    later = START + 2 * MINUTE
+    shelf.post([(Expire(**asked("sweep", THEIRS), hold_id=named("hold")),)], later)
+    late = Settle(
+        **asked("late", THEIRS), hold_id=named("hold"), amount=5, usage=USAGE, effective_at=EARLIER
+    )
+
+    [[posted]] = shelf.post([(late,)], later)
+
+    assert isinstance(posted, Posted)
+    assert (Kind.DEBIT, USAGE, EARLIER) == (
+        posted.transfer.kind,
+        posted.transfer.usage,
+        posted.transfer.effective_at,
+    )
+
+
+def test_rows_that_follow_have_the_ids_they_always_had() -> None:
+    """
+    Two releases beside each other give a row that nobody asked for one id, so it cannot be written twice.
+
+    If this fails, do not mend the test.
+    """
+    shelf = shelf_with(holds=100)
+    shelf.post([(Grant(**asked("short", THEIRS), amount=1, expires_at=START + MINUTE),)], START)
+    later = START + 2 * MINUTE
+    shelf.post([(Debit(**asked("debit", THEIRS), amount=150, overage=Overage.ALLOW),)], later)
+    shelf.post([(Grant(**asked("grant", THEIRS), amount=60),)], later)
+    shelf.post([(Hold(**asked("another", THEIRS), amount=5, ttl=MINUTE),)], later)
+    shelf.post([(Settle(**asked("settle", THEIRS), hold_id=named("another"), amount=7),)], later)
+
+    unasked = [row for row in shelf.journal[THEIRS] if row.fingerprint == NOBODY]
+
+    assert [
+        (4, Kind.LAPSE, "011b1e88094183c2"),
+        (5, Kind.EXPIRE, "995e2aa63e9b4e59"),
+        (6, Kind.ADVANCE, "91ffd121efe4874b"),
+        (9, Kind.REPAY, "0ad56298d48ba9fd"),
+        (12, Kind.DEBIT, "233e88fa0db7e9ac"),
+    ] == [(row.seq, row.kind, row.id.hex()) for row in unasked]
+
+
+def test_a_sweep_is_never_answered_for_another() -> None:
+    """The same sweep twice in a batch finds nothing left: unlike a request, it is asked anew each time."""
+    shelf = shelf_with()
+    shelf.post([(Grant(**asked("short"), amount=1, expires_at=START + MINUTE),)], START)
+    sweep = Lapse(**asked("sweep"))
+
+    first_time, second_time = shelf.post([(sweep,), (sweep,)], START + MINUTE)
+
+    assert isinstance(first_time[0], Posted)
+    assert (Refused(reason=Refusal.NOT_DUE),) == second_time
+
+
+def test_only_what_changed_is_written() -> None:
+    """A batch whose commands are refused, or come again, has nothing to write but the refusal."""
+    shelf = shelf_with(holds=10)
+    again = Hold(**asked("hold", THEIRS), amount=10, ttl=MINUTE)
+    batch: list[Linked] = [(Debit(**asked("debit"), amount=500),), (again,)]
+
+    planned = plan(shelf.lock(batch, START), batch, chain_key=CHAIN_KEY)
+
+    assert ([], [], [], []) == (planned.wallets, planned.transfers, planned.opened, planned.closed)
+    assert [named("debit")] == [rejection.id for rejection in planned.rejections]
 
 
 def test_what_64_bits_cannot_hold_is_refused_alone() -> None:

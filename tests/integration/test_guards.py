@@ -1,0 +1,329 @@
+"""
+What each table refuses by itself, whoever writes to it and however: one row at the edge goes in, the next does not.
+
+Every CHECK, every unique key and every NOT NULL is tried alone, past the code that would never write such a row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pytest
+from sqlalchemy import CheckConstraint, UniqueConstraint, insert
+from sqlalchemy.exc import DBAPIError
+from tests.integration.wiring import engine_on, servers
+
+from ptmeter.storage import tables
+from ptmeter.storage.tables import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection, Table
+    from tests.backends import Backend
+
+DATABASES: Final = servers("sqlite", "postgres", "mysql")
+
+HEAD: Final = bytes(33)
+
+ROWS: Final[dict[str, dict[str, Any]]] = {
+    "ptm_account": {"account": "acme", "opened_at": 1},
+    "ptm_wallet": {
+        "wallet_id": 1,
+        "available": 1,
+        "held": 1,
+        "spent": 1,
+        "owed": 0,
+        "credit_limit": 1,
+        "seq": 1,
+        "booked_at": 10,
+        "closed_until": 0,
+        "state": 0,
+        "head": HEAD,
+        "account": "acme",
+        "unit": "core",
+    },
+    "ptm_transfer": {
+        "wallet_id": 1,
+        "seq": 1,
+        "transfer_id": 1,
+        "fingerprint": 1,
+        "link": 1,
+        "kind": 1,
+        "amount": 5,
+        "available_after": 5,
+        "held_after": 5,
+        "booked_at": 10,
+    },
+    "ptm_lot": {"wallet_id": 1, "number": 1, "granted": 10, "remaining": 3, "held": 4, "priority": 50},
+    "ptm_open_hold": {"wallet_id": 1, "hold_id": 1, "number": 1, "amount": 5, "expires_at": 10},
+    "ptm_rejection": {
+        "wallet_id": 1,
+        "transfer_id": 1,
+        "fingerprint": 1,
+        "available": 0,
+        "required": 1,
+        "refused_at": 10,
+        "reason": 1,
+    },
+    "ptm_price": {"version": 1, "provider": "p", "model": "m", "body": "{}"},
+    "ptm_rate_card": {"version": 1, "body": "{}"},
+    "ptm_period": {
+        "period": "2026-01",
+        "number": 1,
+        "state": 1,
+        "starts_at": 0,
+        "ends_at": 10,
+        "noted_at": 20,
+        "actor": "ann",
+    },
+    "ptm_closing": {
+        "wallet_id": 1,
+        "revision": 1,
+        "period": "2026-01",
+        "seq": 9,
+        "head": HEAD,
+        "available": 1,
+        "held": 2,
+        "spent": 4,
+        "lapsed": 8,
+        "issued": 3,
+        "owed": 5,
+        "adjusted": 7,
+    },
+    "ptm_boundary": {"id": 1, "closed_until": 10},
+}
+"""A row of each table with nothing in it that may be left out."""
+
+OTHER_KEYS: Final = {"period": "2026-02", "account": "zeta"}
+"""Other values of key columns that are no numbers."""
+
+
+class Check(NamedTuple):
+    """A CHECK, a change of its table's row that it lets through, and one that it does not."""
+
+    name: str
+    allowed: dict[str, Any]
+    refused: dict[str, Any]
+
+
+CHECKS: Final = (
+    Check("ptm_wallet_available", {"available": 0}, {"available": -1}),
+    Check("ptm_wallet_held", {"held": 0}, {"held": -1}),
+    Check("ptm_wallet_spent", {"spent": 0}, {"spent": -1}),
+    Check("ptm_wallet_owed", {"owed": 0, "available": 0}, {"owed": -1, "available": 0}),
+    Check("ptm_wallet_owed", {"owed": 1, "available": 0}, {"owed": 1, "available": 1}),
+    Check("ptm_wallet_owed", {"owed": 0, "available": 1}, {"owed": 2, "available": 1}),
+    Check("ptm_wallet_credit_limit", {"credit_limit": 0}, {"credit_limit": -1}),
+    Check("ptm_wallet_closed", {"closed_until": 11}, {"closed_until": 12}),
+    Check("ptm_transfer_amount", {"amount": 1}, {"amount": 0}),
+    Check("ptm_transfer_after", {"available_after": 0}, {"available_after": -1}),
+    Check("ptm_transfer_after", {"held_after": 0}, {"held_after": -1}),
+    Check("ptm_lot_not_negative", {"remaining": 0}, {"remaining": -1}),
+    Check("ptm_lot_not_negative", {"held": 0}, {"held": -1}),
+    Check("ptm_lot_granted", {"remaining": 6}, {"remaining": 7}),
+    Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
+    Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
+    Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
+    *(
+        Check("ptm_closing_ties", {name: sign * 100, "issued": 3 + sign * other}, {name: sign * 100})
+        for name, sign, other in (
+            ("available", 1, 99),
+            ("held", 1, 98),
+            ("spent", 1, 96),
+            ("lapsed", 1, 92),
+            ("owed", 1, -95),
+            ("adjusted", -1, -107),
+        )
+    ),
+)
+
+UNIQUE: Final = {
+    "ptm_transfer_id": ({}, {"seq": 2}, {"wallet_id": 2, "seq": 2}),
+    "ptm_transfer_completes": (
+        {"completes": 1},
+        {"seq": 2, "transfer_id": 2},
+        {"wallet_id": 2, "seq": 2, "transfer_id": 2},
+    ),
+}
+"""By unique key: a row, what to change to collide with it, and what to change to pass as another wallet's."""
+
+GUARDED: Final = (tables.transfer.name, tables.period.name, tables.closing.name)
+"""The journal, which SQLite and PostgreSQL keep insert-only."""
+
+
+@pytest.fixture(params=DATABASES)
+def connection(
+    request: pytest.FixtureRequest, backend_of: Callable[[str], Backend]
+) -> Iterator[Connection]:
+    """An empty ledger, to write anything to; on SQLite without the triggers that would refuse it before a key does."""
+    with engine_on(backend_of(request.param).empty()) as engine, engine.connect() as opened:
+        if request.param == "sqlite":
+            for name in GUARDED:
+                opened.exec_driver_sql(f"DROP TRIGGER {name}_no_replace")
+        yield opened
+        opened.rollback()
+
+
+def table_of(constraint: str) -> Table:
+    return next(table for table in metadata.sorted_tables if constraint.startswith(table.name))
+
+
+def put(connection: Connection, table: Table, **changes: Any) -> None:
+    """Write the table's row, changed."""
+    connection.execute(insert(table).values(ROWS[table.name] | changes))
+
+
+def refusal(connection: Connection, table: Table, **changes: Any) -> str:
+    """What the database says about such a row."""
+    with pytest.raises(DBAPIError) as refused, connection.begin_nested():
+        put(connection, table, **changes)
+    return str(refused.value.orig)
+
+
+def fresh_value(column: str) -> Any:
+    return OTHER_KEYS.get(column, 2)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.name} {check.refused}")
+def test_a_check_refuses_what_is_past_its_edge(connection: Connection, check: Check) -> None:
+    """The row at the edge is written; the one past it is refused, by this CHECK and no other."""
+    table = table_of(check.name)
+
+    assert check.name in refusal(connection, table, **check.refused)
+    put(connection, table, **check.allowed)
+
+
+@pytest.mark.parametrize("name", UNIQUE)
+def test_a_unique_key_holds_within_a_wallet(connection: Connection, name: str) -> None:
+    """Two rows of a wallet cannot share it; two wallets can, each having its own."""
+    table = table_of(name)
+    row, collides, passes = UNIQUE[name]
+    columns = next(key for key_name, key in unique_keys(table) if key_name == name)
+    put(connection, table, **row)
+
+    said = refusal(connection, table, **row | collides)
+    put(connection, table, **row | passes)
+
+    assert name in said or ", ".join(f"{table.name}.{column}" for column in columns) in said
+
+
+def test_a_row_that_completes_nothing_is_no_second(connection: Connection) -> None:
+    """Any number of a wallet's transfers may complete none."""
+    put(connection, tables.transfer)
+    put(connection, tables.transfer, seq=2, transfer_id=2)
+
+
+@pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
+def test_a_primary_key_is_all_of_its_columns(connection: Connection, table: Table) -> None:
+    """The same row twice is refused; with any column of the key changed it is another one."""
+    put(connection, table)
+    rest = {"transfer_id": 9} if table is tables.transfer else {}
+
+    refusal(connection, table, **rest)
+    for number, column in enumerate(table.primary_key.columns):
+        more = {"transfer_id": 10 + number} if table is tables.transfer else {}
+        put(connection, table, **more | {column.name: fresh_value(column.name)})
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [(table, c.name) for table in metadata.sorted_tables for c in table.columns if not c.nullable],
+    ids=str,
+)
+def test_what_must_be_said_cannot_be_left_out(connection: Connection, table: Table, column: str) -> None:
+    """A column that every row has cannot be NULL, keys included; all others can."""
+    if connection.dialect.name == "sqlite" and table is tables.wallet and column == "wallet_id":
+        pytest.skip("SQLite takes NULL for the next number where the key is the row's own number")
+
+    refusal(connection, table, **{column: None})
+    put(connection, table)
+
+
+def test_every_guard_is_tried() -> None:
+    """A CHECK or a unique key that is added to a table is added to the cases here."""
+    checks = {
+        str(c.name) for t in metadata.sorted_tables for c in t.constraints if isinstance(c, CheckConstraint)
+    }
+    keys = {name for table in metadata.sorted_tables for name, _ in unique_keys(table)}
+
+    assert checks == {check.name for check in CHECKS}
+    assert keys == UNIQUE.keys()
+
+
+def unique_keys(table: Table) -> list[tuple[str, list[str]]]:
+    """Names and columns of the table's unique keys, but for the primary one."""
+    keys = [c for c in table.constraints if isinstance(c, UniqueConstraint)]
+    keys += [index for index in table.indexes if index.unique]
+    return [(str(key.name), [column.name for column in key.columns]) for key in keys]
+
+
+# --- insert-only --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", GUARDED)
+@pytest.mark.parametrize("verb", ["update", "delete", "truncate"])
+@pytest.mark.parametrize("name", servers("sqlite", "postgres"))
+def test_no_row_of_the_journal_changes(
+    name: str, verb: str, table: str, backend_of: Callable[[str], Backend]
+) -> None:
+    """Transfers, periods and closings are neither updated nor deleted nor emptied, by whoever is connected."""
+    column = next(iter(metadata.tables[table].primary_key.columns)).name
+    changes = {"update": f"UPDATE {table} SET {column} = {column}", "delete": f"DELETE FROM {table}"}
+    if verb == "truncate" and name == "sqlite":
+        pytest.skip("SQLite has no TRUNCATE")
+    with engine_on(backend_of(name).empty()) as engine, engine.connect() as opened:
+        put(opened, metadata.tables[table])
+
+        with pytest.raises(DBAPIError, match="insert-only"):
+            opened.exec_driver_sql(changes.get(verb, f"TRUNCATE {table}"))
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("table", "changes"),
+    [
+        (tables.transfer, {"transfer_id": 2, "completes": 2}),
+        (tables.transfer, {"seq": 2, "completes": 2}),
+        (tables.transfer, {"seq": 2, "transfer_id": 2}),
+        (tables.period, {"actor": "bob"}),
+        (tables.closing, {"seq": 10}),
+    ],
+    ids=["transfer by seq", "transfer by id", "transfer by completes", "period", "closing"],
+)
+def test_no_row_of_the_journal_is_replaced(
+    table: Table, changes: dict[str, Any], backend_of: Callable[[str], Backend]
+) -> None:
+    """SQLite would delete the row in the way without asking its trigger; whichever key they share, it does not."""
+    own = {"completes": 1} if table is tables.transfer else {}
+    with engine_on(backend_of("sqlite").empty()) as engine, engine.connect() as opened:
+        put(opened, table, **own)
+        row = ROWS[table.name] | own | changes
+
+        with pytest.raises(DBAPIError, match="insert-only"):
+            opened.execute(insert(table).prefix_with("OR REPLACE").values(row))
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        (tables.transfer, {"wallet_id": 2}),
+        (tables.transfer, {"seq": 2, "transfer_id": 2, "completes": 2}),
+        (tables.period, {"period": "2026-02"}),
+        (tables.period, {"number": 2}),
+        (tables.closing, {"wallet_id": 2}),
+        (tables.closing, {"revision": 2}),
+        (tables.closing, {"period": "2026-02"}),
+    ],
+    ids=str,
+)
+def test_a_row_beside_another_is_written(
+    table: Table, key: dict[str, Any], backend_of: Callable[[str], Backend]
+) -> None:
+    """The control: a row that shares no key with another is inserted."""
+    own = {"completes": 1} if table is tables.transfer else {}
+    with engine_on(backend_of("sqlite").empty()) as engine, engine.connect() as opened:
+        put(opened, table, **own)
+
+        put(opened, table, **own | key)
