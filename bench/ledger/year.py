@@ -37,7 +37,8 @@ class History:
 
     def carry_out(self, batch: Sequence[Linked], at: datetime) -> None:
         """Let the planner decide *batch* and keep what it decided."""
-        decided = plan(State(at, {self.wallet.id: self.wallet}, {}, self.holds, {}), batch)
+        state = State(at, {self.wallet.id: self.wallet}, {}, self.holds, {})
+        decided = plan(state, batch, chain_key=b"")
         self.transfers += decided.transfers
         self.wallet = decided.wallets[0]
         resolved = {command.hold_id for (command,) in batch if isinstance(command, Settle | Void)}
