@@ -27,17 +27,22 @@ def commands() -> str:
     """Every command with its arguments and options, as `--help` has them."""
     from typer.main import get_command
 
-    from ptmeter.cli import periods
+    from ptmeter.cli import periods, prices
     from ptmeter.cli.app import COMMANDS, app
 
     group: Any = get_command(app)
-    months = group.commands.pop("periods").commands
-    alone = zip(group.commands.items(), COMMANDS, strict=True)
-    those = zip(months.items(), periods.COMMANDS, strict=True)
+    groups = {"periods": periods.COMMANDS, "prices": prices.COMMANDS}
+    parts = {
+        f"{name} ": (group.commands.pop(name).commands, of)
+        for name, of in groups.items()
+    }
+    parts = {"": (group.commands, COMMANDS)} | parts
     return "\n\n".join(
         _command(f"{of}{name}", command, examples)
-        for of, each in (("", alone), ("periods ", those))
-        for (name, command), (_, examples) in each
+        for of, (those, with_examples) in parts.items()
+        for (name, command), (_, examples) in zip(
+            those.items(), with_examples, strict=True
+        )
     )
 
 

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from ..errors import PtmeterError
-from . import accounts, database, demo, estimating, periods, replay, rerating
+from . import accounts, database, demo, estimating, periods, prices, replay, rerating
 from .failures import MEANINGS, ExitCode, from_database, report, tell
 
 if TYPE_CHECKING:
@@ -87,6 +87,14 @@ for _command, _examples in periods.COMMANDS:
     _name = _command.__name__.strip("_").replace("_", "-")
     _months.command(_name, epilog=_epilog("Examples", _examples))(_command)
 app.add_typer(_months, name="periods")
+
+_prices = typer.Typer(
+    no_args_is_help=True, help="Price lists: show and export them, tell two apart, check the ledger's."
+)
+for _command, _examples in prices.COMMANDS:
+    _name = _command.__name__.strip("_").replace("_", "-")
+    _prices.command(_name, epilog=_epilog("Examples", _examples))(_command)
+app.add_typer(_prices, name="prices")
 
 
 def _version(asked: bool) -> None:
