@@ -322,4 +322,4 @@ def _changes(sums: Mapping[tuple[str, str], list[int]]) -> tuple[AccountChange, 
 
 
 def _written(amounts: Mapping[str, int]) -> str:
-    return ", ".join(f"{PT(amount)} {unit}" for unit, amount in sorted(amounts.items()))
+    return ", ".join(f"{PT(amount)} {unit}" for unit, amount in sorted(amounts.items())) or "nothing"
