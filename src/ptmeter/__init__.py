@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
-    from .domain.prices import Price, Tier
+    from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
+    from .domain.prices import Price, PriceUse, Tier
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
@@ -121,6 +122,7 @@ __all__ = [
     "Method",
     "ModelChange",
     "ModelLockedError",
+    "ModelPrices",
     "ModelUse",
     "Money",
     "NotFoundError",
@@ -135,6 +137,9 @@ __all__ = [
     "Plans",
     "Policy",
     "Price",
+    "PriceChange",
+    "PriceCheck",
+    "PriceUse",
     "PtmeterError",
     "PublicKey",
     "Quality",
@@ -194,7 +199,8 @@ _HOMES = {
     "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
-    "domain.prices": ("Price", "Tier"),
+    "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
+    "domain.prices": ("Price", "PriceUse", "Tier"),
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),

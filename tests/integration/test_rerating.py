@@ -111,6 +111,26 @@ def killed_after(meter: Meter, prices: PriceList, *, pages: int) -> None:
 
 
 @pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_calls_move_to_another_unit_and_back(name: str, backend_of: Callable[[str], Backend]) -> None:
+    """By another card, what was charged in one unit is given back and charged in the other, once; and back."""
+    url, elsewhere = backend_of(name).empty(), card(large_in="advanced")
+    with meter_on(url, card=card(), catalogue=PriceList(large=100_000), clock=Clock(START)) as meter:
+        for account in ACCOUNTS:
+            meter.funds.grant(account, core=10, advanced=10, source="test", key="g")
+            meter.record(account, model="large", response=used(9_000), key="c")
+        charged = balances(meter)
+
+        done = [meter.prices.rerate(**SPAN, **WHO, card=elsewhere).posted for _ in range(2)]
+
+        assert [5, 0] == done
+        assert [PT.of(10)] * 5 == balances(meter)
+        assert charged == [meter.balance(account).advanced.available for account in ACCOUNTS]
+        assert 5 == meter.prices.rerate(**SPAN, **WHO).posted
+        assert charged == balances(meter)
+        assert meter.verify().clean
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
 def test_the_prices_that_were_used_are_counted(name: str, backend_of: Callable[[str], Backend]) -> None:
     """Every price by which calls were rated, with how many and the last of them; what only stands by is not."""
     url, clock = backend_of(name).empty(), Clock(START)

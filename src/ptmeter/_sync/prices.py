@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..domain.price_changes import ModelPrices, PriceCheck, changes, last_uses
+from ..domain.prices import ALWAYS
 from ..domain.rerating import Basis, Span, Tally, authority
-from ..operations import rerating
-from ..pricing import Repricing
+from ..errors import UnknownModelError
+from ..operations import reading, rerating
+from ..pricing import Repricing, listed_price
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from ..domain.prices import PriceUse
     from ..domain.rates import RateCard
     from ..domain.rerating import Authority, Rerating
     from .platform import Platform
@@ -93,6 +99,41 @@ class Prices:
         """
         span = Span(since=since, until=until, account=account, model=model, unpriced=unpriced)
         return self._rate(span, basis, card, authority(by, reason))
+
+    def check(self) -> PriceCheck:
+        """
+        Compare the prices that calls were rated by with the catalogue as it is now; see `PriceCheck`.
+
+        It reads the whole journal, and holds nobody up.
+
+        Raises:
+            ConfigurationError: A card or a price does not hold together.
+        """
+        at, uses = self._platform.survey(reading.price_uses)
+        missing: list[PriceUse] = []
+        changed: list[ModelPrices] = []
+        last = last_uses([use for use in uses if not use.price.is_ceiling])
+        for name, use in last.items():
+            try:
+                listed = listed_price(self._platform.pricing.catalogue, use.price, at)
+            except UnknownModelError:
+                missing.append(use)
+                continue
+            if differ := changes(use.price, listed):
+                changed.append(ModelPrices(name, use.price, listed, differ))
+        unpriced: Mapping[str, int] = {}
+        ready = 0
+        if any(use.price.is_ceiling for use in uses):
+            waiting = self.preview(since=ALWAYS, until=at + timedelta(seconds=1), unpriced=True)
+            unpriced, ready = waiting.unrated, waiting.differing
+        return PriceCheck(
+            at=at,
+            models=len(last),
+            missing=tuple(missing),
+            changed=tuple(changed),
+            unpriced=unpriced,
+            ready=ready,
+        )
 
     def _rate(self, span: Span, basis: Basis, card: RateCard | None, who: Authority | None) -> Rerating:
         from ..configuration import kept_card

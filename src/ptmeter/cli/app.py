@@ -10,7 +10,18 @@ import typer
 from typer.exceptions import TyperException
 
 from ..errors import PtmeterError
-from . import accounts, calibration, checkpoints, database, demo, estimating, periods, replay, rerating
+from . import (
+    accounts,
+    calibration,
+    checkpoints,
+    database,
+    demo,
+    estimating,
+    periods,
+    prices,
+    replay,
+    rerating,
+)
 from .failures import MEANINGS, ExitCode, from_database, report, tell
 
 if TYPE_CHECKING:
@@ -103,6 +114,7 @@ for _command, _examples in COMMANDS:
 
 GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
+    ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

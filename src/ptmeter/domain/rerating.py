@@ -215,13 +215,14 @@ class Rerating:
     """
     What rating the calls of a span again comes to.
 
-    ``accounts`` are the changes, ``refused`` those of them that could not be made: for want of PT, or because
+    ``differing`` is how many of the calls come to something else than was charged, ``accounts`` the changes, ``refused`` those of them that could not be made: for want of PT, or because
     somebody else corrected the call at that moment. ``unrated`` are calls of models, by name, that have no
     price or rate, and stay as they are. ``posted`` is how many corrections are on the journal now.
     """
 
     span: Span
     calls: int
+    differing: int
     posted: int
     models: tuple[ModelChange, ...]
     accounts: tuple[AccountChange, ...]
@@ -234,6 +235,7 @@ class Tally:
     """Adds up a span page by page, so that no call is kept."""
 
     calls: int = 0
+    differing: int = 0
     posted: int = 0
     unrated: Counter[str] = field(default_factory=Counter[str])
     _models: defaultdict[tuple[str, str, str], list[int]] = field(
@@ -250,6 +252,7 @@ class Tally:
         """Count calls that were rated again."""
         for each in rated:
             self.calls += 1
+            self.differing += bool(each.more)
             model = each.event.price.model
             self._add_model(each.row.wallet.unit, model, each.event.cost, (1, 0, 0), each.cost)
             for unit, amount in each.so_far.items():
@@ -280,6 +283,7 @@ class Tally:
         return Rerating(
             span=span,
             calls=self.calls,
+            differing=self.differing,
             posted=self.posted,
             models=tuple(sorted(models, key=lambda each: (each.unit, each.model, each.cost.currency))),
             accounts=_changes(self._accounts),
@@ -318,4 +322,4 @@ def _changes(sums: Mapping[tuple[str, str], list[int]]) -> tuple[AccountChange, 
 
 
 def _written(amounts: Mapping[str, int]) -> str:
-    return ", ".join(f"{PT(amount)} {unit}" for unit, amount in sorted(amounts.items()))
+    return ", ".join(f"{PT(amount)} {unit}" for unit, amount in sorted(amounts.items())) or "nothing"

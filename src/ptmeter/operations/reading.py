@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..domain.accounting import Movement
     from ..domain.ledger import Transfer, Wallet
+    from ..domain.prices import PriceUse
     from ..domain.summaries import ModelUse
     from ..ports import Books
 
@@ -81,6 +82,11 @@ def summary(books: Books, account: str, *, since: datetime, until: datetime) -> 
         units[unit] = movement(unit, span)
         models += model_uses(unit, span.turnovers)
     return Summary(account=account, since=since, until=until, units=units, models=tuple(models))
+
+
+def price_uses(books: Books) -> tuple[datetime, list[PriceUse]]:
+    """Every price that calls were rated by, and the time now; it reads the whole journal."""
+    return books.ledger.now(), books.prices.uses()
 
 
 def _wallets(books: Books, account: str) -> list[Wallet]:

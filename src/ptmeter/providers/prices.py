@@ -16,8 +16,9 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..domain.prices import ALWAYS, Price, Tier, price_at
 from ..errors import ConfigurationError, InvalidArgumentError, UnknownModelError
@@ -57,6 +58,13 @@ SHIFT: Final = 6
 
 MOST_NAMES: Final = 4_096
 """How many names are remembered: a name may come from a user, and any suffix may fit one model."""
+
+
+class Listing(NamedTuple):
+    """Price histories by ``provider/model``, and for those that cannot be exact integers, why."""
+
+    prices: Mapping[str, tuple[Price, ...]]
+    refused: Mapping[str, str]
 
 
 class GenaiPrices:
@@ -120,6 +128,26 @@ class GenaiPrices:
         if found is None or not found.rates:
             raise UnknownModelError(model, "price")
         return found
+
+    def everything(self) -> Listing:
+        """All that is listed, with the overrides in its place; it takes seconds."""
+        from genai_prices.data import providers
+
+        prices: dict[str, tuple[Price, ...]] = {}
+        refused: dict[str, str] = {}
+        for provider in providers:
+            for info in provider.models:
+                name = f"{provider.id}/{info.id}"
+                try:
+                    history = tuple(_history(provider, info))
+                except ConfigurationError as problem:
+                    refused[name] = str(problem)
+                    continue
+                if any(price.rates for price in history):
+                    prices[name] = history
+        for history in self._overrides.values():
+            prices[f"{history[0].provider}/{history[0].model}"] = history
+        return Listing(prices, refused)
 
     def _look_up(self, model: str, provider: str | None) -> tuple[Price, ...]:
         listed = _find(model, provider)
@@ -196,7 +224,7 @@ def _price(provider: Provider, model: ModelInfo, listed: ModelPrice, since: date
     return Price(
         provider=provider.id,
         model=model.id,
-        source=f"genai-prices {version('genai-prices')}",
+        source=source(),
         rates=_rates(where, listed, 0),
         tiers=tuple(Tier(start, _rates(where, listed, start + 1)) for start in starts),
         tools=dict.fromkeys(FREE_TOOLS.get(provider.id, ()), 0)
@@ -204,6 +232,12 @@ def _price(provider: Provider, model: ModelInfo, listed: ModelPrice, since: date
         request=_whole(where, "requests_kcount", listed.requests_kcount) or 0,
         effective_from=since,
     )
+
+
+@cache
+def source() -> str:
+    """The package with its version, which takes a search of the disk to find out."""
+    return f"genai-prices {version('genai-prices')}"
 
 
 def _rates(where: str, listed: ModelPrice, input_total: int) -> dict[str, int]:
