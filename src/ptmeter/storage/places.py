@@ -39,7 +39,9 @@ def place_before(wallet: Wallet, moment: datetime, name: str) -> Any:
             case((before, middle.c.seq), else_=step.c.below),
             case((before, step.c.above), else_=middle.c.seq),
         )
-        .join_from(step, middle, middle.c.seq == (step.c.below + step.c.above).bitwise_rshift(literal_column("1")))
+        .join_from(
+            step, middle, middle.c.seq == (step.c.below + step.c.above).bitwise_rshift(literal_column("1"))
+        )
         .where(middle.c.wallet_id == wallet.number, step.c.above - step.c.below > 1)
     )
     return select(func.max(step.union_all(halved).c.below)).scalar_subquery()
