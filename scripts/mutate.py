@@ -39,7 +39,7 @@ PLANNER: Final = (CASES, PLAYS)
 
 SCHEMA: Final = ("tests/integration/test_guards.py", "tests/integration/test_migrations.py")
 DATABASES: Final = (
-    (*SCHEMA, "-k", "not postgres and not mysql and not processes"),
+    (*SCHEMA, "-k", "not postgres and not mysql and not processes and not wheel"),
     (*SCHEMA, "-k", "(postgres or mysql) and not processes"),
 )
 
@@ -47,6 +47,8 @@ TARGETS: Final = {
     "domain/lots.py": (("--noconftest", "tests/unit/domain/test_lots.py"), *PLANNER),
     "domain/keys.py": (("--noconftest", "tests/unit/domain/test_keys.py"),),
     "domain/chain.py": (("--noconftest", "tests/unit/domain/test_chain.py"),),
+    "domain/checks.py": (("--noconftest", "tests/unit/domain/test_commands.py"),),
+    "domain/ledger.py": (("--noconftest", "tests/unit/domain/test_commands.py"), *PLANNER),
     "domain/moves.py": PLANNER,
     "domain/planner.py": PLANNER,
     "storage/tables.py": DATABASES,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvalidArgumentError
 from .checks import check_amount, check_lot, check_note
+from .pt import LARGEST
 from .rates import PLAIN
 
 if TYPE_CHECKING:
@@ -297,7 +298,10 @@ class Adjust(_Command):
     effective_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        check_amount(abs(self.amount), "an adjustment", least=1)
+        check_amount(self.amount, "an adjustment", least=1 - LARGEST)
+        if self.amount == 0:
+            msg = "an adjustment of nothing changes nothing"
+            raise InvalidArgumentError(msg)
         if not self.note:
             msg = "an adjustment needs a reason"
             raise InvalidArgumentError(msg)

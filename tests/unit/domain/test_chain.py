@@ -347,6 +347,11 @@ def test_a_moment_survives_the_way_through_the_database(moment: datetime) -> Non
     assert moment == chain.moment(chain.microseconds(moment))
 
 
+def test_a_moment_is_counted_from_1970() -> None:
+    """In microseconds, in UTC."""
+    assert datetime(1970, 1, 2, 0, 0, 0, 3, tzinfo=UTC) == chain.moment(86_400_000_003)
+
+
 # --- what a hash binds --------------------------------------------------------------------------
 
 
@@ -368,6 +373,14 @@ def test_a_hash_binds_the_key(row: Transfer, key: bytes) -> None:
     hashes = [chain.successor(row, before, k) for k in (b"", key, another)]
 
     assert len(hashes) == len(set(hashes))
+
+
+def test_no_key_is_the_empty_one() -> None:
+    """Whoever leaves the key out hashes as one who has none."""
+    start = chain.genesis(WALLET)
+
+    assert chain.genesis(WALLET, b"") == start
+    assert chain.successor(PLAIN, start, b"") == chain.successor(PLAIN, start)
 
 
 @given(names, names, names, names)

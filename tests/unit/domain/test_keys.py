@@ -14,6 +14,8 @@ def test_ids_are_what_they_always_were() -> None:
     assert "82da61e1f40278ea" == transfer_id("acme", "hold", "r1").hex()
     assert "ce5c8c0fb2b639cd" == fingerprint("acme", "hold", "r1", 60.0, ("core", 3)).hex()
     assert 1241073143791464371 == wallet_number("acme", "core")
+    assert -7287371869305850165 == wallet_number("zeta", "core")
+    assert "80cc9421f752314c" == digest(("a", b"b", 3, None)).hex()
 
 
 def test_names_are_framed() -> None:

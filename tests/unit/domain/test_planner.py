@@ -494,6 +494,61 @@ def test_only_what_changed_is_written() -> None:
     assert [named("debit")] == [rejection.id for rejection in planned.rejections]
 
 
+def test_an_answer_is_the_same_when_the_batch_goes_on() -> None:
+    """An expiry that repaid a debt is replayed with the balance it was answered with, however late it is asked for."""
+    shelf = shelf_with(holds=100)
+    owing = Debit(**asked("owing", THEIRS), amount=30, overage=Overage.ALLOW)
+    shelf.post([(owing,)], START)
+    sweep: Linked = (Expire(**asked("sweep", THEIRS), hold_id=named("hold")),)
+    other: Linked = (Debit(**asked("other", THEIRS), amount=1),)
+
+    [first_time], _, [again] = shelf.post([sweep, other, sweep], START + 2 * MINUTE)
+
+    assert isinstance(first_time, Posted)
+    assert 70 == first_time.available
+    assert replace(first_time, replayed=True) == again
+
+
+def test_a_hold_that_expires_is_charged_late_in_the_same_batch() -> None:
+    """The sweep and the settle it has beaten may come together: the call is paid for all the same, once."""
+    shelf = shelf_with(holds=10)
+    sweep: Linked = (Expire(**asked("sweep", THEIRS), hold_id=named("hold")),)
+    late, later = (
+        (Settle(**asked(key, THEIRS), hold_id=named("hold"), amount=5),) for key in ("late", "later")
+    )
+
+    _, [charged], [refused] = shelf.post([sweep, late, later], START + 2 * MINUTE)
+
+    assert isinstance(charged, Posted)
+    assert 5 == charged.charged
+    assert Refused(reason=Refusal.HOLD_NOT_PENDING) == refused
+
+
+def test_a_shortage_releases_holds_of_its_own_wallet_only() -> None:
+    """Somebody else's hold that is due beside it stays open: nobody asked for its PT."""
+    shelf = shelf_with(holds=10)
+    shelf.post([(Hold(**asked("mine"), amount=100, ttl=MINUTE),)], START)
+    batch: list[Linked] = [(Debit(**asked("debit"), amount=5),), (Lapse(**asked("lapse", THEIRS)),)]
+
+    shelf.post(batch, START + 2 * MINUTE)
+
+    assert {named("hold")} == shelf.holds.keys()
+
+
+def test_holds_expire_in_the_order_they_were_opened() -> None:
+    """In whatever order a store reads them, so that every store writes the same journal."""
+    shelf = shelf_with()
+    for number in range(3):
+        shelf.post([(Hold(**asked(f"hold {number}"), amount=10, ttl=MINUTE),)], START)
+    batch: list[Linked] = [(Debit(**asked("debit"), amount=100),)]
+    state = shelf.lock(batch, START + 2 * MINUTE)
+    backwards = replace(state, holds=dict([*state.holds.items()][::-1]))
+
+    planned = plan(backwards, batch, chain_key=CHAIN_KEY)
+
+    assert [2, 3, 4] == [row.completes for row in planned.transfers if row.kind is Kind.EXPIRE]
+
+
 def test_what_64_bits_cannot_hold_is_refused_alone() -> None:
     """A wallet that would outgrow the ledger is refused, and nobody else in the batch is kept waiting."""
     shelf = shelf_with()

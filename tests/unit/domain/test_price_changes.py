@@ -23,15 +23,16 @@ OLD = Price(
     tools={"web_search": 10_000_000},
 )
 
-rates = st.dictionaries(st.sampled_from(TOKEN_CLASSES), st.integers(0, 3), max_size=4)
+CLASSES: tuple[str, ...] = TOKEN_CLASSES
+rates = st.dictionaries(st.sampled_from(CLASSES), st.integers(0, 3), max_size=4)
 prices = st.builds(
     Price,
     provider=st.just("acme"),
     model=st.just("m"),
     source=st.text(max_size=3),
     rates=rates,
-    tiers=st.lists(st.tuples(st.integers(1, 3), rates), max_size=2, unique_by=lambda tier: tier[0]).map(
-        lambda tiers: tuple(Tier(above, of) for above, of in sorted(tiers, key=lambda tier: tier[0]))
+    tiers=st.dictionaries(st.integers(1, 3), rates, max_size=2).map(
+        lambda tiers: tuple(Tier(above, tiers[above]) for above in sorted(tiers))
     ),
     tools=st.dictionaries(st.sampled_from(["web_search", "code"]), st.integers(0, 3)),
     request=st.integers(0, 3),
