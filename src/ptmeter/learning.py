@@ -7,16 +7,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from .domain.calibration import Calibration
-from .domain.sketches import Quantile
 from .domain.usage import Quality
 
 if TYPE_CHECKING:
     from .domain.calibration import Bound
     from .domain.receipts import Receipt
-
-MOST: Final = Quantile(999)
-"""What calls are taken to stay within at most, where settled ones exceed what is assumed of them."""
-
+    from .domain.sketches import Quantile
 
 KEEP_EVERY: Final = 100
 """Settled calls after which what they taught is written to the database. A crash forgets so many at most."""
@@ -27,13 +23,14 @@ class Outlook:
     """
     What a call like those settled before is likely to take, and stays within; ``None`` where too little is known.
 
-    ``…_at_most`` is what 999 calls in 1,000 stay within, ``…_within`` the quantile that was asked for.
+    ``…_at_most`` is the most that calls of its route took, and 0 if none is known; ``…_within`` is by the
+    quantile that was asked for.
     """
 
     input: Bound | None = None
     output: Bound | None = None
-    input_at_most: Bound | None = None
-    output_at_most: Bound | None = None
+    input_at_most: int = 0
+    output_at_most: int = 0
     input_within: Bound | None = None
     output_within: Bound | None = None
 
@@ -83,8 +80,8 @@ class Learning:
             return Outlook(
                 input=known.likely_input(),
                 output=known.likely_output(),
-                input_at_most=known.input_within(MOST),
-                output_at_most=known.output_within(MOST),
+                input_at_most=known.input_at_most(),
+                output_at_most=known.output_at_most(),
                 input_within=quantile and known.input_within(quantile),
                 output_within=quantile and known.output_within(quantile),
             )

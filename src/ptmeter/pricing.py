@@ -126,16 +126,15 @@ class Pricing:
             model, checked_route(route), counted.tokens, None if isinstance(size, HoldSize) else size
         )
         count = _corrected(counted, learnt)
-        assumed_limit = max(self._policy.max_output_tokens, _tokens(learnt.output_at_most, 0))
+        assumed_limit = max(self._policy.max_output_tokens, learnt.output_at_most)
         longest = stated or max(assumed_limit, _tokens(learnt.output_within, 0))
         expected = min(_tokens(learnt.output, self._policy.expected_output_tokens), longest)
         likely = tariff.charge(Usage(input_uncached=count.tokens, output_text=expected), workload)
         worst = tariff.charge(_dearest(tariff.price, count.high, longest), workload)
         held = worst if size is not HoldSize.EXPECTED else likely
-        if learnt.input_within and learnt.output_within:
-            answer = min(learnt.output_within.tokens, longest)
-            stayed = _dearest(tariff.price, learnt.input_within.tokens, answer)
-            held = tariff.charge(stayed, workload)
+        if learnt.output_within:
+            read, answered = _tokens(learnt.input_within, count.high), learnt.output_within.tokens
+            held = tariff.charge(_dearest(tariff.price, read, min(answered, longest)), workload)
         return Estimate(
             model=model,
             unit=tariff.unit,
@@ -290,7 +289,7 @@ def _corrected(counted: Count, learnt: Outlook) -> Count:
     return replace(
         counted,
         tokens=tokens,
-        high=max(counted.high, tokens, _tokens(learnt.input_at_most, 0), _tokens(learnt.input_within, 0)),
+        high=max(counted.high, tokens, learnt.input_at_most, _tokens(learnt.input_within, 0)),
     )
 
 
@@ -304,8 +303,8 @@ def _what_it_rests_on(learnt: Outlook, size: HoldSize | Quantile) -> Iterator[st
         yield f"the answer is expected to be as long as those of {learnt.output.calls:,} calls settled before"
     if isinstance(size, HoldSize):
         return
-    if learnt.input_within and learnt.output_within:
-        calls = min(learnt.input_within.calls, learnt.output_within.calls)
+    if learnt.output_within:
+        calls = learnt.output_within.calls
         yield f"the hold is what {size} of calls stay within, by {calls:,} calls settled before"
     else:
         yield (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ptmeter import (
     PT,
@@ -27,9 +29,7 @@ from ptmeter.domain.rates import Band, Banded, ModelRule, UnitRate
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.learning import Learning
 from ptmeter.pricing import MOST_TARIFFS, Pricing, request_digest
-
-if TYPE_CHECKING:
-    from ptmeter.testing import Clock
+from ptmeter.testing import Clock
 
 MODEL = "small-1"
 
@@ -230,15 +230,41 @@ def test_an_assumed_limit_gives_way_to_longer_answers_a_stated_one_does_not(cloc
     assert stated.hold == PT.of(1)
 
 
-def test_a_hold_by_quantile_is_never_more_than_the_most(clock: Clock) -> None:
-    """Whatever was learnt, for all policies."""
-    for calls, used, answered in ((1_000, 30, 5), (1_000, 1, 6_000), (120, 9, 9_000), (20, 3, 10)):
-        priced = knowing(clock, learnt(calls, used=used, answered=answered))
-        for permille in (500, 950, 990, 999):
-            estimate = priced.estimate(MODEL, "one two three", quantile=Quantile(permille))
+@settings(deadline=None)
+@given(
+    settled=st.lists(
+        st.tuples(
+            st.integers(0, 2_000), st.integers(0, 4_000), st.integers(0, 20_000), st.integers(1, 400)
+        ),
+        max_size=6,
+    ),
+    words=st.integers(0, 600),
+)
+def test_a_greater_quantile_never_holds_less(settled: list[tuple[int, int, int, int]], words: int) -> None:
+    """From 50 % to the most a call can cost, whatever was learnt and of calls of whatever size."""
+    known = Calibration()
+    for counted, used, answered, times in settled:
+        for _ in range(times):
+            known.learn(MODEL, "", counted=counted, used=used, answered=answered)
+    priced = knowing(Clock(), Learning(known))
+    request = "word " * words
 
-            assert estimate.expected <= estimate.at_most
-            assert estimate.hold <= estimate.at_most
+    estimates = [
+        priced.estimate(MODEL, request, quantile=Quantile.of(percent))
+        for percent in ("50", "95", "99", "99.5", "99.9")
+    ]
+
+    holds = [estimate.hold for estimate in estimates]
+    assert holds == sorted(holds)
+    assert all(each.expected <= each.at_most and each.hold <= each.at_most for each in estimates)
+
+
+def test_what_was_taken_once_is_assumed_at_most(clock: Clock) -> None:
+    """One longer answer of the route raises the assumption, not that of other routes."""
+    priced = knowing(clock, learnt(1, answered=20_000))
+
+    assert priced.estimate(MODEL, "one two three").output_at_most >= 20_000
+    assert priced.estimate(MODEL, "one two three", route="other").output_at_most == 4_096
 
 
 def test_the_policys_hold_gives_way_to_the_callers_quantile(clock: Clock) -> None:

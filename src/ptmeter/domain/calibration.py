@@ -243,15 +243,29 @@ class CallsLike:
 
     def input_within(self, quantile: Quantile) -> Bound | None:
         """
-        The input tokens that such a share of such calls stays within; ``None`` if too few are known.
+        The input tokens that such a share of calls of its route and size stays within; ``None`` if they are few.
 
-        Other routes of the model say nothing of a new one: a bound rests on the route's own calls.
+        Nothing else will do: what is added to every call is most of a short one and little of a long one.
         """
-        return self._scaled(_first((each.ratio.whole for each in self.own), quantile))
+        return self._scaled(_within([each.ratio.whole for each in self.own[:-1]], quantile))
 
     def output_within(self, quantile: Quantile) -> Bound | None:
-        """The output tokens that such a share of such calls stays within; see `input_within`."""
-        return _first((each.output.whole for each in self.own), quantile)
+        """
+        The output tokens that such a share of calls of its route stays within; ``None`` if too few are known.
+
+        Other routes of the model say nothing of a new one. Where calls of its size are too few, it rests on
+        those of all sizes, and is no less than those of its size took.
+        """
+        return _within([each.output.whole for each in self.own], quantile)
+
+    def input_at_most(self) -> int:
+        """The input tokens by the worst count of a call of its route and size; 0 if none is known."""
+        worst = self.own[0].ratio.whole.largest if self.own else 0
+        return ceil_div(worst * self.counted, ALIKE)
+
+    def output_at_most(self) -> int:
+        """The longest answer to a call of its route; 0 if none is known."""
+        return max((each.output.whole.largest for each in self.own), default=0)
 
     def _scaled(self, ratio: Bound | None) -> Bound | None:
         return ratio and Bound(ceil_div(ratio.tokens * self.counted, ALIKE), ratio.calls)
@@ -300,9 +314,19 @@ def _known_size(text: str) -> int:
     return size
 
 
-def _first(sketches: Iterable[Sketch], quantile: Quantile, least: int = 1) -> Bound | None:
-    """The answer of the first sketch that has seen enough to give one."""
+def _first(sketches: Iterable[Sketch], quantile: Quantile, least: int) -> Bound | None:
+    """The answer of the first sketch that has seen as many calls as *least*."""
     for sketch in sketches:
         if sketch.total >= least and (tokens := sketch.within(quantile)) is not None:
             return Bound(tokens, sketch.total)
+    return None
+
+
+def _within(sketches: Iterable[Sketch], quantile: Quantile) -> Bound | None:
+    """The answer of the first sketch that has one, and no less than any before it has seen."""
+    seen = 0
+    for sketch in sketches:
+        if (tokens := sketch.within(quantile)) is not None:
+            return Bound(max(tokens, seen), sketch.total)
+        seen = max(seen, sketch.largest)
     return None

@@ -132,6 +132,11 @@ class Sketch:
             self._upto = list(accumulate(map(self._counts.__getitem__, self._buckets)))
         return end_of(self._buckets[bisect_left(self._upto, place)])
 
+    @property
+    def largest(self) -> int:
+        """The largest value it has seen, rounded up to the end of its bucket; 0 if none."""
+        return end_of(max(self._counts)) if self._counts else 0
+
     def as_rows(self) -> list[tuple[int, int]]:
         """Buckets and counts, in order: the same for all sketches that have seen the same."""
         return sorted(self._counts.items())
