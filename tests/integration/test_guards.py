@@ -92,10 +92,11 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "adjusted": 7,
     },
     "ptm_boundary": {"id": 1, "closed_until": 10},
+    "ptm_calibration": {"model": "m", "route": "", "changed_at": 1, "body": "{}"},
 }
 """A row of each table with nothing in it that may be left out."""
 
-OTHER_KEYS: Final = {"period": "2026-02", "account": "zeta"}
+OTHER_KEYS: Final = {"period": "2026-02", "account": "zeta", "model": "n", "route": "eu"}
 """Other values of key columns that are no numbers."""
 
 

@@ -214,6 +214,7 @@ def test_a_partition_takes_nothing_into_a_closed_period(whole: bool, partitioned
     execute(url, "UPDATE ptm_wallet SET closed_until = booked_at + 1")
     with pytest.raises(DBAPIError, match="ptm_period_closed"):
         execute(url, again)
+    execute(url, "UPDATE ptm_wallet SET closed_until = 0")  # as it was: verify would notice
     assert clean(url)
 
 

@@ -29,6 +29,8 @@ SETTING = "a setting: no PT follow from it, and it may change at any time"
 REFUSAL = "a refusal is remembered for a day, moved nothing, and is in no journal"
 RECORD = "who and when is in no hash that is kept in the database; a signed checkpoint shows it"
 
+LEARNT = "what calls taught decides about no money, and is read anew as it stands"
+
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.parent": (frozenset({"present"}), SETTING),
     "ptm_account.plan": (frozenset({"present", "absent", "other"}), SETTING),
@@ -45,12 +47,20 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_period.actor": (frozenset({"other"}), RECORD),
     "ptm_period.approver": (frozenset({"other"}), RECORD),
     "ptm_period.reason": (frozenset({"other"}), RECORD),
+    "ptm_calibration.model": (frozenset({"other"}), LEARNT),
+    "ptm_calibration.route": (frozenset({"other"}), LEARNT),
+    "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
+    "ptm_calibration.body": (frozenset({"other"}), LEARNT),
 }
 """By column, the changes that `verify` does not notice, and why."""
 
 UNNOTICED_ROWS: Final = {
-    "taken out": {"ptm_rejection": REFUSAL},
-    "put in": {"ptm_account": "an account without a wallet has nothing", "ptm_rejection": REFUSAL},
+    "taken out": {"ptm_rejection": REFUSAL, "ptm_calibration": LEARNT},
+    "put in": {
+        "ptm_account": "an account without a wallet has nothing",
+        "ptm_rejection": REFUSAL,
+        "ptm_calibration": LEARNT,
+    },
 }
 """Whole rows that `verify` does not miss, or take for its own."""
 

@@ -134,7 +134,8 @@ class Process:
 
     def __post_init__(self) -> None:
         store = self.store(self, self.database, self.policy, self.random)
-        self.meter = AsyncMeter(AsyncPlatform(store, self.pricing, self.policy, plans=None))
+        ready = AsyncPlatform(store, self.pricing, self.policy, plans=None, joined=True)
+        self.meter = AsyncMeter(ready)  # at once: what getting ready takes is no part of a call
 
     def begin(
         self, call: Callable[[AsyncMeter], Coroutine[Any, Any, T]], attempt: Attempt | None = None

@@ -21,42 +21,46 @@ if TYPE_CHECKING:
     from ..domain.rerating import AccountChange, ModelChange, Rerating
 
 
+Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")]
+Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Booked before it.")]
+OnlyAccount = Annotated[
+    str | None, typer.Option("--account", metavar="ACCOUNT", help="Only this account's calls.")
+]
+OnlyModel = Annotated[
+    str | None, typer.Option("--model", metavar="MODEL", help="Only this model's, as its price names it.")
+]
+OnlyUnpriced = Annotated[
+    bool, typer.Option("--unpriced", help="Only calls that were charged at a ceiling for want of a price.")
+]
+By = Annotated[
+    Basis,
+    typer.Option("--basis", help="The prices there are now, or what was charged at first: takes it back."),
+]
+OtherCard = Annotated[
+    Path | None,
+    typer.Option(
+        "--card", metavar="FILE", help="The rate card; the one each call was rated by if left out."
+    ),
+]
+Apply = Annotated[bool, typer.Option("--apply", help="Post the corrections; else they are only shown.")]
+Who = Annotated[str, typer.Option("--by", metavar="NAME", help="Who has it done; needed by --apply.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; needed by --apply.")]
+
+
 def rerate(
     *,
-    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Booked at this time or later.")],
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Booked before it.")],
+    since: Since,
+    until: Until,
     db: options.Database,
-    account: Annotated[
-        str | None, typer.Option("--account", metavar="ACCOUNT", help="Only this account's calls.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="MODEL", help="Only this model's, as its price names it."),
-    ] = None,
-    unpriced: Annotated[
-        bool,
-        typer.Option("--unpriced", help="Only calls that were charged at a ceiling for want of a price."),
-    ] = False,
-    basis: Annotated[
-        Basis,
-        typer.Option(
-            "--basis", help="The prices there are now, or what was charged at first: takes it back."
-        ),
-    ] = Basis.CATALOGUE,
+    account: OnlyAccount = None,
+    model: OnlyModel = None,
+    unpriced: OnlyUnpriced = False,
+    basis: By = Basis.CATALOGUE,
     prices: options.PricesFile = None,
-    card: Annotated[
-        Path | None,
-        typer.Option(
-            "--card", metavar="FILE", help="The rate card; the one each call was rated by if left out."
-        ),
-    ] = None,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Post the corrections; else they are only shown.")
-    ] = False,
-    by: Annotated[
-        str, typer.Option("--by", metavar="NAME", help="Who has it done; needed by --apply.")
-    ] = "",
-    reason: Annotated[str, typer.Option("--reason", help="Why; needed by --apply.")] = "",
+    card: OtherCard = None,
+    apply: Apply = False,
+    by: Who = "",
+    reason: Why = "",
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:

@@ -285,11 +285,7 @@ class Debit(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
-    """
-    Correct a wallet by a signed amount, with the reason; a negative one needs PT available.
-
-    ``effective_at`` is the time of what is corrected, which may be in a month that is closed.
-    """
+    """Correct what was *effective_at* any time by a signed amount; a negative one needs PT available."""
 
     amount: int
     note: str

@@ -33,7 +33,7 @@ class MemoryPrices:
     def uses(self) -> list[PriceUse]:
         """See `ports.Prices.uses`."""
         found: dict[Price, list[datetime]] = {}
-        for row in (row for rows in self._journal.values() for row in rows if row.usage):
-            assert row.usage
-            found.setdefault(row.usage.price, []).append(row.booked_at)
+        for row in (row for rows in self._journal.values() for row in rows):
+            if row.usage:
+                found.setdefault(row.usage.price, []).append(row.booked_at)
         return [PriceUse(price, len(times), max(times)) for price, times in found.items()]
