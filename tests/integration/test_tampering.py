@@ -142,6 +142,8 @@ class Names:
                 return f"ptm_account/{row['account']} row:"
             case "ptm_boundary":
                 return "ptm_boundary/1 row:"
+            case "ptm_calibration":
+                return f"ptm_calibration/{row['model']} {row['route']}:"
             case "ptm_period":
                 return f"ptm_period/{row['period']} event {row['number']}:"
             case _:

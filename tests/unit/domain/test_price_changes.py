@@ -23,7 +23,7 @@ OLD = Price(
     tools={"web_search": 10_000_000},
 )
 
-CLASSES: tuple[str, ...] = TOKEN_CLASSES
+CLASSES = list[str](TOKEN_CLASSES)
 rates = st.dictionaries(st.sampled_from(CLASSES), st.integers(0, 3), max_size=4)
 prices = st.builds(
     Price,
