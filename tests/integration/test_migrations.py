@@ -99,6 +99,43 @@ def test_the_migrations_make_the_tables_the_code_works_on(name: str, fresh: Call
 
 
 @pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_the_migrations_write_what_the_tables_would(name: str, fresh: Callable[[str], str]) -> None:
+    """To the letter: conditions, partial indexes and options of a table too, which Alembic does not compare."""
+    with transaction_on(fresh(name)) as connection:
+        schema.upgrade(connection)
+        migrated = definitions(connection)
+    with transaction_on(fresh(name)) as connection:
+        metadata.create_all(connection)
+
+        assert definitions(connection) == migrated
+
+
+def definitions(connection: Connection) -> dict[str, list[str]]:
+    """The lines that define each of the tables, their indexes and constraints, as the database shows them."""
+    text = {
+        "sqlite": "SELECT tbl_name, sql FROM sqlite_master WHERE type <> 'trigger' AND sql IS NOT NULL",
+        "postgresql": (
+            "SELECT conrelid::regclass::text, conname || pg_get_constraintdef(oid) FROM pg_constraint UNION ALL "
+            "SELECT tablename::text, indexdef FROM pg_indexes UNION ALL "
+            "SELECT relname::text, reloptions::text FROM pg_class WHERE relkind = 'r' AND reloptions IS NOT NULL"
+        ),
+    }
+    rows: list[tuple[str, str]]
+    if connection.dialect.name in text:
+        rows = [
+            (str(table), sql) for table, sql in connection.exec_driver_sql(text[connection.dialect.name])
+        ]
+    else:
+        shown = (connection.exec_driver_sql(f"SHOW CREATE TABLE {t.name}") for t in metadata.sorted_tables)
+        rows = [(table, sql) for result in shown for table, sql in result]
+    lines: dict[str, list[str]] = {table.name: [] for table in metadata.sorted_tables}
+    for table, sql in rows:
+        if table in lines:
+            lines[table] += [line.strip().rstrip(",") for line in sql.splitlines()]
+    return {table: sorted(found) for table, found in lines.items()}
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
 def test_the_checks_are_made_too(name: str, fresh: Callable[[str], str]) -> None:
     """Alembic does not compare CHECK constraints: all of them are there, by name."""
     with transaction_on(fresh(name)) as connection:
