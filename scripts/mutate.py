@@ -37,8 +37,9 @@ CASES: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-m", "not 
 PLAYS: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-k", "naive")
 PLANNER: Final = (CASES, PLAYS)
 
-SCHEMA: Final = ("tests/integration/test_guards.py", "tests/integration/test_migrations.py")
+SCHEMA: Final = ("tests/integration/test_migrations.py", "tests/integration/test_guards.py")
 DATABASES: Final = (
+    (*SCHEMA, "-k", "a_script_says or (would and sqlite)"),
     (*SCHEMA, "-k", "not postgres and not mysql and not processes and not wheel"),
     (*SCHEMA, "-k", "(postgres or mysql) and not processes"),
 )
