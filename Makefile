@@ -19,7 +19,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 export NO_MKDOCS_2_WARNING = 1
 
 
-.PHONY: help demo test simulate soak check format docs bench bench-ledger accuracy wheel lock clean
+.PHONY: help demo test simulate mutate soak check format docs bench bench-ledger accuracy wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ SEED = 0
 SEEDS = 10000
 simulate: .venv/.dev-stamp  ## Simulate SEEDS runs with all that can go wrong, beginning with SEED
 	$(BIN)/python -m tests.simulator --seed $(SEED) --seeds $(SEEDS) $(ARGS)
+
+mutate: .venv/.dev-stamp  ## Break the ledger in one place after the other; what no test notices is printed
+	$(BIN)/python -m scripts.mutate $(ARGS)
 
 check: .venv/.dev-stamp  ## Lint, format, types, floors, the sync twin, docstrings, docs
 	$(BIN)/ruff check .

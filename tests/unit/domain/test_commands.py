@@ -56,13 +56,21 @@ def name_of(value: object) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "least"), [(Grant, 1), (Hold, 1), (Settle, 0), (Debit, 1), (Adjust, -MOST)], ids=name_of
+    ("verb", "what", "least"),
+    [
+        (Grant, "a grant", 1),
+        (Hold, "a hold", 1),
+        (Settle, "a settle", 0),
+        (Debit, "a debit", 1),
+        (Adjust, "an adjustment", -MOST),
+    ],
+    ids=name_of,
 )
-def test_an_amount_is_a_whole_number_that_the_ledger_can_count(verb: Any, least: int) -> None:
+def test_an_amount_is_a_whole_number_that_the_ledger_can_count(verb: Any, what: str, least: int) -> None:
     """From the least that means something to the most that fits; and never a float, nor True for one."""
     assert [least, MOST] == [command(verb, amount=each).amount for each in (least, MOST)]
     for bad in (least - 1, MOST + 1, 1.0, True, None):
-        with pytest.raises(InvalidArgumentError, match="micro-PT"):
+        with pytest.raises(InvalidArgumentError, match=f"^{what} takes {least} micro-PT"):
             command(verb, amount=bad)
 
 
