@@ -37,7 +37,10 @@ CASES: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-m", "not 
 PLAYS: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-k", "naive")
 PLANNER: Final = (CASES, PLAYS)
 
-SCHEMA: Final = ("tests/integration/test_migrations.py", "tests/integration/test_guards.py")
+SCHEMA: Final = (
+    *("tests/integration/test_migrations.py", "tests/integration/test_guards.py"),
+    "tests/integration/test_closed_periods.py::test_the_database_refuses_a_row_in_a_closed_month",
+)
 DATABASES: Final = (
     (*SCHEMA, "-k", "a_script_says or (would and sqlite)"),
     (*SCHEMA, "-k", "not postgres and not mysql and not processes and not wheel"),
