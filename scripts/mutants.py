@@ -288,6 +288,8 @@ def _is_unread(node: ast.AST) -> bool:
             return True
         case ast.Assign(targets=[ast.Name(id="msg" | "message")]):
             return True
+        case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
+            return True
         case ast.keyword(arg="strict"):  # of `zip`: it only says aloud what holds
             return True
         case ast.keyword(arg=name) if name in FLAGS:  # see `_Finder._changes`

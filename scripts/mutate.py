@@ -47,6 +47,12 @@ DATABASES: Final = (
     (*SCHEMA, "-k", "(postgres or mysql) and not processes"),
 )
 
+POSTINGS: Final = (
+    "tests/unit/test_postings.py",
+    "tests/contract/test_store.py",
+    "-k",
+    "test_postings or memory",
+)
 LANES: Final = ("tests/unit/storage/test_lanes.py",)
 SIMULATOR: Final = (
     "tests/simulator/test_simulator.py",
@@ -62,7 +68,7 @@ TARGETS: Final = {
     "domain/ledger.py": (("--noconftest", "tests/unit/domain/test_commands.py"), *PLANNER),
     "domain/moves.py": PLANNER,
     "domain/planner.py": PLANNER,
-    "operations/posting.py": (("tests/contract/test_store.py", "-m", "memory"), LANES, SIMULATOR),
+    "operations/posting.py": (POSTINGS, LANES, SIMULATOR),
     "storage/lanes.py": (LANES, SIMULATOR),
     "storage/tables.py": DATABASES,
     "storage/migrations/versions/0001_ledger.py": DATABASES,

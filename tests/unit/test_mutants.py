@@ -87,6 +87,7 @@ def test_constraints_of_a_table_are_guards(source: str, weaker: set[str]) -> Non
         "if TYPE_CHECKING:\n    a = 1",
         "def f():\n    msg = 'too much' + 'of it'",
         "zip(a, b, strict=True)",
+        'T = TypeVar("T")',
     ],
 )
 def test_what_only_people_read_is_left_alone(source: str) -> None:
