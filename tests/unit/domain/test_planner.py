@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from tests.naive import COMES_IN, ENDS_A_HOLD, NO_ID, NOBODY, Pile, first
+from tests.naive import COMES_IN, ENDS_A_HOLD, NO_ID, NOBODY, Pile, Terms, first
 from tests.unit.domain import shelf as shelves
 from tests.unit.domain.features import FEATURES, features
 from tests.unit.domain.shelf import CHAIN_KEY, Shelf
@@ -44,6 +44,7 @@ from ptmeter.domain.ledger import (
     Settle,
     UsageEvent,
     Void,
+    WalletState,
 )
 from ptmeter.domain.moves import expiry
 from ptmeter.domain.planner import plan
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
     from tests.unit.domain.strategies import Script, Step
 
-    from ptmeter.domain.ledger import Linked, Outcome, Transfer, WalletId
+    from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer, WalletId
 
 SEQUENCES = int(os.environ.get("PTMETER_SEQUENCES", "2000"))
 MINUTE = timedelta(minutes=1)
@@ -399,7 +400,7 @@ EARLIER = START - timedelta(days=3)
     ("verb", "said"),
     [
         (Grant, {"note": "gift", "priority": 7, "expires_at": START + MINUTE, "effective_at": EARLIER}),
-        (Adjust, {"note": "mended", "priority": 7, "expires_at": START + MINUTE}),
+        (Adjust, {"note": "mended", "priority": 7, "expires_at": START + MINUTE, "effective_at": EARLIER}),
         (Debit, {"note": "fee", "usage": USAGE, "effective_at": EARLIER}),
         (Settle, {"hold_id": named("hold"), "usage": USAGE, "effective_at": EARLIER}),
     ],
@@ -417,13 +418,14 @@ def test_what_a_command_says_is_in_its_row(verb: Any, said: dict[str, Any]) -> N
 
 
 def test_a_correction_downwards_keeps_its_reason() -> None:
-    """Its note is why it was made; without one there is no correction."""
+    """Its note is why it was made, and its time is that of what it corrects."""
     shelf = shelf_with()
+    mended = Adjust(**asked("mended"), amount=-5, note="mended", effective_at=EARLIER)
 
-    [[posted]] = shelf.post([(Adjust(**asked("mended"), amount=-5, note="mended"),)], START)
+    [[posted]] = shelf.post([(mended,)], START)
 
     assert isinstance(posted, Posted)
-    assert "mended" == posted.transfer.note
+    assert ("mended", EARLIER) == (posted.transfer.note, posted.transfer.effective_at)
 
 
 def test_a_late_settle_says_what_was_used() -> None:
@@ -547,6 +549,156 @@ def test_holds_expire_in_the_order_they_were_opened() -> None:
     planned = plan(backwards, batch, chain_key=CHAIN_KEY)
 
     assert [2, 3, 4] == [row.completes for row in planned.transfers if row.kind is Kind.EXPIRE]
+
+
+def test_a_refusal_is_forgotten_when_a_day_has_passed() -> None:
+    """Until then it is replayed; at that very moment the same request is decided anew, and may go through."""
+    shelf = shelf_with()
+    debit: Linked = (Debit(**asked("debit"), amount=150),)
+    day, tick = timedelta(days=1), timedelta(microseconds=1)
+    [[refused]] = shelf.post([debit], START)
+    shelf.post([(Grant(**asked("more"), amount=100),)], START)
+
+    [[replayed]] = shelf.post([debit], START + day - tick)
+    [[posted]] = shelf.post([debit], START + day)
+
+    assert Refused(reason=Refusal.INSUFFICIENT_FUNDS, available=100, required=150) == refused
+    assert isinstance(refused, Refused)
+    assert replace(refused, replayed=True) == replayed
+    assert isinstance(posted, Posted)
+
+
+def test_a_hold_expires_from_its_time_on() -> None:
+    """Not a moment before, and at that very moment."""
+    shelf = shelf_with(holds=10)
+    due = shelf.holds[named("hold")].expires_at
+
+    [[early]] = shelf.post(
+        [(Expire(**asked("early", THEIRS), hold_id=named("hold")),)], due - timedelta(microseconds=1)
+    )
+    [[at_last]] = shelf.post([(Expire(**asked("due", THEIRS), hold_id=named("hold")),)], due)
+
+    assert Refused(reason=Refusal.NOT_DUE) == early
+    assert isinstance(at_last, Posted)
+
+
+@pytest.mark.parametrize("verb", [Settle, Void], ids=lambda verb: verb.__name__.lower())
+def test_what_expired_is_not_given_back_again(verb: Any) -> None:
+    """A late settle of nothing, or a void, has nothing to do: the hold is not pending."""
+    shelf = shelf_with(holds=10)
+    later = START + 2 * MINUTE
+    shelf.post([(Expire(**asked("sweep", THEIRS), hold_id=named("hold")),)], later)
+    before = shelf.facts()
+    more: dict[str, Any] = {"amount": 0} if verb is Settle else {}
+
+    [[refused]] = shelf.post([(verb(**asked("late", THEIRS), hold_id=named("hold"), **more),)], later)
+
+    assert Refused(reason=Refusal.HOLD_NOT_PENDING) == refused
+    assert before == shelf.facts()
+
+
+@pytest.mark.parametrize(("amount", "fits"), [(LARGEST - 101, True), (LARGEST - 100, False)])
+@pytest.mark.parametrize("held", [0, 40])
+@pytest.mark.parametrize("spent", [0, 30])
+def test_a_wallet_counts_what_is_available_held_and_spent(
+    amount: int, fits: bool, held: int, spent: int
+) -> None:
+    """Together they stay below the largest number; a grant that would reach it is refused."""
+    shelf = shelf_with(holds=held)
+    if spent:
+        shelf.post([(Debit(**asked("debit", THEIRS), amount=spent),)], START)
+
+    [[outcome]] = shelf.post([(Grant(**asked("most", THEIRS), amount=amount),)], START)
+
+    assert (None if fits else Refusal.TOO_LARGE) is reason_of(outcome)
+
+
+@pytest.mark.parametrize(("amount", "fits"), [(LARGEST - 1, True), (LARGEST, False)])
+def test_what_is_lent_counts_too(amount: int, fits: bool) -> None:
+    """Credit is PT like any other: a charge that would lend more than a wallet can count is refused."""
+    shelf = shelf_with()
+    half = LARGEST // 2
+    first_half = Debit(**asked("half"), amount=half, overage=Overage.ALLOW)
+    shelf.post([(first_half,)], START)
+    rest = Debit(**asked("rest"), amount=amount - half, overage=Overage.ALLOW)
+
+    [[outcome]] = shelf.post([(rest,)], START)
+
+    assert (None if fits else Refusal.TOO_LARGE) is reason_of(outcome)
+
+
+def test_a_wallet_that_is_not_there_cannot_be_charged() -> None:
+    """Only giving opens a wallet, and the store does that before."""
+    [[outcome]] = shelf_with().post([(Debit(**asked("debit", WALLETS[GHOST]), amount=5),)], START)
+
+    assert Refused(reason=Refusal.NO_WALLET) == outcome
+
+
+@pytest.mark.parametrize(
+    ("state", "taken"),
+    [
+        (WalletState.OPEN, {"grant", "hold", "debit", "settle"}),
+        (WalletState.FROZEN, {"grant", "settle"}),
+        (WalletState.CLOSED, {"settle"}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_wallet_takes_what_its_state_allows(state: WalletState, taken: set[str]) -> None:
+    """Frozen it spends nothing new, closed it is given nothing either; what is held can always be settled."""
+    commands: dict[str, Command] = {
+        "grant": Grant(**asked("grant", THEIRS), amount=5),
+        "hold": Hold(**asked("another", THEIRS), amount=5, ttl=MINUTE),
+        "debit": Debit(**asked("debit", THEIRS), amount=5),
+        "settle": Settle(**asked("settle", THEIRS), hold_id=named("hold"), amount=5),
+    }
+    shelf = shelf_with(holds=10)
+    shelf.set_terms(THEIRS, Terms(START, state=state))
+
+    outcomes = {name: shelf.post([(command,)], START)[0][0] for name, command in commands.items()}
+
+    refused = {name: reason_of(outcome) for name, outcome in outcomes.items() if name not in taken}
+    assert taken == {name for name, outcome in outcomes.items() if isinstance(outcome, Posted)}
+    assert dict.fromkeys(commands.keys() - taken, Refusal.NOT_OPEN) == refused
+
+
+@pytest.mark.parametrize(("amount", "fits"), [(10, True), (11, False)])
+def test_a_settle_that_rejects_overage_is_bound_to_its_hold(amount: int, fits: bool) -> None:
+    """Up to what was held it is charged; beyond, it is told how much that was, and the hold stays open."""
+    shelf = shelf_with(holds=10)
+    settle = Settle(**asked("settle", THEIRS), hold_id=named("hold"), amount=amount, overage=Overage.REJECT)
+
+    [[outcome]] = shelf.post([(settle,)], START)
+
+    assert fits is isinstance(outcome, Posted)
+    assert fits or Refused(reason=Refusal.OVER_HOLD, available=10, required=11) == outcome
+    assert fits is (named("hold") not in shelf.holds)
+
+
+def test_a_hold_that_was_voided_is_not_charged_late() -> None:
+    """Only an expiry can have come too early: whoever voided said that there was no call."""
+    shelf = shelf_with(holds=10)
+    shelf.post([(Void(**asked("void", THEIRS), hold_id=named("hold")),)], START)
+
+    [[outcome]] = shelf.post([(Settle(**asked("settle", THEIRS), hold_id=named("hold"), amount=5),)], START)
+
+    assert Refused(reason=Refusal.HOLD_NOT_PENDING) == outcome
+
+
+@pytest.mark.parametrize(("amount", "fits"), [(120, True), (121, False)])
+@pytest.mark.parametrize("owed", [0, 15])
+def test_credit_ends_at_its_limit(amount: int, fits: bool, owed: int) -> None:
+    """What is owed counts against it; to the last micro-PT it is lent, and then told how much there was."""
+    shelf = shelf_with()
+    shelf.set_terms(OURS, Terms(START, credit_limit=20))
+    if owed:
+        shelf.post([(Debit(**asked("owing"), amount=100 + owed),)], START)
+    left = 100 + owed if owed else 0
+
+    [[outcome]] = shelf.post([(Debit(**asked("debit"), amount=amount - left),)], START)
+
+    assert fits is isinstance(outcome, Posted)
+    short = Refused(reason=Refusal.INSUFFICIENT_FUNDS, available=120 - left, required=121 - left)
+    assert fits or short == outcome
 
 
 def test_what_64_bits_cannot_hold_is_refused_alone() -> None:
