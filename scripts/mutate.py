@@ -194,7 +194,11 @@ class Laboratory:
 
 
 class Memory:
-    """What was killed in earlier runs, by the lines it changes: the rest of a file may change meanwhile."""
+    """
+    What was killed in earlier runs of the same file, to the letter.
+
+    The tests may have changed since, so a score to be stated comes from a run with ``--afresh``.
+    """
 
     def __init__(self, *, afresh: bool) -> None:
         self._path = WORK / "killed.txt"
@@ -204,18 +208,18 @@ class Memory:
         elif self._path.exists():
             self._known = set(self._path.read_text().split())
 
-    def has(self, name: str, change: Change) -> bool:
-        """Whether a test noticed this mutant of the file *name* before."""
-        return _digest(name, change) in self._known
+    def has(self, source: bytes, change: Change) -> bool:
+        """Whether a test noticed this mutant of the file *source* before."""
+        return _digest(source, change) in self._known
 
-    def keep(self, name: str, change: Change) -> None:
+    def keep(self, source: bytes, change: Change) -> None:
         """Remember that a test notices it."""
         with self._path.open("a") as file:
-            file.write(f"{_digest(name, change)}\n")
+            file.write(f"{_digest(source, change)}\n")
 
 
-def _digest(name: str, change: Change) -> str:
-    return hashlib.sha256(json.dumps([name, *change]).encode()).hexdigest()
+def _digest(source: bytes, change: Change) -> str:
+    return hashlib.sha256(source + json.dumps(change).encode()).hexdigest()
 
 
 def hunt(name: str, laboratory: Laboratory, memory: Memory) -> Score:
@@ -232,11 +236,11 @@ def hunt(name: str, laboratory: Laboratory, memory: Memory) -> Score:
     laboratory.patience = PATIENCE * (monotonic() - started) + SETTING_UP
     survivors: list[Mutant] = []
     for number, (change, mutant) in enumerate(found.items(), 1):
-        if change in excused or memory.has(name, change):
+        if change in excused or memory.has(source, change):
             continue
         _progress(f"{name} {number}/{len(found)}, {len(survivors)} survived")
         if not laboratory.passes(name, mutant.applied(source)):
-            memory.keep(name, change)
+            memory.keep(source, change)
             continue
         survivors.append(mutant)
         _progress("")
