@@ -36,10 +36,34 @@ def check_lot(priority: int, expires_at: datetime | None, note: str) -> None:
     if type(priority) is not int or not 0 <= priority <= LOWEST_PRIORITY:
         msg = f"a priority is a whole number from 0 (burns first) to {LOWEST_PRIORITY}, not {priority!r}"
         raise InvalidArgumentError(msg)
-    if expires_at is not None and expires_at.tzinfo is None:
-        msg = f"{expires_at} has no time zone: use datetime.now(UTC) and the like"
-        raise InvalidArgumentError(msg)
+    check_moments(expires_at)
     check_note(note)
+
+
+def check_moments(*moments: datetime | None) -> None:
+    """
+    Make sure that moments, as far as they are said, are the same everywhere.
+
+    Raises:
+        InvalidArgumentError: One has no time zone.
+    """
+    for moment in moments:
+        if moment is not None and moment.tzinfo is None:
+            msg = f"{moment} has no time zone: use datetime.now(UTC) and the like"
+            raise InvalidArgumentError(msg)
+
+
+def check_span(since: datetime, until: datetime) -> None:
+    """
+    Make sure that [since, until) is a span of time.
+
+    Raises:
+        InvalidArgumentError: A time has no zone, or *until* is not after *since*.
+    """
+    check_moments(since, until)
+    if until <= since:
+        msg = f"a span of time ends after it begins, not at {until} when it begins at {since}"
+        raise InvalidArgumentError(msg)
 
 
 def check_note(note: str) -> None:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InvalidArgumentError
+from .checks import check_span
 from .keys import fingerprint, transfer_id
 from .ledger import Adjust, Kind, wallet_id
 from .periods import check_person
@@ -59,13 +60,7 @@ class Span:
     unpriced: bool = False
 
     def __post_init__(self) -> None:
-        for moment in (self.since, self.until):
-            if moment.tzinfo is None:
-                msg = f"{moment} has no time zone: use datetime.now(UTC) and the like"
-                raise InvalidArgumentError(msg)
-        if self.until <= self.since:
-            msg = f"a span of time ends after it begins, not at {self.until} when it begins at {self.since}"
-            raise InvalidArgumentError(msg)
+        check_span(self.since, self.until)
 
     def has(self, event: UsageEvent) -> bool:
         """Whether a call of the span's time is one of those."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..domain.checks import check_moments, check_span
 from ..domain.receipts import Balance, Page, entry, unit_balance
 from ..domain.summaries import Summary, model_uses, movement
 from ..errors import AccountNotFoundError, InvalidArgumentError
@@ -49,7 +50,7 @@ def statement(
     if limit < 1:
         msg = f"a page has at least one line, not {limit}"
         raise InvalidArgumentError(msg)
-    _check_moments(since, until)
+    check_moments(since, until)
     wallets = _wallets(books, account)
     place = _read_place(after)
     rows: list[Transfer] = []
@@ -70,10 +71,7 @@ def summary(books: Books, account: str, *, since: datetime, until: datetime) -> 
         AccountNotFoundError: There is no such account.
         InvalidArgumentError: A time has no zone, or *until* is not after *since*.
     """
-    _check_moments(since, until)
-    if until <= since:
-        msg = f"a span of time ends after it begins, not at {until} when it begins at {since}"
-        raise InvalidArgumentError(msg)
+    check_span(since, until)
     units: dict[str, Movement] = {}
     models: list[ModelUse] = []
     for wallet in _wallets(books, account):
@@ -95,13 +93,6 @@ def _wallets(books: Books, account: str) -> list[Wallet]:
     if not wallets and not books.accounts.exists(account):
         raise AccountNotFoundError(account)
     return sorted(wallets, key=lambda wallet: wallet.id.unit)
-
-
-def _check_moments(*moments: datetime | None) -> None:
-    for moment in moments:
-        if moment is not None and moment.tzinfo is None:
-            msg = f"{moment} has no time zone: use datetime.now(UTC) and the like"
-            raise InvalidArgumentError(msg)
 
 
 def _read_place(after: str | None) -> dict[str, int]:
