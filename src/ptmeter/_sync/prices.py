@@ -7,10 +7,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..domain.price_changes import ModelPrices, PriceCheck, changes, last_uses
+from ..domain.price_changes import PriceCheck, compared, last_uses
 from ..domain.prices import ALWAYS
 from ..domain.rerating import Basis, Span, Tally, authority
-from ..errors import UnknownModelError
 from ..operations import reading, rerating
 from ..pricing import Repricing, listed_price
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from ..domain.prices import PriceUse
     from ..domain.rates import RateCard
     from ..domain.rerating import Authority, Rerating
     from .platform import Platform
@@ -110,17 +108,8 @@ class Prices:
             ConfigurationError: A card or a price does not hold together.
         """
         at, uses = self._platform.survey(reading.price_uses)
-        missing: list[PriceUse] = []
-        changed: list[ModelPrices] = []
         last = last_uses([use for use in uses if not use.price.is_ceiling])
-        for name, use in last.items():
-            try:
-                listed = listed_price(self._platform.pricing.catalogue, use.price, at)
-            except UnknownModelError:
-                missing.append(use)
-                continue
-            if differ := changes(use.price, listed):
-                changed.append(ModelPrices(name, use.price, listed, differ))
+        missing, changed = compared(last, partial(listed_price, self._platform.pricing.catalogue, at=at))
         unpriced: Mapping[str, int] = {}
         ready = 0
         if any(use.price.is_ceiling for use in uses):
@@ -129,8 +118,8 @@ class Prices:
         return PriceCheck(
             at=at,
             models=len(last),
-            missing=tuple(missing),
-            changed=tuple(changed),
+            missing=missing,
+            changed=changed,
             unpriced=unpriced,
             ready=ready,
         )

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import UnknownModelError
 from .usage import TOKEN_CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from .prices import Price, PriceUse
@@ -100,6 +101,27 @@ class PriceCheck:
     def clean(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.missing or self.changed or self.unpriced or self.ready)
+
+
+def compared(
+    last: Mapping[str, PriceUse], listed: Callable[[Price], Price]
+) -> tuple[tuple[PriceUse, ...], tuple[ModelPrices, ...]]:
+    """
+    The uses whose model is not listed any more, and the models that cost something else now.
+
+    *listed* finds what a price has become; it raises `UnknownModelError` where there is none.
+    """
+    missing: list[PriceUse] = []
+    changed: list[ModelPrices] = []
+    for name, use in last.items():
+        try:
+            now = listed(use.price)
+        except UnknownModelError:
+            missing.append(use)
+            continue
+        if differ := changes(use.price, now):
+            changed.append(ModelPrices(name, use.price, now, differ))
+    return tuple(missing), tuple(changed)
 
 
 def last_uses(uses: list[PriceUse]) -> dict[str, PriceUse]:
