@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from ..domain.pt import PT
 from ..domain.receipts import Receipt
 from ..draining import AsyncEndings
-from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError, StorageError
+from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
 from ..operations import calibrating
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class AsyncPlatform:
             return
         try:
             kept = await self.store.run(partial(calibrating.keep, fresh=fresh))
-        except (StorageError, InvalidArgumentError) as problem:
+        except PtmeterError as problem:
             learning.give_back(fresh)
             _log.warning("what %d settled calls taught could not be kept: %s", fresh.calls, problem)
             return
