@@ -130,12 +130,18 @@ class Process:
     alive: bool = True
     waiting: dict[asyncio.Future[Any], None] = field(default_factory=dict)
     store: type[SimulatedStore] = SimulatedStore
+    platform: AsyncPlatform = field(init=False)
     meter: AsyncMeter = field(init=False)
 
     def __post_init__(self) -> None:
         store = self.store(self, self.database, self.policy, self.random)
-        ready = AsyncPlatform(store, self.pricing, self.policy, plans=None, joined=True)
-        self.meter = AsyncMeter(ready)  # at once: what getting ready takes is no part of a call
+        self.platform = AsyncPlatform(store, self.pricing, self.policy, plans=None)
+        self.meter = AsyncMeter(self.platform)
+
+    def get_ready(self) -> asyncio.Future[None]:
+        """Have it get ready for calls, as a process does when it starts; returns what outsiders wait for."""
+        _, answer = self.begin(lambda _: self.platform.make_ready())
+        return answer
 
     def begin(
         self, call: Callable[[AsyncMeter], Coroutine[Any, Any, T]], attempt: Attempt | None = None

@@ -157,9 +157,14 @@ class World:
         return Process(name, self.database, self.policy, pricing(), random, store=self.parts.store)
 
     async def _some_process(self) -> Process:
-        while not (alive := [process for process in self.processes if process.alive]):  # noqa: ASYNC110 - it looks now and then
+        """One that is alive and ready: what getting ready takes is no part of a call."""
+        while True:
+            if alive := [process for process in self.processes if process.alive]:
+                process = self.random.choice(alive)
+                with suppress(PtmeterError, Killed):
+                    await process.get_ready()
+                    return process
             await asyncio.sleep(1)
-        return self.random.choice(alive)
 
     # --- the books ---
 
