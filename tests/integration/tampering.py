@@ -11,14 +11,13 @@ import pytest
 from sqlalchemy import CheckConstraint, select
 from tests.integration.wiring import engine_on, meter_on
 
-from ptmeter import InsufficientFundsError, Money, Policy, Price, Quality, Usage, Workload
-from ptmeter.domain import chain
+from ptmeter import Calibration, InsufficientFundsError, Money, Policy, Price, Quality, Usage, Workload
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.operations import closing, verifying
 from ptmeter.storage.books import Binder
-from ptmeter.storage.tables import calibration, metadata
+from ptmeter.storage.tables import metadata
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
@@ -112,13 +111,9 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
     _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
-    _learn(meter, clock)
-
-
-def _learn(meter: Meter, clock: Clock) -> None:
-    """A row of what calls taught."""
-    row = {"model": "gpt-4o-mini", "route": "eu", "changed_at": chain.microseconds(clock()), "body": "{}"}
-    _store(meter).run(lambda books: books.ledger._execute(calibration.insert(), row))
+    learnt = Calibration()
+    learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
+    meter.calibration.add(learnt)
 
 
 def _begin_to_close(meter: Meter, name: str) -> None:
