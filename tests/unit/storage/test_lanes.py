@@ -21,7 +21,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptmeter import IndeterminateError, InvalidArgumentError, InvariantError, LedgerBusyError, Meter, Policy
+from ptmeter import (
+    ContentionError,
+    IndeterminateError,
+    InvalidArgumentError,
+    InvariantError,
+    LedgerBusyError,
+    Meter,
+    Policy,
+    StorageError,
+    UnavailableError,
+)
 from ptmeter.domain.keys import transfer_id
 from ptmeter.domain.ledger import Grant, wallet_id
 from ptmeter.operations.posting import together
@@ -132,6 +142,33 @@ def test_a_failure_is_its_callers_own(callers: list[list[int]], bad: set[int], a
             assert 0 == transactions.posted(f"a{number}")
         else:
             assert expected(f"a{number}", rounds) == caller.result()
+
+
+@pytest.mark.parametrize(
+    "error", [ContentionError("given up"), IndeterminateError(), UnavailableError("gone")]
+)
+def test_what_the_database_does_to_a_batch_is_everybodys(error: StorageError) -> None:
+    """It is told to all of the batch, and none of it is tried again in parts: it is nobody's fault."""
+    started = threading.Barrier(2)
+    sizes: list[int] = []
+
+    def fail(work: Callable[[Books], list[Any]]) -> list[Any]:
+        sizes.append(len(work.keywords["works"]))
+        if len(sizes) == 1:
+            started.wait(5)
+            started.wait(5)
+        raise error
+
+    with closing(Lane(fail, Policy())) as lane, ThreadPoolExecutor(CALLERS) as threads:
+        first = threads.submit(lane.post, partial(posting, "first", [1]))
+        started.wait(5)  # it is being carried out, so the others are one batch
+        others = [threads.submit(lane.post, partial(posting, f"a{n}", [1])) for n in range(4)]
+        while lane._queue.qsize() < len(others):
+            sleep(0.001)
+        started.wait(5)
+
+        assert {error} == {each.exception(5) for each in (first, *others)}
+    assert [1, 4] == sizes
 
 
 def test_a_refused_argument_is_its_callers_own() -> None:
