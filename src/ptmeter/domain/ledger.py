@@ -285,7 +285,7 @@ class Debit(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
-    """Correct what was *effective_at* any time by a signed amount; a negative one needs PT available."""
+    """Correct a wallet by a signed amount, for a reason, under any date; a negative one needs PT available."""
 
     amount: int
     note: str
