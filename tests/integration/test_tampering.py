@@ -88,7 +88,7 @@ def changes(column: Column[Any], row: dict[str, Any]) -> dict[str, Any]:
     if isinstance(column.type, LargeBinary):
         return found | {"other": value[:-1] + bytes([value[-1] ^ 1])}
     if isinstance(column.type, String):
-        return found | {"other": f"{value[:-1]}{'x' if value[-1] != 'x' else 'y'}"}
+        return found | {"other": f"{value[:-1]}{'y' if value.endswith('x') else 'x'}"}
     far = 1_000 if column.primary_key or column.name in {"completes", "transfer_id"} else 1
     return found | {"more": value + far, "less": value - far}
 
