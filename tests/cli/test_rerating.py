@@ -69,7 +69,7 @@ def test_it_shows_and_only_then_posts(run: Run, november: str, dearer: str) -> N
     assert 0 == run(*words, *APPLY, "--json").json["corrections"]
     assert "ann: the list was wrong" in run("statement", "acme", "--json").out
     people = run(*words)
-    assert "2 calls rated again; nothing was posted: add --apply" in people.out
+    assert "calls rated again: 2; nothing was posted: add --apply" in people.out
 
 
 def test_it_takes_back_what_it_did(run: Run, november: str, dearer: str) -> None:

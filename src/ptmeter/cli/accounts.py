@@ -318,11 +318,11 @@ def _movements_table(found: Summary) -> Table:
 
 
 def _models_table(found: Summary) -> Table:
-    from .writing import pt, safe, table
+    from .writing import money, pt, safe, table
 
     made = table("calls by model", "model", "unit", ">calls", ">PT charged", ">cost")
     for use in found.models:
-        made.add_row(safe(use.model), use.unit, f"{use.calls:,}", pt(use.charged), str(use.cost))
+        made.add_row(safe(use.model), use.unit, f"{use.calls:,}", pt(use.charged), money(use.cost, 6))
     return made
 
 

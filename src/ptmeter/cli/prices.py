@@ -285,5 +285,5 @@ def _check_shown(found: PriceCheck) -> Iterator[Any]:
     if found.ready:
         yield f"{found.ready:,} calls were charged at a ceiling and have a price now: ptmeter rerate --unpriced"
     yield remark(
-        f"{found.models:,} models looked at" + (", all as they were charged" if found.clean else "")
+        f"models looked at: {found.models:,}" + (", all as they were charged" if found.clean else "")
     )

@@ -167,7 +167,7 @@ def _shown(found: Rerating, *, posted: bool) -> Iterator[Any]:
     for model, calls in found.unrated.items():
         yield f"left alone: {calls:,} calls of {safe(model)}, which has no price or no rate"
     done = f"{found.posted:,} corrections posted" if posted else "nothing was posted: add --apply"
-    yield remark(f"{found.calls:,} calls rated again; {done}")
+    yield remark(f"calls rated again: {found.calls:,}; {done}")
 
 
 def _models_table(found: Rerating) -> Table:
@@ -183,8 +183,8 @@ def _models_table(found: Rerating) -> Table:
             number(change.calls),
             pt(change.charged),
             pt(change.charged_again),
-            money(change.cost),
-            money(change.cost_again),
+            money(change.cost, 6),
+            money(change.cost_again, 6),
         )
     return made
 
