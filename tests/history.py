@@ -169,7 +169,8 @@ def record(url: str, *, prefix: str, operations: int, threads: int, tasks: int) 
 
 def journals(books: Books) -> dict[WalletId, list[Transfer]]:
     """Every wallet's rows, in order."""
-    return {wallet.id: books.ledger.journal(wallet, limit=1_000_000) for wallet in books.ledger.wallets()}
+    wallets = books.ledger.wallets(limit=1_000_000)
+    return {wallet.id: books.ledger.journal(wallet, limit=1_000_000) for wallet in wallets}
 
 
 def check(history: History) -> Counter[str]:

@@ -18,6 +18,7 @@ from tests.soak.client import ACCOUNTS, CHARGED, HELD, POOR, settles
 from ptmeter import PT, InsufficientFundsError, Meter, Policy
 from ptmeter.domain.keys import transfer_id
 from ptmeter.domain.ledger import Kind, Posted
+from ptmeter.storage.rows import id_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -123,9 +124,9 @@ def examine(url: str, notes: Notes) -> Finding:
         "SELECT t.transfer_id, t.kind, w.account, t.completes, t.seq FROM ptm_transfer t "
         "JOIN ptm_wallet w ON w.wallet_id = t.wallet_id",
     )
-    there = Counter(bytes(name) for name, kind, *_ in rows if kind != Kind.GRANT)
+    there = Counter(id_from(name) for name, kind, *_ in rows if kind != Kind.GRANT)
     resolved = Counter((account, number) for _, _, account, number, _ in rows if number)
-    name_of = {(account, seq): bytes(name) for name, _, account, _, seq in rows}
+    name_of = {(account, seq): id_from(name) for name, _, account, _, seq in rows}
     asked = {request.id for request in notes.ends}
     no = {request.id for request in notes.with_end("refused")}
     failed = [request for request in notes.in_doubt() if notes.ends[request] not in IN_DOUBT]
