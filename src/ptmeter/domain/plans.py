@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from .limits import NO_LIMITS, Limits
 from .rates import bare_name
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Plan:
     allowance: Mapping[str, PT]
     units: frozenset[str]
     models: tuple[str, ...] = ()
+    limits: Limits = NO_LIMITS
+    alerts: tuple[int, ...] = (8_000, 9_000, 10_000)
+    low_balance: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def opens(self, model: str, unit: str) -> bool:
         """Whether the plan includes *model*, which is charged in *unit*."""
