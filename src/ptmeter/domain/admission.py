@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from .accounts import calendar, plan_of
-from .chain import moment
+from .instants import moment
 from .limits import NO_LIMITS, Limits
 from .rates import WHOLE
 from .windows import Every, window

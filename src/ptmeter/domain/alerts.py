@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from .accounts import calendar
-from .chain import microseconds
+from .instants import microseconds
 from .keys import digest
 from .rates import WHOLE
 from .windows import Every, window

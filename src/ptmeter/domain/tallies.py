@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .chain import microseconds, moment
+from .instants import microseconds, moment
 from .limits import STEPS, BurnStep
 from .windows import Every, window
 
