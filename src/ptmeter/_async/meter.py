@@ -93,7 +93,7 @@ class AsyncMeter:
 
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
-            UnknownUnitError: A plan gives or opens a unit that the rate card has not.
+            UnknownUnitError: A plan speaks of a unit that the rate card has not.
         """
         policy = policy or Policy()
         pricing = Pricing(

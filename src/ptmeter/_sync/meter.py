@@ -94,7 +94,7 @@ class Meter:
 
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
-            UnknownUnitError: A plan gives or opens a unit that the rate card has not.
+            UnknownUnitError: A plan speaks of a unit that the rate card has not.
         """
         policy = policy or Policy()
         pricing = Pricing(
