@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptmeter.configuration import read_plans, read_prices, read_rate_card, reference_card, reference_plans
+from ptmeter.domain.flags import Flag
 from ptmeter.domain.limits import Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
 from ptmeter.domain.plans import Plan, RollOver, Trial
 from ptmeter.domain.prices import ALWAYS, Price, Tier
@@ -770,6 +771,39 @@ def test_only_a_plan_by_the_year_rolls_over_by_the_year() -> None:
             "the year"
         )
     ] == refusal(read_plans, {"plans": {"pro": plan}})
+
+
+def test_flags_are_read_with_the_plans() -> None:
+    """A flag arrives with its share and the accounts that are let in or kept out."""
+    flags = {"teams": {"share": "12.5%", "allow": ["acme"], "deny": ["zeta", "Umbrella Corp."]}}
+
+    assert {
+        "teams": Flag(
+            name="teams",
+            share=1_250,
+            allow=frozenset({"acme"}),
+            deny=frozenset({"zeta", "Umbrella Corp."}),
+        )
+    } == read_plans({"plans": {"pro": FULL_PLAN}, "flags": flags}).flags
+
+
+def test_a_flag_without_a_feature_is_refused() -> None:
+    """A flag for what no plan has, or for and against the same account, is refused where it stands."""
+    flags = {
+        "team": {"share": "10%"},
+        "sso": {"share": "101%"},
+        "teams": {"share": "5%", "allow": ["acme"], "deny": ["zeta", "acme"]},
+    }
+    plans = {"plans": {"pro": FULL_PLAN}, "flags": flags}
+
+    assert ['plans: flags.sso.share: expected a share of up to "100%", not 101%'] == refusal(
+        read_plans, plans
+    )
+    flags["sso"]["share"] = "100%"
+    assert [
+        "plans: flags.team: expected a feature of some plan (sso, teams)",
+        "plans: flags.teams.deny[1]: expected an account that is not allowed as well",
+    ] == refusal(read_plans, plans)
 
 
 def test_a_limit_out_of_order_has_its_line(write: Callable[[str, str], str]) -> None:

@@ -33,6 +33,7 @@ FORMS: Final = {
     ("plans", "A burn rate"): plan_forms.BurnForm,
     ("plans", "A step"): plan_forms.BurnStepForm,
     ("plans", "Roll-over"): plan_forms.RollOverForm,
+    ("plans", "A flag"): plan_forms.FlagForm,
     ("plans", "A trial"): plan_forms.TrialForm,
     ("prices", "Price file"): forms.PricesForm,
     ("prices", "A price"): forms.PriceForm,

@@ -13,7 +13,7 @@ from ..domain.limits import MOST_MULTIPLE
 from ..domain.plans import ALERTS
 from ..domain.rates import WHOLE
 from ..domain.windows import Every
-from .forms import Dollars, Form, Name, Pattern, Pt, Share, SomePt, Unit
+from .forms import Dollars, Form, Model, Name, Pattern, Pt, Share, SomePt, Unit
 
 SECONDS: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 """What a time may be written in."""
@@ -92,6 +92,8 @@ SomeShare: TypeAlias = Annotated[Share, AfterValidator(_some_share)]
 SomePart: TypeAlias = Annotated[SomeShare, AfterValidator(_part)]
 Windowed: TypeAlias = Annotated[str, AfterValidator(_every)]
 Feature: TypeAlias = Annotated[str, PlainValidator(_feature)]
+Account: TypeAlias = Model
+"""Accounts may be called what models may: 1 to 200 printable characters."""
 
 # --- plans ------------------------------------------------------------------------------------
 
@@ -158,8 +160,17 @@ class PlanForm(Form):
     notes: list[str] = []
 
 
+class FlagForm(Form):
+    """For whom a feature is on already, among those whose plan has it."""
+
+    share: Part
+    allow: list[Account] = []
+    deny: list[Account] = []
+
+
 class PlansForm(Form):
     """All plans of a platform."""
 
     notes: list[str] = []
+    flags: dict[Feature, FlagForm] = {}
     plans: Annotated[dict[Name, PlanForm], Field(min_length=1)]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ..domain.flags import Flag
 from ..domain.limits import HOUR, MINUTE, Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
 from ..domain.plans import Plan, Plans, RollOver, Trial
 from ..domain.windows import Every
@@ -32,7 +33,13 @@ def plans(document: Document) -> Plans:
     form = filled(PlansForm, document)
     if problems := [*_problems(form)]:
         raise document.refusal(problems)
-    return Plans({name: _plan(name, plan) for name, plan in form.plans.items()})
+    return Plans(
+        {name: _plan(name, plan) for name, plan in form.plans.items()},
+        {
+            name: Flag(name=name, share=flag.share, allow=frozenset(flag.allow), deny=frozenset(flag.deny))
+            for name, flag in form.flags.items()
+        },
+    )
 
 
 def _plan(name: str, form: PlanForm) -> Plan:
@@ -82,6 +89,7 @@ def _burn(form: BurnForm) -> Burn:
 
 
 def _problems(form: PlansForm) -> Iterator[Problem]:
+    yield from _flags_astray(form)
     for name, plan in form.plans.items():
         place = ("plans", name)
         yield from _shares_upside_down(plan, (*place, "shares"))
@@ -91,6 +99,19 @@ def _problems(form: PlansForm) -> Iterator[Problem]:
         if plan.roll_over and plan.roll_over.annual_only and plan.price_per_year is None:
             sentence = "expected price_per_year, for nobody can be on this plan by the year"
             yield Problem((*place, "roll_over", "annual_only"), sentence)
+
+
+def _flags_astray(form: PlansForm) -> Iterator[Problem]:
+    features = sorted({feature for plan in form.plans.values() for feature in plan.features})
+    for name, flag in form.flags.items():
+        if name not in features:
+            known = ", ".join(features) or "there are none"
+            yield Problem(("flags", name), f"expected a feature of some plan ({known})")
+        for index, account in enumerate(flag.deny):
+            if account in flag.allow:
+                yield Problem(
+                    ("flags", name, "deny", index), "expected an account that is not allowed as well"
+                )
 
 
 def _shares_upside_down(form: PlanForm, place: Place) -> Iterator[Problem]:

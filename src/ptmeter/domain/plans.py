@@ -11,8 +11,9 @@ from .limits import NO_LIMITS
 from .rates import bare_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from .flags import Flag
     from .limits import Limits
     from .pt import PT, Money
 
@@ -87,9 +88,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """All plans of a platform, by name."""
+    """All plans of a platform, by name, and the flags of features that are let out little by little."""
 
     by_name: Mapping[str, Plan]
+    flags: Mapping[str, Flag] = field(default_factory=dict["str", "Flag"])
 
     @property
     def units(self) -> frozenset[str]:
@@ -111,6 +113,13 @@ class Plans:
 
     def cheapest(self, model: str, unit: str) -> str | None:
         """The cheapest plan that opens *model*, if any."""
-        opening = [plan for plan in self.by_name.values() if plan.opens(model, unit)]
-        best = min(opening, key=lambda plan: plan.price_per_month.nano, default=None)
-        return best.name if best else None
+        return _cheapest(plan for plan in self.by_name.values() if plan.opens(model, unit))
+
+    def cheapest_with(self, feature: str) -> str | None:
+        """The cheapest plan that has *feature*, if any."""
+        return _cheapest(plan for plan in self.by_name.values() if feature in plan.features)
+
+
+def _cheapest(plans: Iterable[Plan]) -> str | None:
+    best = min(plans, key=lambda plan: plan.price_per_month.nano, default=None)
+    return best.name if best else None
