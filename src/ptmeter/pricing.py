@@ -167,6 +167,15 @@ class Pricing:
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
+    def unit_of(self, model: str) -> str:
+        """
+        The unit in which calls to *model* are charged.
+
+        Raises:
+            UnknownModelError: No price or rate is known for it.
+        """
+        return self._tariff(model).unit
+
     def _tariff(self, model: str) -> Tariff:
         """What *model* is rated by now; worked out again only when its price or the card changes."""
         card = self.card
