@@ -31,7 +31,8 @@ class Account:
     Who is billed or asks in somebody's name: a user, a team, an organisation, a reseller, a visitor.
 
     A *pooled* account uses its parent's PT. ``anchor`` and ``zone`` say where its windows begin; who has none
-    goes by those of the account above. ``terms`` are limits of its own, beside those of its plan; with
+    goes by those of the account above. ``placed_at`` is when it, or what is below it, was last put elsewhere in
+    the tree with something in its tally. ``terms`` are limits of its own, beside those of its plan; with
     ``overflow`` it has agreed to be charged a multiple beyond a hard cap.
     """
 
@@ -41,6 +42,7 @@ class Account:
     plan: str | None = None
     anchor: datetime | None = None
     zone: str | None = None
+    placed_at: datetime | None = None
     overflow: bool = False
     terms: Limits = NO_LIMITS
     tally: Tally = NOTHING

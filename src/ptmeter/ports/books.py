@@ -139,6 +139,10 @@ class Accounts(Protocol):
         """The accounts right below one, by name, beginning after *after*."""
         ...
 
+    def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """The accounts that have a tally, by name, beginning after *after*."""
+        ...
+
     def save(self, changed: Account) -> None:
         """Write all of an account just locked, or open it."""
         ...

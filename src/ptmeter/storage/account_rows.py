@@ -10,7 +10,7 @@ from ..domain.accounts import Account
 from ..domain.instants import microseconds, moment
 from ..domain.limits import NO_LIMITS, Cap, Limits, Pace, SpendCap
 from ..domain.pt import Money
-from ..domain.tallies import Tally
+from ..domain.tallies import NOTHING, Tally
 from ..domain.windows import Every
 from .rows import id_row, names_its_row
 
@@ -30,6 +30,7 @@ def account_from(row: Row[Any]) -> Account:
         plan=row.plan,
         anchor=None if row.anchor is None else moment(row.anchor),
         zone=row.zone,
+        placed_at=None if row.placed_at is None else moment(row.placed_at),
         overflow=bool(row.overflow),
         terms=_terms_from(row.terms),
         tally=Tally.from_json(row.tally),
@@ -37,13 +38,15 @@ def account_from(row: Row[Any]) -> Account:
 
 
 def account_row(account: Account) -> dict[str, Any]:
-    """All that is said of an account, without its tally."""
+    """All that is said of an account."""
     return {
+        "tally": None if account.tally == NOTHING else account.tally.as_json(),
         "parent": account.parent,
         "pooled": int(account.pooled),
         "plan": account.plan,
         "anchor": account.anchor and microseconds(account.anchor),
         "zone": account.zone,
+        "placed_at": account.placed_at and microseconds(account.placed_at),
         "overflow": int(account.overflow),
         "terms": _terms_row(account.terms),
     }

@@ -80,12 +80,18 @@ class SqlAccounts:
         found = self._connection.execute(query.order_by(account.c.account).limit(limit))
         return [account_from(row) for row in found]
 
+    def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """See `ports.Accounts.tallied`."""
+        query = select(account).where(account.c.tally.is_not(None), account.c.account > after)
+        found = self._connection.execute(query.order_by(account.c.account).limit(limit))
+        return [account_from(row) for row in found]
+
     def save(self, changed: Account) -> None:
         """See `ports.Accounts.save`."""
         opened = {"account": changed.name, "opened_at": microseconds(self._now())}
         self._connection.execute(self._sql.open_account, opened)
         this = update(account).where(account.c.account == changed.name)
-        self._connection.execute(this.values(**account_row(changed), tally=changed.tally.as_json()))
+        self._connection.execute(this.values(account_row(changed)))
         self._paths.forget([changed.name])
 
     def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:

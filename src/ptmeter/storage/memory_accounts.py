@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..domain.accounts import Account, path, payer
+from ..domain.tallies import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +55,11 @@ class MemoryAccounts:
     def below(self, name: str, *, after: str = "", limit: int = 1_000) -> list[Account]:
         """See `ports.Accounts.below`."""
         found = [a for a in self._accounts.values() if a.parent == name and a.name > after]
+        return sorted(found, key=lambda account: account.name)[:limit]
+
+    def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """See `ports.Accounts.tallied`."""
+        found = [a for a in self._accounts.values() if a.tally != NOTHING and a.name > after]
         return sorted(found, key=lambda account: account.name)[:limit]
 
     def save(self, changed: Account) -> None:

@@ -82,6 +82,7 @@ class Seat(NamedTuple):
     account: str
     opened_at: int
     anchor: int | None
+    placed_at: int | None
     pooled: int
     overflow: int
     parent: str | None

@@ -37,6 +37,7 @@ account = Table(
     Column("account", name(), primary_key=True),
     Column("opened_at", Instant, nullable=False),
     Column("anchor", Instant),
+    Column("placed_at", Instant),
     Column("pooled", Int16, nullable=False, default=0),
     Column("overflow", Int16, nullable=False, default=0),
     Column("parent", name()),

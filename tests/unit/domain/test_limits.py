@@ -7,7 +7,8 @@ say the same: admitted at which multiple, or refused by which limit of whom, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
@@ -35,10 +36,12 @@ from ptmeter.domain.ledger import (
 from ptmeter.domain.limits import Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
 from ptmeter.domain.plans import Plan, Plans
 from ptmeter.domain.pt import PT, Money
+from ptmeter.domain.tallies import NOTHING, Tally
+from ptmeter.domain.tally_audit import TallyAudit
 from ptmeter.domain.windows import Every, window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 START = datetime(2026, 3, 28, 12, tzinfo=UTC)  # the night after, clocks are put forward in Europe
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -348,10 +351,64 @@ class Game:
         return outcome
 
 
+def audited(game: Game, accounts: dict[str, Account] | None = None) -> list[str]:
+    """What a count from the journal finds different in the tallies."""
+    shelf = game.shelf
+    there = shelf.accounts if accounts is None else accounts
+    audit = TallyAudit({name: a for name, a in there.items() if a.tally != NOTHING})
+    for name in shelf.journal:
+        audit.read(shelf.journal[name])
+        audit.read_open(shelf.open_holds(name))
+    return [str(finding) for finding in audit.findings(game.at)]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_limits_decide_as_the_oracle_does(seed: int) -> None:
-    """In 40 random histories of 400 steps, every request is admitted or refused as by counting all anew."""
-    Game(seed).play(400)
+    """
+    In 40 random histories of 400 steps, every request is admitted or refused as by counting all anew.
+
+    In the end the tallies are what the journal gives.
+    """
+    game = Game(seed)
+    game.play(400)
+
+    assert [] == audited(game)
+
+
+def tampered(tally: Tally, at: datetime) -> Iterator[tuple[str, Tally]]:
+    """Every part of a tally that still counts taken out, and every amount in it changed."""
+    last = max((burnt.hour for burnt in tally.burnt), default=0)
+    counting = {
+        "asked": tally.asked,
+        "held": [held for held in tally.held if held.minute > (at - EPOCH) // MINUTE],
+        "used": tally.used,
+        "burnt": [burnt for burnt in tally.burnt if burnt.hour > last - 72],
+    }
+    for name, parts in counting.items():
+        kept = getattr(tally, name)
+        for part in parts:
+            place = kept.index(part)
+            more = type(part)(*part[:-1], part[-1] + 1)
+            yield name, replace(tally, **{name: (*kept[:place], more, *kept[place + 1 :])})
+            if name != "asked":  # fewer requests than the journal has: a pace may have come later
+                yield name, replace(tally, **{name: (*kept[:place], *kept[place + 1 :])})
+    if tally.used:
+        yield "all", NOTHING
+
+
+def test_a_tally_that_was_changed_is_found() -> None:
+    """Whichever count is raised or taken out, of whichever account: a count from the journal names the account."""
+    changed: Counter[str] = Counter()
+    for seed in range(8):
+        game = Game(seed)
+        game.play(150)
+        for name, account in game.shelf.accounts.items():
+            for part, tally in tampered(account.tally, game.at):
+                found = audited(game, game.shelf.accounts | {name: replace(account, tally=tally)})
+                assert any(f.startswith(f"ptm_account/{name} row") for f in found), (part, tally)
+                changed[part] += 1
+
+    assert {"asked", "held", "used", "burnt", "all"} == changed.keys()
 
 
 def test_every_limit_refuses_somebody() -> None:

@@ -91,6 +91,7 @@ def _create_accounts() -> None:
         Column("account", name(), primary_key=True),
         Column("opened_at", Instant, nullable=False),
         Column("anchor", Instant),
+        Column("placed_at", Instant),
         Column("pooled", Int16, nullable=False, default=0),
         Column("overflow", Int16, nullable=False, default=0),
         Column("parent", name()),
