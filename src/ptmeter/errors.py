@@ -2,8 +2,8 @@
 Every error ptmeter raises on purpose, and what to do about each.
 
     PtmeterError
-    ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownUnitError · ConfigurationError
-    │                                       · CheckpointInvalidError
+    ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownTierError · UnknownUnitError
+    │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · ApprovalMissingError
@@ -54,6 +54,31 @@ class UnknownModelError(InvalidArgumentError):
         super().__init__(
             f"no {missing} is known for model {model!r}, so a call to it would be free: "
             f"add it to the price overrides and the rate card, or set Policy.unpriced"
+        )
+
+
+class UnknownTierError(InvalidArgumentError):
+    """
+    A service tier that is not known here, so nobody can say what the call costs: say which price it has.
+
+    Before a call, with ``Workload(processing=...)``. After one, ``payload`` is what the provider sent: nothing
+    was charged, the hold of a call stays until it expires, and can be settled then and later.
+    """
+
+    code = "unknown_tier"
+
+    def __init__(self, model: str, tier: str, payload: object = None) -> None:
+        self.model = model
+        self.tier = tier
+        self.payload = payload
+        way_out = (
+            "say which price it has with Workload(processing=...)"
+            if payload is None
+            else "settle it by hand, or record its Usage alone to charge it as it was asked for"
+        )
+        super().__init__(
+            f"service tier {tier!r} is not known, so neither is what a call to {model!r} costs at it: "
+            f"{way_out}, or set Policy.unpriced"
         )
 
 

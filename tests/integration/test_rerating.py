@@ -15,7 +15,7 @@ from ptmeter.configuration import kept_card
 from ptmeter.domain.rates import Complexity, Content
 from ptmeter.domain.rerating import Span, authority
 from ptmeter.operations import rerating
-from ptmeter.pricing import Repricing
+from ptmeter.repricing import Repricing
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:

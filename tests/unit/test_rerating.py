@@ -31,7 +31,7 @@ from ptmeter.domain.rates import Complexity, Content
 from ptmeter.domain.rerating import Span, authority
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.operations import rerating
-from ptmeter.pricing import Repricing
+from ptmeter.repricing import Repricing
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
