@@ -59,26 +59,18 @@ class UnknownModelError(InvalidArgumentError):
 
 class UnknownTierError(InvalidArgumentError):
     """
-    A service tier that is not known here, so nobody can say what the call costs: say which price it has.
+    A service tier that is not known, so neither is what a call costs at it: say that, or settle by hand.
 
-    Before a call, with ``Workload(processing=...)``. After one, ``payload`` is what the provider sent: nothing
-    was charged, the hold of a call stays until it expires, and can be settled then and later.
+    After a call ``payload`` is what the provider sent; nothing was charged then, and the hold stays.
     """
 
     code = "unknown_tier"
 
     def __init__(self, model: str, tier: str, payload: object = None) -> None:
-        self.model = model
-        self.tier = tier
-        self.payload = payload
-        way_out = (
-            "say which price it has with Workload(processing=...)"
-            if payload is None
-            else "settle it by hand, or record its Usage alone to charge it as it was asked for"
-        )
+        self.model, self.tier, self.payload = model, tier, payload
+        way = "settle by hand" if payload is not None else "say Workload(processing=...)"
         super().__init__(
-            f"service tier {tier!r} is not known, so neither is what a call to {model!r} costs at it: "
-            f"{way_out}, or set Policy.unpriced"
+            f"no price is known for service tier {tier!r} of {model!r}: {way}, or set Policy.unpriced"
         )
 
 
@@ -133,8 +125,7 @@ class HoldNotFoundError(NotFoundError):
     code = "hold_not_found"
 
     def __init__(self, account: str, key: str) -> None:
-        self.account = account
-        self.key = key
+        self.account, self.key = account, key
         super().__init__(f"account {account!r} has no hold under key {key!r}")
 
 
@@ -148,11 +139,7 @@ class RefusedError(PtmeterError):
 
 
 class InsufficientFundsError(RefusedError):
-    """
-    The wallet has less available than the call may cost: top up, or ask for less.
-
-    ``available`` and ``required`` are in whole PT.
-    """
+    """The wallet has less available than the call may cost, both in whole PT: top up, or ask for less."""
 
     code = "insufficient_funds"
 

@@ -22,6 +22,7 @@ from ptmeter import (
     Meter,
     Money,
     Policy,
+    Processing,
     RateCard,
     Workload,
 )
@@ -47,6 +48,7 @@ workloads = st.builds(
     complexity=st.sampled_from(Complexity),
     content=st.sampled_from(Content),
     retry_rate=st.integers(0, 2_000),
+    processing=st.sampled_from([Processing.STANDARD, Processing.BATCH]),
     tool_calls=st.integers(0, 8),
 )
 
@@ -78,7 +80,8 @@ calls = st.lists(
     min_size=1,
     max_size=12,
 )
-lists = st.fixed_dictionaries({name: st.integers(1, 2_000_000) for name in ("small", "large", "banded")})
+names = [f"{name}{processing}" for name in ("small", "large", "banded") for processing in ("", "_batch")]
+lists = st.fixed_dictionaries(dict.fromkeys(names, st.integers(1, 2_000_000)))
 
 
 @pytest.fixture

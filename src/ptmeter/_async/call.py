@@ -162,8 +162,9 @@ class AsyncCall:
         """
         if self._reading is not None:
             return self._reading
-        text, known = "", None
+        text, known, tier = "", None, None
         if self._stream is not None:
+            tier = self._stream.service_tier
             try:
                 return self._stream.reading()
             except UsageMissingError:
@@ -173,8 +174,9 @@ class AsyncCall:
         if isinstance(self.problem, UsageInconsistentError):
             return None
         if text or known:
-            return unread(self._platform.pricing.count_broken_off(self.model, self.estimate, text, known))
-        return unread(assumed(self.estimate)) if self.problem else None
+            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+            return unread(counted, tier)
+        return unread(assumed(self.estimate), tier) if self.problem else None
 
     def _known_input(self, stream: UsageStream) -> Usage | None:
         """The input the provider has told; one that contradicts itself is no better than none."""

@@ -43,9 +43,9 @@ class Reading:
     raw: Payload
 
 
-def unread(usage: Usage) -> Reading:
-    """Return *usage*, which no answer says, as if one did: of the model and the tier it says nothing."""
-    return Reading(usage, model=None, provider="", service_tier=None, raw={})
+def unread(usage: Usage, service_tier: str | None = None) -> Reading:
+    """Return *usage*, which no answer says, as if one did: of the rest only the tier may be known."""
+    return Reading(usage, model=None, provider="", service_tier=service_tier, raw={})
 
 
 class StreamReader(Protocol):

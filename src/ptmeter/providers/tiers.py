@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..domain.prices import Processing
 from ..errors import InvalidArgumentError
+from .payloads import object_at
 
 if TYPE_CHECKING:
     from .payloads import Payload
@@ -87,6 +88,11 @@ def asked_tier(request: object) -> str | None:
 def answered_tier(usage: Payload) -> str | None:
     """The service tier or speed in Anthropic's *usage*, in its words, or ``None``."""
     return _faster(usage) or _named(usage)
+
+
+def told_tier(event: Payload) -> str | None:
+    """The service tier that an event of a stream says already: a chunk of OpenAI's, Anthropic's first event."""
+    return _named(event) or answered_tier(object_at(object_at(event, "message"), "usage"))
 
 
 def asked_processing(tier: str | None, provider: str, said: Processing) -> Processing:
