@@ -183,6 +183,10 @@ def test_anthropics_speed_goes_before_its_tier(usage: dict[str, Any], word: str 
     assert word == read_usage(message(**usage)).service_tier
 
 
+TELLING = ("openai-chat", "anthropic-message")
+"""Shapes whose first event says the tier."""
+
+
 @pytest.mark.parametrize(
     "name", ["openai-chat", "anthropic-message", "openai-responses", "gemini-thinking"]
 )
@@ -197,4 +201,4 @@ def test_a_stream_tells_its_tier_no_later_than_its_usage(name: str) -> None:
 
     assert told <= {None, payload["service_tier"]}
     assert payload["service_tier"] == stream.reading().service_tier
-    assert (name in ("openai-chat", "anthropic-message")) == (told == {payload["service_tier"]})
+    assert (name in TELLING) == (stream.service_tier is not None)

@@ -81,6 +81,7 @@ calls = st.lists(
     max_size=12,
 )
 names = [f"{name}{processing}" for name in ("small", "large", "banded") for processing in ("", "_batch")]
+OLD = dict.fromkeys(names, 100_000) | {"large": 1_000_000}
 lists = st.fixed_dictionaries(dict.fromkeys(names, st.integers(1, 2_000_000)))
 
 
@@ -194,7 +195,7 @@ def test_rated_again_it_is_as_if_the_new_price_had_been_the_first(
 @given(calls, lists, st.integers(1, 5), st.integers(0, 9))
 def test_stopped_anywhere_it_goes_on(made: list[Made], new: dict[str, int], size: int, stop: int) -> None:
     """Whatever the page, and after whichever it is stopped: run again, every call is corrected once."""
-    clock, prices = Clock(START), PriceList(small=100_000, large=1_000_000, banded=100_000)
+    clock, prices = Clock(START), PriceList(**OLD)
     meter, other = opened(clock, prices), opened(Clock(START), PriceList(**new))
     make(meter, clock, made)
     make(other, Clock(START), made)
