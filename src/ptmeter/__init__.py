@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
+    from .domain.entitlements import Entitlement
     from .domain.estimates import Count, Estimate, Method
+    from .domain.flags import Flag
     from .domain.ledger import Overage
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans
@@ -104,9 +106,11 @@ __all__ = [
     "ContentionError",
     "Count",
     "Durability",
+    "Entitlement",
     "Entry",
     "Estimate",
     "Finding",
+    "Flag",
     "GenaiPrices",
     "Granted",
     "Hold",
@@ -197,7 +201,9 @@ _HOMES = {
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
+    "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
+    "domain.flags": ("Flag",),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans"),

@@ -203,6 +203,15 @@ class Pricing:
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
+    def unit_of(self, model: str) -> str:
+        """
+        The unit in which calls to *model* are charged.
+
+        Raises:
+            UnknownModelError: No price or rate is known for it.
+        """
+        return self._tariff(model, Processing.STANDARD).unit
+
     def _charged_by(self, model: str) -> str:
         """Who charges for calls of *model*: they say what the name of a tier means."""
         try:

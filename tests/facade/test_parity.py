@@ -84,7 +84,7 @@ def test_only_one_twin_is_to_be_awaited(asynchronous: type, synchronous: type) -
     assert [] == [
         name
         for name, method in functions(asynchronous).items()
-        if name in {"hold", "settle", "void", "record", "balance", "grant", "subscribe", "aclose"}
+        if name in {"hold", "settle", "void", "record", "balance", "grant", "subscribe", "may", "aclose"}
         and asynchronous is not AsyncCall
         and not inspect.iscoroutinefunction(method)
     ]

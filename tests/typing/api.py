@@ -18,6 +18,7 @@ from ptmeter import (
     Ceiling,
     Checkpoint,
     Durability,
+    Entitlement,
     Estimate,
     Granted,
     Hold,
@@ -99,6 +100,8 @@ def reading(meter: Meter) -> None:
     balance = assert_type(meter.balance("acme"), Balance)
     assert_type(balance["core"], UnitBalance)
     assert_type(balance.core.available, PT)
+    assert_type(meter.may("acme", model="gpt-4o-mini"), Entitlement)
+    assert_type(meter.may("acme", feature="teams").cheapest, str | None)
     page = assert_type(meter.statement("acme", since=LATER, limit=10), Page)
     assert_type(page.after, str | None)
     assert_type([entry.amount for entry in page.entries], list[PT])

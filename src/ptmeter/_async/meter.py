@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
-from ..operations import metering, reading, sweeping, verifying
+from ..errors import InvalidArgumentError
+from ..operations import entitling, metering, reading, sweeping, verifying
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..domain.audit import Report
+    from ..domain.entitlements import Entitlement
     from ..domain.estimates import Estimate
     from ..domain.ledger import Linked, Outcome, Overage
     from ..domain.plans import Plans
@@ -93,7 +95,7 @@ class AsyncMeter:
 
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
-            UnknownUnitError: A plan gives or opens a unit that the rate card has not.
+            UnknownUnitError: A plan speaks of a unit that the rate card has not.
         """
         policy = policy or Policy()
         pricing = Pricing(
@@ -219,6 +221,7 @@ class AsyncMeter:
             amounts=self._platform.micro(amounts),
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
+            rules=self._platform.rules,
         )
         return await self._platform.post(account, key, place)
 
@@ -251,8 +254,9 @@ class AsyncMeter:
             amounts=self._platform.micro(amounts),
             key=key,
             overage=overage or self._platform.policy.overage,
+            rules=self._platform.rules,
         )
-        return await self._platform.post(hold.account, key, finish)
+        return await self._platform.post(hold.payer, key, finish)
 
     async def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -261,7 +265,7 @@ class AsyncMeter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return await self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
+        return await self._platform.post(hold.payer, key, partial(metering.void, held=hold, key=key))
 
     async def record(
         self,
@@ -299,10 +303,36 @@ class AsyncMeter:
             charge=charge,
             usage=usage,
             card=self._platform.pricing.card,
+            rules=self._platform.rules,
         )
         return await self._platform.post(account, key, post_debit)
 
     # --- reading back ---
+
+    async def may(
+        self, account: str, *, model: str | None = None, feature: str | None = None
+    ) -> Entitlement:
+        """
+        Whether the account's plan opens a model or a feature; if not, why, and the cheapest plan that does.
+
+        An account on no plan may use every model and no feature. Whether it has PT for it is another question.
+
+        Raises:
+            UnknownModelError: No rate is known for the model.
+            ConfigurationError: The account is on a plan that the meter's plans do not have.
+        """
+        here = self._platform
+        if (model is None) == (feature is None):
+            msg = "ask for a model or a feature: meter.may(account, model=...) or meter.may(account, feature=...)"
+            raise InvalidArgumentError(msg)
+        plans = here.plans
+        if model is not None:
+            unit = here.pricing.unit_of(model)
+            return await here.read(
+                partial(entitling.may_use_model, account=account, plans=plans, model=model, unit=unit)
+            )
+        ask = partial(entitling.may_use_feature, account=account, plans=plans, feature=feature or "")
+        return await here.read(ask)
 
     async def balance(self, account: str) -> Balance:
         """

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
-from ..operations import metering, reading, sweeping, verifying
+from ..errors import InvalidArgumentError
+from ..operations import entitling, metering, reading, sweeping, verifying
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..domain.audit import Report
+    from ..domain.entitlements import Entitlement
     from ..domain.estimates import Estimate
     from ..domain.ledger import Linked, Outcome, Overage
     from ..domain.plans import Plans
@@ -94,7 +96,7 @@ class Meter:
 
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
-            UnknownUnitError: A plan gives or opens a unit that the rate card has not.
+            UnknownUnitError: A plan speaks of a unit that the rate card has not.
         """
         policy = policy or Policy()
         pricing = Pricing(
@@ -220,6 +222,7 @@ class Meter:
             amounts=self._platform.micro(amounts),
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
+            rules=self._platform.rules,
         )
         return self._platform.post(account, key, place)
 
@@ -250,8 +253,9 @@ class Meter:
             amounts=self._platform.micro(amounts),
             key=key,
             overage=overage or self._platform.policy.overage,
+            rules=self._platform.rules,
         )
-        return self._platform.post(hold.account, key, finish)
+        return self._platform.post(hold.payer, key, finish)
 
     def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -260,7 +264,7 @@ class Meter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
+        return self._platform.post(hold.payer, key, partial(metering.void, held=hold, key=key))
 
     def record(
         self,
@@ -298,10 +302,34 @@ class Meter:
             charge=charge,
             usage=usage,
             card=self._platform.pricing.card,
+            rules=self._platform.rules,
         )
         return self._platform.post(account, key, post_debit)
 
     # --- reading back ---
+
+    def may(self, account: str, *, model: str | None = None, feature: str | None = None) -> Entitlement:
+        """
+        Whether the account's plan opens a model or a feature; if not, why, and the cheapest plan that does.
+
+        An account on no plan may use every model and no feature. Whether it has PT for it is another question.
+
+        Raises:
+            UnknownModelError: No rate is known for the model.
+            ConfigurationError: The account is on a plan that the meter's plans do not have.
+        """
+        here = self._platform
+        if (model is None) == (feature is None):
+            msg = "ask for a model or a feature: meter.may(account, model=...) or meter.may(account, feature=...)"
+            raise InvalidArgumentError(msg)
+        plans = here.plans
+        if model is not None:
+            unit = here.pricing.unit_of(model)
+            return here.read(
+                partial(entitling.may_use_model, account=account, plans=plans, model=model, unit=unit)
+            )
+        ask = partial(entitling.may_use_feature, account=account, plans=plans, feature=feature or "")
+        return here.read(ask)
 
     def balance(self, account: str) -> Balance:
         """

@@ -18,6 +18,7 @@ from . import (
     demo,
     estimating,
     periods,
+    plans,
     prices,
     replay,
     rerating,
@@ -114,6 +115,7 @@ for _command, _examples in COMMANDS:
 
 GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
+    ("plans", plans.COMMANDS, "Plan files: show one, check one, begin with one."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tests.naive import NaiveLedger
     from tests.unit.domain.strategies import Director
 
+    from ptmeter.domain.batches import Decided
     from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer
-    from ptmeter.domain.planner import Decided
 
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)

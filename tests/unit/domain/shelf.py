@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from tests.unit.domain.strategies import CHAIN_KEY
 
 from ptmeter.domain import chain
+from ptmeter.domain.batches import Decided, Plan, State
 from ptmeter.domain.keys import wallet_number
 from ptmeter.domain.ledger import Expire, Kind, Posted, Refused, Settle, Void, Wallet
 from ptmeter.domain.moves import Resolved
-from ptmeter.domain.planner import Decided, Plan, State, plan
+from ptmeter.domain.planner import plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

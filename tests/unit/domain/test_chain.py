@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptmeter.domain import chain
+from ptmeter.domain import chain, instants
 from ptmeter.domain.ledger import Allocation, Kind, Transfer, UsageEvent, WalletId
 from ptmeter.domain.prices import Price, Processing
 from ptmeter.domain.pt import Money
@@ -234,7 +234,7 @@ numbers = st.integers(0, 3) | st.sampled_from([255, 256, 2**32, 2**62 - 1])
 signed = numbers | st.integers(-3, -1)
 ids = st.binary(min_size=8, max_size=8) | st.sampled_from([bytes(8), b"\1" * 8])
 names = st.text(max_size=3) | st.sampled_from(["\0", "\0\0\0\1", "a", "aa", "\1", "ä", "a\u0308"])
-moments = st.integers(-3, 3).map(chain.moment) | st.integers(0, 2**52).map(chain.moment)
+moments = st.integers(-3, 3).map(instants.moment) | st.integers(0, 2**52).map(instants.moment)
 prices = st.sampled_from(
     [
         Price(provider="p", model=model, source="s", rates={"output_text": rate})
@@ -291,6 +291,8 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "priority": st.none() | signed,
     "note": names,
     "usage": st.none() | events,
+    "member": names,
+    "multiple": numbers,
 }
 transfers = st.builds(Transfer, wallet=st.just(WALLET), **COLUMNS)
 
@@ -329,7 +331,7 @@ def test_different_usage_has_different_bytes(one: UsageEvent, other: UsageEvent)
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"completes": 5, "expires_at": None}, {"completes": None, "expires_at": chain.moment(5)}),
+        ({"completes": 5, "expires_at": None}, {"completes": None, "expires_at": instants.moment(5)}),
         ({"completes": 0}, {"completes": None}),
         ({"priority": 0}, {"priority": None}),
         ({"note": "", "allocations": (Allocation(1, 2),)}, {"note": "\0", "allocations": ()}),
@@ -359,12 +361,12 @@ def test_the_bytes_do_not_depend_on_a_time_zone(row: Transfer, hours: int) -> No
 @given(moments)
 def test_a_moment_survives_the_way_through_the_database(moment: datetime) -> None:
     """Microseconds since 1970 and back: nothing is lost, before 1970 neither."""
-    assert moment == chain.moment(chain.microseconds(moment))
+    assert moment == instants.moment(instants.microseconds(moment))
 
 
 def test_a_moment_is_counted_from_1970() -> None:
     """In microseconds, in UTC."""
-    assert datetime(1970, 1, 2, 0, 0, 0, 3, tzinfo=UTC) == chain.moment(86_400_000_003)
+    assert datetime(1970, 1, 2, 0, 0, 0, 3, tzinfo=UTC) == instants.moment(86_400_000_003)
 
 
 # --- what a hash binds --------------------------------------------------------------------------

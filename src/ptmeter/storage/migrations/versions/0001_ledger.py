@@ -79,6 +79,7 @@ def upgrade() -> None:
     _create_catalogue()
     _create_periods()
     _create_calibration()
+    _create_outbox()
     for table in _JOURNAL:
         _keep_insert_only(table)
     _keep_closed()
@@ -88,11 +89,19 @@ def _create_accounts() -> None:
     _create_table(
         "ptm_account",
         Column("account", name(), primary_key=True),
+        Column("opened_at", Instant, nullable=False),
+        Column("anchor", Instant),
+        Column("pooled", Int16, nullable=False, default=0),
+        Column("overflow", Int16, nullable=False, default=0),
         Column("parent", name()),
         Column("plan", name(64)),
-        Column("opened_at", Instant, nullable=False),
+        Column("zone", name(64)),
+        Column("terms", Body),
+        Column("tally", Body),
+        CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
         **_clustered,
     )
+    _create_index("ptm_account_parent", "ptm_account", ["parent"])
     _create_table(
         "ptm_wallet",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
@@ -142,7 +151,9 @@ def _create_journal() -> None:
         Column("requests", Int32),
         Column("kind", Int16, nullable=False),
         Column("priority", Int16),
+        Column("multiple", Int16),
         Column("allocations", Allocations),
+        Column("member", name()),
         Column("note", Body),
         Column("quality", name(32)),
         Column("tool_calls", Body),
@@ -185,6 +196,7 @@ def _create_projections() -> None:
         Column("amount", Int64, nullable=False),
         Column("expires_at", Instant, nullable=False),
         Column("allocations", Allocations),
+        Column("member", name()),
         CheckConstraint("amount > 0", name="ptm_open_hold_amount"),
         **_clustered,
     )
@@ -277,6 +289,23 @@ def _create_calibration() -> None:
         Column("body", Body, nullable=False),
         **_clustered,
     )
+
+
+def _create_outbox() -> None:
+    _create_table(
+        "ptm_outbox",
+        Column("account", name(), primary_key=True),
+        Column("message_id", Id, primary_key=True, autoincrement=False),
+        Column("noted_at", Instant, nullable=False),
+        Column("due_at", Instant, nullable=False),
+        Column("delivered_at", Instant),
+        Column("attempts", Int32, nullable=False, default=0),
+        Column("topic", name(32), nullable=False),
+        Column("body", Body, nullable=False),
+        Column("problem", Body),
+        **_clustered,
+    )
+    _create_index("ptm_outbox_due", "ptm_outbox", ["delivered_at", "due_at"])
 
 
 def _create_table(name_: str, *columns: Any, **options: Any) -> None:
