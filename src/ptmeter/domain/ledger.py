@@ -248,11 +248,7 @@ class Hold(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle(_Command):
-    """
-    Charge a hold's real cost; the rest becomes available again. Zero voids it.
-
-    *multiple* is how many times the rate that is, and *rules* say what is to be told of it.
-    """
+    """Charge a hold's real cost, *multiple* times the rate; the rest becomes available again. Zero voids it."""
 
     hold_id: bytes
     amount: int

@@ -36,9 +36,7 @@ def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key
         case Refusal.NO_WALLET if not books.accounts.exists(account):
             return AccountNotFoundError(account)
         case Refusal.INSUFFICIENT_FUNDS | Refusal.OVER_HOLD | Refusal.NO_WALLET:
-            required = PT(refused.required or getattr(command, "amount", 0)).whole
-            available = PT(refused.available).whole
-            return InsufficientFundsError(account, unit, available=available, required=required)
+            return _short(command, refused)
         case Refusal.NOT_OPEN:
             return AccountFrozenError(account, unit)
         case Refusal.NOT_PAYER:
@@ -56,6 +54,15 @@ def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key
         case Refusal.LIMITED | Refusal.LINKED:
             msg = "a group was refused without any of its commands being so"
             return InvariantError(msg)
+
+
+def _short(command: Command, refused: Refused) -> InsufficientFundsError:
+    """What is available and required; where there is no wallet, there is nothing."""
+    available, required = refused.available, refused.required
+    if refused.reason is Refusal.NO_WALLET:
+        available, required = 0, getattr(command, "amount", 0)
+    account, unit = command.wallet
+    return InsufficientFundsError(account, unit, available=PT(available).whole, required=PT(required).whole)
 
 
 def limit_reached(command: Command, limited: Limited) -> PtmeterError:

@@ -34,10 +34,13 @@ if TYPE_CHECKING:
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 
+OF_LIMITS = {Refusal.LIMITED, Refusal.NOT_PAYER}
+"""What only holds that say who asks are refused for: see `test_limits.py`."""
+
 FEATURES = frozenset(
     {
         *(f"row {kind.name}" for kind in Kind),
-        *(f"refused {reason.name}" for reason in Refusal),
+        *(f"refused {reason.name}" for reason in set(Refusal) - OF_LIMITS),
         *(f"replayed {reason.name}" for reason in DECISIONS),
         "replayed a transfer",
         "replayed a group",

@@ -56,6 +56,8 @@ PLAIN_BYTES = (
     "00000000"                                 # note
     "010000000000000000"                    # allocations
     "00"                                       # usage
+    "00000000"                                 # member
+    "010000000000000001"                       # multiple
 )  # fmt: skip
 
 FULL = Transfer(
@@ -74,6 +76,8 @@ FULL = Transfer(
     expires_at=datetime(2026, 1, 2, tzinfo=UTC),
     priority=1_000,
     note="Gruß",
+    member="alice",
+    multiple=2,
     usage=UsageEvent(
         usage=Usage(
             input_uncached=1,
@@ -124,6 +128,8 @@ FULL_BYTES = (
     "010000000000000002"                    # tools, by name
     "00000004636f646501000000000000000d"
     "0000000a7765625f73656172636801000000000000000c"
+    "00000005616c696365"                       # member
+    "010000000000000002"                       # multiple
 )  # fmt: skip
 
 KEY = b"kept outside the database"
@@ -181,16 +187,16 @@ def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str
             b"",
             (
                 "015ea7d36e9d4a57d71f3c8c6338a906ce32903d8756297a0601c8e5f728955223",
-                "01efa86a026d65ad13a0b3923aef3fb3bca4f80bec60dcd1a6830a88f7507f1ade",
-                "0174ee3b37291719486866889ecaf6dfb3996b2176d5dd8aacfee2ae8eb2a85e2e",
+                "01c5d6d6c88e61002db5f08252c993e01ceb2bcb768b3817d6f06a23a74d6b9485",
+                "0145cf5e9fd0ba9b940a9ebe62a0633fae076d4605109939eb895f9f166d324fcd",
             ),
         ),
         (
             KEY,
             (
                 "012b75dbdf4dc4f736b6e5266b42b8164688745189fbda7f151fbbfaf6a95d9b70",
-                "01e3e107efff3e85ad07a7bd3f9cae0172d068f1cd198d8c936de3d30e7e890bb2",
-                "01c773ec10c7413bc6f649773320b7a17c2451aa5b1dc70975dc5256c11f63c365",
+                "01741163e70f8aa329f58aeff667c5be7dd2dcf363afa2c46f6d88987e987e89f9",
+                "01a6424011d058dbbcf72a9d6126079bbc983c52e6e567b3cfbf8d3b6561073f6b",
             ),
         ),
     ],
