@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .domain.plans import Plan, Plans
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
-    from .domain.prices import Price, PriceUse, Tier
+    from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         StorageError,
         UnavailableError,
         UnknownModelError,
+        UnknownTierError,
         UnknownUnitError,
         UnreadableRowError,
         UnsafeDurabilityError,
@@ -144,6 +145,7 @@ __all__ = [
     "PriceChange",
     "PriceCheck",
     "PriceUse",
+    "Processing",
     "PtmeterError",
     "PublicKey",
     "Quality",
@@ -166,6 +168,7 @@ __all__ = [
     "UnavailableError",
     "UnitBalance",
     "UnknownModelError",
+    "UnknownTierError",
     "UnknownUnitError",
     "UnreadableRowError",
     "UnsafeDurabilityError",
@@ -206,7 +209,7 @@ _HOMES = {
     "domain.plans": ("Plan", "Plans"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
-    "domain.prices": ("Price", "PriceUse", "Tier"),
+    "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
@@ -243,6 +246,7 @@ _HOMES = {
         "StorageError",
         "UnavailableError",
         "UnknownModelError",
+        "UnknownTierError",
         "UnknownUnitError",
         "UnreadableRowError",
         "UnsafeDurabilityError",
