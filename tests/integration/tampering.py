@@ -11,7 +11,17 @@ import pytest
 from sqlalchemy import CheckConstraint, select
 from tests.integration.wiring import engine_on, meter_on
 
-from ptmeter import Calibration, InsufficientFundsError, Money, Policy, Price, Quality, Usage, Workload
+from ptmeter import (
+    Calibration,
+    InsufficientFundsError,
+    Money,
+    Policy,
+    Price,
+    Quality,
+    Usage,
+    Workload,
+    reference_plans,
+)
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
 from ptmeter.domain.usage import TOKEN_CLASSES
@@ -54,7 +64,7 @@ _USAGE: Final = Usage(
 def populate(url: str) -> None:
     """Fill every column of every table: two accounts, three units' worth of trouble, two months closed."""
     clock = Clock(datetime(2026, 1, 5, tzinfo=UTC))
-    with meter_on(url, clock=clock, policy=POLICY) as meter:
+    with meter_on(url, clock=clock, policy=POLICY, plans=reference_plans()) as meter:
         _in_january(meter, clock)
         clock.turn(datetime(2026, 2, 1, tzinfo=UTC) - clock())
         meter.periods.close("2026-01", by="ann")
@@ -110,7 +120,7 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     meter.hold("acme", core=8, key="open", ttl=timedelta(days=200))  # of two lots
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
-    _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
+    meter.plans.subscribe("acme", "freemium", key="s1")
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)

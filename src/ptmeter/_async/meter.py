@@ -18,10 +18,11 @@ from ..storage.opening import open_store_async
 from .calibration import AsyncCalibrations
 from .call import AsyncCall, usage_of
 from .checkpoints import AsyncCheckpoints
-from .funds import AsyncFunds, AsyncSubscriptions
+from .funds import AsyncFunds
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
+from .subscriptions import AsyncSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

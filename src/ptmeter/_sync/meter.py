@@ -19,10 +19,11 @@ from ..storage.opening import open_store
 from .calibration import Calibrations
 from .call import Call, usage_of
 from .checkpoints import Checkpoints
-from .funds import Funds, Subscriptions
+from .funds import Funds
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -18,6 +18,7 @@ from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
 from .periods import SqlPeriods
 from .statements import Statements
+from .subscriptions import SqlSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ class SqlBooks:
 
     ledger: SqlLedger
     accounts: SqlAccounts
+    subscriptions: SqlSubscriptions
     cards: SqlCards
     calibration: SqlCalibrations
     prices: PriceShelf
@@ -60,6 +62,7 @@ class Binder:
         return SqlBooks(
             ledger,
             SqlAccounts(connection, self._statements, ledger.now),
+            SqlSubscriptions(connection, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
             shelf,

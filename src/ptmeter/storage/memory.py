@@ -25,18 +25,17 @@ from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_calibration import MemoryCalibrations
 from .memory_periods import ClosedTables, MemoryPeriods
-from .memory_prices import MemoryPrices
+from .memory_prices import MemoryCards, MemoryPrices
+from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..domain.audit import Finding
     from ..domain.calibration import Topic
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.planner import Plan
     from ..domain.policy import Policy
     from ..domain.prices import Price
-    from ..domain.rates import RateCard
     from ..ports import Books, Posting
 
 T = TypeVar("T")
@@ -58,6 +57,7 @@ class _Tables:
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
+    subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -259,7 +259,7 @@ class MemoryAccounts:
         """See `ports.Accounts.plan_of`."""
         return self._plans.get(name)
 
-    def set_plan(self, name: str, plan: str) -> None:
+    def set_plan(self, name: str, plan: str | None) -> None:
         """See `ports.Accounts.set_plan`."""
         self._plans[name] = plan
 
@@ -272,35 +272,13 @@ class MemoryAccounts:
         return []
 
 
-class MemoryCards:
-    """Rate cards inside one transaction on memory."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._cards = tables.cards
-
-    def keep(self, card: RateCard) -> None:
-        """See `ports.Cards.keep`."""
-        self._cards.setdefault(card.version, card.as_json())
-
-    def find(self, version: str) -> str | None:
-        """See `ports.Cards.find`."""
-        return self._cards.get(version)
-
-    def altered(self) -> list[Finding]:
-        """See `ports.Cards.altered`; nobody gets at what is in memory."""
-        return []
-
-    def missing(self) -> list[Finding]:
-        """See `ports.Cards.missing`; a card is kept with the debit here."""
-        return []
-
-
 @dataclass(frozen=True, slots=True)
 class MemoryBooks:
     """The repositories inside one transaction on memory."""
 
     ledger: MemoryLedger
     accounts: MemoryAccounts
+    subscriptions: MemorySubscriptions
     cards: MemoryCards
     calibration: MemoryCalibrations
     prices: MemoryPrices
@@ -353,10 +331,13 @@ class MemoryStore:
     def _books(self, tables: _Tables) -> MemoryBooks:
         ledger = MemoryLedger(tables, self._clock, self._chain_key)
         periods = MemoryPeriods(tables.closed, tables.wallets)
-        accounts, cards = MemoryAccounts(tables), MemoryCards(tables)
+        accounts, cards = MemoryAccounts(tables), MemoryCards(tables.cards)
         calibration = MemoryCalibrations(tables.calibration)
         prices = MemoryPrices(tables.prices, tables.journal)
-        return MemoryBooks(ledger, accounts, cards, calibration, prices, periods, self._chain_key)
+        subscriptions = MemorySubscriptions(tables.subscriptions)
+        return MemoryBooks(
+            ledger, accounts, subscriptions, cards, calibration, prices, periods, self._chain_key
+        )
 
 
 class AsyncMemoryStore:

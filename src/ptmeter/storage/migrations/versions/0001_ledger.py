@@ -79,6 +79,7 @@ def upgrade() -> None:
     _create_catalogue()
     _create_periods()
     _create_calibration()
+    _create_subscriptions()
     for table in _JOURNAL:
         _keep_insert_only(table)
     _keep_closed()
@@ -274,6 +275,27 @@ def _create_calibration() -> None:
         Column("model", name(), primary_key=True),
         Column("route", name(), primary_key=True),
         Column("changed_at", Instant, nullable=False),
+        Column("body", Body, nullable=False),
+        **_clustered,
+    )
+
+
+def _create_subscriptions() -> None:
+    _create_table(
+        "ptm_subscription",
+        Column("account", name(), primary_key=True),
+        Column("due_at", Instant),
+        Column("changed_at", Instant, nullable=False),
+        Column("body", Body),
+        **_clustered,
+    )
+    _create_index("ptm_subscription_due", "ptm_subscription", ["due_at"])
+    _create_table(
+        "ptm_subscription_request",
+        Column("account", name(), primary_key=True),
+        Column("request_id", Id, primary_key=True, autoincrement=False),
+        Column("fingerprint", Id, nullable=False),
+        Column("noted_at", Instant, nullable=False),
         Column("body", Body, nullable=False),
         **_clustered,
     )
