@@ -7,7 +7,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
-    │                                       · ApprovalMissingError · TrialUsedError
+    │                                       · LimitError · ApprovalMissingError · TrialUsedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
@@ -26,6 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from decimal import Decimal
 
 
@@ -165,6 +166,42 @@ class ModelLockedError(RefusedError):
         self.opens_with = opens_with
         remedy = f"plan {opens_with!r} opens it" if opens_with else "no plan opens it"
         super().__init__(f"model {model!r} is not part of plan {plan!r}: {remedy}")
+
+
+class LimitError(RefusedError):
+    """
+    A limit of the account, or of one above it, is reached: try again at ``retry_at``, or have it raised.
+
+    ``limit`` says which (``pace``, ``concurrent``, ``cap``, ``spend_cap``, ``hard_cap``, ``burn_rate``), ``scope``
+    whose it is and ``what`` what it counts. ``allowed`` and ``used`` are requests, calls, whole PT or money.
+    Without ``retry_at`` waiting does not help.
+    """
+
+    code = "limit_reached"
+    retryable = True
+
+    def __init__(
+        self,
+        account: str,
+        limit: str,
+        *,
+        scope: str,
+        what: str,
+        allowed: Decimal | int,
+        used: Decimal | int,
+        retry_at: datetime | None,
+    ) -> None:
+        self.account = account
+        self.limit = limit
+        self.scope = scope
+        self.what = what
+        self.allowed = allowed
+        self.used = used
+        self.retry_at = retry_at
+        whose = "its" if scope == account else f"{scope!r}'s"
+        when = f"try again at {retry_at:%Y-%m-%d %H:%M:%S} UTC" if retry_at else "waiting does not help"
+        counted = f" of {allowed:,} {what}, {used:,} used" if what else ""
+        super().__init__(f"account {account!r} has reached {whose} limit {limit}{counted}: {when}")
 
 
 class AccountFrozenError(RefusedError):

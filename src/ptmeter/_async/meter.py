@@ -219,6 +219,7 @@ class AsyncMeter:
             amounts=self._platform.micro(amounts),
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
+            rules=self._platform.rules,
         )
         return await self._platform.post(account, key, place)
 
@@ -251,8 +252,9 @@ class AsyncMeter:
             amounts=self._platform.micro(amounts),
             key=key,
             overage=overage or self._platform.policy.overage,
+            rules=self._platform.rules,
         )
-        return await self._platform.post(hold.account, key, finish)
+        return await self._platform.post(hold.payer, key, finish)
 
     async def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -261,7 +263,7 @@ class AsyncMeter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return await self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
+        return await self._platform.post(hold.payer, key, partial(metering.void, held=hold, key=key))
 
     async def record(
         self,
@@ -294,6 +296,7 @@ class AsyncMeter:
             charge=charge,
             usage=usage,
             card=self._platform.pricing.card,
+            rules=self._platform.rules,
         )
         return await self._platform.post(account, key, post_debit)
 

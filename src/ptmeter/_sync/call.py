@@ -101,7 +101,7 @@ class Call:
             key=self._key,
             ttl=self._platform.policy.hold_ttl,
             request=self._request,
-            plans=self._platform.plans,
+            rules=self._platform.rules,
         )
         self.hold = self._platform.post(self.account, self._key, begin)
         return self
@@ -203,14 +203,15 @@ class Call:
             usage=usage,
             card=self._platform.pricing.card,
             estimate=self.estimate,
+            rules=self._platform.rules,
         )
-        self.receipt = self._platform.post(self.account, self._key, finish)
+        self.receipt = self._platform.post(self.hold.payer, self._key, finish)
 
     def _void(self) -> None:
         assert self.hold is not None
         try:
             give_back = partial(metering.void, held=self.hold, key=self._key)
-            self.receipt = self._platform.post(self.account, self._key, give_back)
+            self.receipt = self._platform.post(self.hold.payer, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 

@@ -220,6 +220,7 @@ class Meter:
             amounts=self._platform.micro(amounts),
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
+            rules=self._platform.rules,
         )
         return self._platform.post(account, key, place)
 
@@ -250,8 +251,9 @@ class Meter:
             amounts=self._platform.micro(amounts),
             key=key,
             overage=overage or self._platform.policy.overage,
+            rules=self._platform.rules,
         )
-        return self._platform.post(hold.account, key, finish)
+        return self._platform.post(hold.payer, key, finish)
 
     def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -260,7 +262,7 @@ class Meter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
+        return self._platform.post(hold.payer, key, partial(metering.void, held=hold, key=key))
 
     def record(
         self,
@@ -293,6 +295,7 @@ class Meter:
             charge=charge,
             usage=usage,
             card=self._platform.pricing.card,
+            rules=self._platform.rules,
         )
         return self._platform.post(account, key, post_debit)
 

@@ -7,6 +7,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ..domain.admission import Rules
 from ..domain.pt import PT
 from ..domain.receipts import Receipt
 from ..draining import Endings
@@ -49,6 +50,14 @@ class Platform:
         self._migrate = migrate
         self._joined = joined
         self._ready = joined
+
+    @property
+    def rules(self) -> Rules | None:
+        """What decides whether a call may be made; nothing does on a platform without plans."""
+        if self.plans is None:
+            return None
+        units = self.pricing.card.units
+        return Rules(plans=self.plans, sells_at={name: unit.sells_at.nano for name, unit in units.items()})
 
     def make_ready(self) -> None:
         """Check the database, set it up if that was asked for, and recall what calls have taught; once."""

@@ -12,14 +12,16 @@ own, its link, by which the first row that does not fit is named.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from .instants import microseconds
 from .rates import PLAIN
 from .usage import TOKEN_CLASSES
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .ledger import Transfer, UsageEvent, WalletId
     from .rates import Workload
 
@@ -33,19 +35,6 @@ LINK: Final = 8
 """Bytes of a hash that its row keeps: the version and seven of BLAKE2b-256."""
 
 _DIGEST: Final = SIZE - 1
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(microseconds: int) -> datetime:
-    """The aware UTC time that many microseconds after 1970."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def genesis(wallet: WalletId, key: bytes = b"") -> bytes:
@@ -86,6 +75,8 @@ def canonical(transfer: Transfer) -> bytes:
             _number(len(row.allocations)),
             *(_number(part) for allocation in row.allocations for part in allocation),
             _usage(row.usage),
+            _text(row.member),
+            _number(row.multiple),
         )
     )
 

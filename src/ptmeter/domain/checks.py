@@ -14,6 +14,31 @@ LOWEST_PRIORITY: Final = 999
 """The largest number a lot's priority can have: what burns last, but for credit."""
 
 
+LONGEST_NAME: Final = 200
+"""Characters of an account's name at most."""
+
+
+def check_name(account: str) -> None:
+    """
+    Make sure that something can name an account.
+
+    Raises:
+        InvalidArgumentError: It is empty, over 200 characters, padded with white space (some databases
+            would take it for the unpadded one) or has control characters.
+    """
+    if (
+        not account
+        or len(account) > LONGEST_NAME
+        or account != account.strip()
+        or not account.isprintable()
+    ):
+        msg = (
+            f"{account!r} cannot name an account: use 1 to {LONGEST_NAME} printable characters "
+            f"without white space around them"
+        )
+        raise InvalidArgumentError(msg)
+
+
 def check_amount(amount: int, what: str, *, least: int) -> None:
     """
     Make sure that the ledger can move *amount* micro-PT.

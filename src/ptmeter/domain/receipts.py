@@ -64,7 +64,8 @@ class Hold:
     """
     PT set aside under a key. The account and the key are all that is needed to find it again.
 
-    ``available`` is what the wallets have left after it.
+    ``available`` is what the wallets have left after it. They are those of ``payer``: the account itself, or
+    the one whose PT it uses. ``multiples`` say how many times the rate the call is charged, by unit.
     """
 
     account: str
@@ -72,7 +73,12 @@ class Hold:
     amounts: Mapping[str, PT]
     expires_at: datetime
     available: Mapping[str, PT] = field(default_factory=dict[str, PT])
+    payer: str = ""
+    multiples: Mapping[str, int] = field(default_factory=dict[str, int])
     replayed: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "payer", self.payer or self.account)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +196,8 @@ def warnings(transfers: tuple[Transfer, ...], usage: Usage | None) -> tuple[str,
     found: list[str] = []
     if any(t.kind is Kind.DEBIT and t.completes for t in transfers):
         found.append("the hold had expired: the call was charged late, from what was available")
+    if multiples := sorted({t.multiple for t in transfers if t.multiple > 1}):
+        found.append(f"beyond the hard cap: charged at {multiples[-1]} times the rate")
     if usage is not None and usage.quality is Quality.PARTIAL_ESTIMATED:
         found.append(
             "the provider reported no usable usage: tokens were counted here and may be corrected later"

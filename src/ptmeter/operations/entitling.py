@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..domain import entitlements
+from ..domain.accounts import plan_of
 from ..domain.plans import Plans
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ NO_PLANS: Final = Plans({})
 
 def plan_for(books: Books, account: str) -> str | None:
     """The plan that holds for *account*: its own, or that of the nearest account above it that has one."""
-    return books.accounts.plan_of(account)
+    return plan_of(books.accounts.path(account))
 
 
 def may_use_model(books: Books, account: str, *, plans: Plans | None, model: str, unit: str) -> Entitlement:

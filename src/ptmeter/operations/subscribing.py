@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from ..domain import subscriptions
+from ..domain.accounts import Account
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Grant, Kind, wallet_id
 from ..domain.pt import PT
@@ -229,11 +230,20 @@ def _finish(
     over = standing.status is Status.ENDED
     standing = replace(standing, closed=over)
     books.subscriptions.save(standing)
-    books.accounts.set_plan(standing.account, None if over else standing.plan)
+    _place(books, standing, None if over else standing.plan)
     done = replace(renewed, subscription=standing)
     if verb:
         books.subscriptions.note(standing.account, transfer_id(standing.account, verb, key), asked, done)
     return done
+
+
+def _place(books: Books, standing: Subscription, plan: str | None) -> None:
+    """Put the account on the plan: its windows are the cycles, so that limits go by what is granted."""
+    name = standing.account
+    account = books.accounts.lock([name]).get(name) or Account(name=name)
+    placed = replace(account, plan=plan, anchor=standing.anchor, zone=standing.zone)
+    if placed != account:
+        books.accounts.save(placed)
 
 
 def _replayed(

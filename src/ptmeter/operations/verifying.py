@@ -10,12 +10,14 @@ from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, v
 from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
 from ..domain.keys import wallet_number
 from ..domain.periods import month, reports, seal
+from ..domain.tally_audit import TallyAudit
 from ..errors import CheckpointMismatchError, UnreadableRowError
 from .closing import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..domain.accounts import Account
     from ..domain.checkpoints import Marked
     from ..domain.ledger import Wallet
     from ..domain.periods import PeriodEvent, PeriodReport
@@ -53,9 +55,11 @@ class _Verification:
     agreed: bool = False
     unsound: set[str] = field(default_factory=set[str])
     unread: set[int] = field(default_factory=set[int])
+    tallies: TallyAudit = field(default_factory=lambda: TallyAudit({}))
 
     def report(self) -> Report:
         self.findings += self.books.cards.altered()
+        self.tallies = TallyAudit({account.name: account for account in self._tallied()})
         standings = self._read_periods()
         signed = self.checkpoints.wallets() if self.checkpoints else iter(())
         for wallet, marks in beside(self._wallets(), signed):
@@ -63,6 +67,7 @@ class _Verification:
                 self._read_wallet(wallet, marks, standings)
             elif wallet_number(*marks[0].mark.wallet) not in self.unread:
                 self.findings.append(vanished(marks))
+        self.findings += self.tallies.findings(self.books.ledger.now())
         self._check_seals(standings)
         self._check_ledger()
         self._check_accounts()
@@ -120,6 +125,26 @@ class _Verification:
                 if problem := seal_problem(event, came_to):
                     self.findings.append(problem)
 
+    # --- accounts ---
+
+    def _tallied(self) -> Iterator[Account]:
+        """All accounts with a tally; of those that cannot be read only that they cannot."""
+        last, limit = "", PAGE
+        while True:
+            try:
+                page = self.books.accounts.tallied(after=last, limit=limit)
+            except UnreadableRowError as problem:
+                if limit > 1:
+                    limit = 1  # one at a time, until it is known which
+                    continue
+                self.findings.append(unreadable(problem))
+                last = str(problem.row["account"])
+                continue
+            if not page:
+                return
+            yield from page
+            last, limit = page[-1].name, PAGE
+
     # --- wallets ---
 
     def _wallets(self) -> Iterator[Wallet]:
@@ -174,7 +199,10 @@ class _Verification:
                 return [*signed.findings, *closings.findings, bad]
             closings.read(rows)
             signed.read()
-        found = audit.compare(wallet, ledger.open_holds(wallet))
+            self.tallies.read(rows)
+        holds = ledger.open_holds(wallet)
+        self.tallies.read_open(holds)
+        found = audit.compare(wallet, holds)
         return signed.finish() + found + closings.finish(wallet)
 
     def _first_bad(self, wallet: Wallet, audit: WalletAudit, problem: UnreadableRowError) -> Finding:

@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from ..domain.accounts import Account, Path
     from ..domain.audit import Finding
+    from ..domain.batches import Plan, State
     from ..domain.calibration import Habits, Topic
     from ..domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from ..domain.closings import Closing
     from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
     from ..domain.periods import Period, PeriodEvent, PeriodReport
-    from ..domain.planner import Plan, State
     from ..domain.prices import Price, PriceUse
     from ..domain.rates import RateCard
     from ..domain.subscriptions import Subscribed, Subscription
@@ -113,6 +114,38 @@ class Accounts(Protocol):
 
     def set_plan(self, name: str, plan: str | None) -> None:
         """Put the account on a plan or on none, opening it if need be."""
+        ...
+
+    def payer(self, name: str) -> str:
+        """Whose PT the account uses, as far as is known: the ledger sees under its lock whether it is so."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Look up anew what is above the account when that is asked for next."""
+        ...
+
+    def find(self, names: Iterable[str]) -> dict[str, Account]:
+        """The accounts of these names, as far as there are any, with their tallies."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """The account and all above it, as they are now."""
+        ...
+
+    def lock(self, names: Iterable[str]) -> dict[str, Account]:
+        """Lock these accounts, in one order for everybody, and read them."""
+        ...
+
+    def below(self, name: str, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """The accounts right below one, by name, beginning after *after*."""
+        ...
+
+    def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """The accounts that have a tally, by name, beginning after *after*."""
+        ...
+
+    def save(self, changed: Account) -> None:
+        """Write all of an account just locked, or open it."""
         ...
 
     def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:

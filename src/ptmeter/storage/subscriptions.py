@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
-from ..domain.chain import microseconds
+from ..domain.instants import microseconds
 from ..domain.pt import PT
 from ..domain.subscriptions import Change, Discount, Interval, Subscribed, Subscription
 from .rows import id_from, id_row, names_its_row

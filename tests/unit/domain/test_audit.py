@@ -260,6 +260,8 @@ OTHER: dict[str, Callable[[Any], list[Any]]] = {
     "priority": _numbers,
     "note": lambda value: [value + " ", "", "other"] if value else ["other"],
     "usage": _events,
+    "member": lambda value: ["bob", "" if value else "alice"],
+    "multiple": lambda value: [value + 1, 1 if value > 1 else 7],
     "link": lambda value: [flipped(value), flipped(value, -1), value[:-1], b""],
 }
 """What somebody may write into each column instead of what is there."""
