@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .domain.flags import Flag
     from .domain.ledger import Overage
     from .domain.periods import PeriodReport
-    from .domain.plans import Plan, Plans
+    from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
+    from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
     from .domain.usage import Quality, Usage
     from .errors import (
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
         RefusedError,
         SchemaOutdatedError,
         StorageError,
+        SubscriptionExistsError,
+        SubscriptionNotFoundError,
+        TrialUsedError,
         UnavailableError,
         UnknownModelError,
         UnknownTierError,
@@ -105,6 +109,7 @@ __all__ = [
     "Content",
     "ContentionError",
     "Count",
+    "Discount",
     "Durability",
     "Entitlement",
     "Entry",
@@ -120,6 +125,7 @@ __all__ = [
     "IdempotencyConflictError",
     "IndeterminateError",
     "InsufficientFundsError",
+    "Interval",
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
@@ -157,14 +163,22 @@ __all__ = [
     "Report",
     "Rerating",
     "RollForward",
+    "RollOver",
     "SchemaOutdatedError",
     "Shape",
     "SigningKey",
+    "Status",
     "StorageError",
+    "Subscribed",
+    "Subscription",
+    "SubscriptionExistsError",
+    "SubscriptionNotFoundError",
     "Summary",
     "Tier",
     "Tokenizers",
+    "Trial",
     "TrialBalance",
+    "TrialUsedError",
     "UnavailableError",
     "UnitBalance",
     "UnknownModelError",
@@ -177,6 +191,7 @@ __all__ = [
     "UsageInconsistentError",
     "UsageMissingError",
     "UsageStream",
+    "When",
     "Workload",
     "read_plans",
     "read_prices",
@@ -206,7 +221,7 @@ _HOMES = {
     "domain.flags": ("Flag",),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
-    "domain.plans": ("Plan", "Plans"),
+    "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
@@ -214,6 +229,7 @@ _HOMES = {
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
+    "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
     "domain.usage": ("Quality", "Usage"),
@@ -244,6 +260,9 @@ _HOMES = {
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",
+        "SubscriptionExistsError",
+        "SubscriptionNotFoundError",
+        "TrialUsedError",
         "UnavailableError",
         "UnknownModelError",
         "UnknownTierError",

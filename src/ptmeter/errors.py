@@ -5,11 +5,13 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownTierError · UnknownUnitError
     │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
+    │                                       · SubscriptionNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
-    │                                       · LimitError · ApprovalMissingError
+    │                                       · LimitError · ApprovalMissingError · TrialUsedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
+    │                                       · SubscriptionExistsError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -130,6 +132,16 @@ class HoldNotFoundError(NotFoundError):
         super().__init__(f"account {account!r} has no hold under key {key!r}")
 
 
+class SubscriptionNotFoundError(NotFoundError):
+    """The account has no subscription, or it has ended: begin one (``meter.plans.subscribe``)."""
+
+    code = "subscription_not_found"
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        super().__init__(f"account {account!r} has no subscription that goes on: begin one first")
+
+
 # --- the ledger said no -----------------------------------------------------------------------
 
 
@@ -225,6 +237,16 @@ class ApprovalMissingError(RefusedError):
         super().__init__(f"{by!r} cannot approve it too: this takes a second person")
 
 
+class TrialUsedError(RefusedError):
+    """The account has had a trial already, and has one only once: subscribe without."""
+
+    code = "trial_used"
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        super().__init__(f"account {account!r} has had its trial already: subscribe without one")
+
+
 class ConflictError(PtmeterError):
     """The request contradicts something already recorded."""
 
@@ -254,6 +276,19 @@ class HoldNotPendingError(ConflictError):
         self.account = account
         self.key = key
         super().__init__(f"the hold of account {account!r} under key {key!r} is already resolved")
+
+
+class SubscriptionExistsError(ConflictError):
+    """The account has a subscription that goes on: change it, or cancel it first; ``plan`` is its plan."""
+
+    code = "subscription_exists"
+
+    def __init__(self, account: str, plan: str) -> None:
+        self.account = account
+        self.plan = plan
+        super().__init__(
+            f"account {account!r} has a subscription to {plan!r} already: change it, or cancel it"
+        )
 
 
 class PeriodNotOverError(ConflictError):

@@ -19,10 +19,11 @@ from .accounts import AsyncAccounts
 from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
-from .funds import AsyncFunds, AsyncSubscriptions
+from .funds import AsyncFunds
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
+from .subscriptions import AsyncSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,10 +20,11 @@ from .accounts import Accounts
 from .calibration import Calibrations
 from .call import Call, reading_of
 from .checkpoints import Checkpoints
-from .funds import Funds, Subscriptions
+from .funds import Funds
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

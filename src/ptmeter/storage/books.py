@@ -19,6 +19,7 @@ from .ledger import SqlLedger
 from .paths import Paths
 from .periods import SqlPeriods
 from .statements import Statements
+from .subscriptions import SqlSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ class SqlBooks:
 
     ledger: SqlLedger
     accounts: SqlAccounts
+    subscriptions: SqlSubscriptions
     cards: SqlCards
     calibration: SqlCalibrations
     prices: PriceShelf
@@ -65,6 +67,7 @@ class Binder:
         return SqlBooks(
             ledger,
             SqlAccounts(connection, self._statements, ledger.now, paths),
+            SqlSubscriptions(connection, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
             shelf,
