@@ -131,9 +131,9 @@ class Oracle:
     def window(self, scope: str, every: Every, at: datetime) -> tuple[datetime, datetime]:
         """The window of an account, by its own anchor and zone or those of the nearest above."""
         above = path(scope, self.accounts)
-        anchor = next((a.anchor for a in above if a.anchor), EPOCH)
-        zone = next((a.zone for a in above if a.zone), None)
-        return window(at, every=every, anchor=anchor, zone=ZoneInfo(zone) if zone else UTC)
+        zone = next((ZoneInfo(a.zone) for a in above if a.zone), UTC)
+        anchor = next((a.anchor for a in above if a.anchor), datetime(1970, 1, 1, tzinfo=zone))
+        return window(at, every=every, anchor=anchor, zone=zone)
 
     def live(self, scope: str, at: datetime) -> list[Happened]:
         """Holds that count: open, and their last minute is not over."""
@@ -178,7 +178,10 @@ class Oracle:
                 cycle, _ = self.window(scope.name, Every.MONTH, at)
                 until, since, count = self.waits.get(scope.name, (EPOCH, EPOCH, 0))
                 count = count + 1 if since == cycle else 1
-                until = max(until, at + over[-1].wait * min(count, burn.repeats))
+                ends = at + over[-1].wait * min(count, burn.repeats)
+                if ends.microsecond:
+                    ends = ends.replace(microsecond=0) + timedelta(seconds=1)
+                until = max(until, ends)
                 self.waits[scope.name] = until, cycle, count
 
     def decide(
