@@ -19,7 +19,7 @@ from ptmeter.configuration import read_plans, read_prices, read_rate_card, refer
 from ptmeter.domain.flags import Flag
 from ptmeter.domain.limits import Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
 from ptmeter.domain.plans import Plan, RollOver, Trial
-from ptmeter.domain.prices import ALWAYS, Price, Tier
+from ptmeter.domain.prices import ALWAYS, Price, Processing, Tier
 from ptmeter.domain.pt import MICRO, PT, Money
 from ptmeter.domain.rates import (
     Band,
@@ -928,6 +928,24 @@ def test_prices_override_those_of_the_catalogue() -> None:
 
     assert 1_500_000 == catalogue.price("acme/large", at).rates["input_uncached"]
     assert 0 == catalogue.price("house-model", at).rates["output_text"]
+
+
+@pytest.mark.parametrize("processing", ["batch", "flex", "priority", "fast", "ultrafast"])
+def test_a_price_may_be_for_one_processing(processing: str) -> None:
+    """Beside the standard one of the same date; a name that is none is refused, and so is what nobody knows."""
+    standard = {"usd_per_million_tokens": RATES}
+    own = {**standard, "processing": processing}
+    found = read_prices({"prices": {"a/b": [standard, own]}})["a/b"]
+
+    assert [Processing.STANDARD, Processing(processing)] == [price.processing for price in found]
+    for wrong in ("unknown", "bulk", "BATCH"):
+        problem = refusal(read_prices, {"prices": {"a/b": [{**own, "processing": wrong}]}})[-1]
+        assert problem.startswith("prices: prices['a/b'][0].processing: expected 'standard', 'batch'")
+    twice = refusal(read_prices, {"prices": {"a/b": [own, standard, own]}})
+    assert (
+        "prices: prices['a/b'][2].effective_from: expected another date than that of the price at [0]"
+        in twice
+    )
 
 
 RATES = {"input_uncached": 1, "output_text": 2}

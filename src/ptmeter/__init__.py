@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
-    from .domain.prices import Price, PriceUse, Tier
+    from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         TrialUsedError,
         UnavailableError,
         UnknownModelError,
+        UnknownTierError,
         UnknownUnitError,
         UnreadableRowError,
         UnsafeDurabilityError,
@@ -150,6 +151,7 @@ __all__ = [
     "PriceChange",
     "PriceCheck",
     "PriceUse",
+    "Processing",
     "PtmeterError",
     "PublicKey",
     "Quality",
@@ -180,6 +182,7 @@ __all__ = [
     "UnavailableError",
     "UnitBalance",
     "UnknownModelError",
+    "UnknownTierError",
     "UnknownUnitError",
     "UnreadableRowError",
     "UnsafeDurabilityError",
@@ -221,7 +224,7 @@ _HOMES = {
     "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
-    "domain.prices": ("Price", "PriceUse", "Tier"),
+    "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
@@ -262,6 +265,7 @@ _HOMES = {
         "TrialUsedError",
         "UnavailableError",
         "UnknownModelError",
+        "UnknownTierError",
         "UnknownUnitError",
         "UnreadableRowError",
         "UnsafeDurabilityError",

@@ -2,8 +2,8 @@
 Every error ptmeter raises on purpose, and what to do about each.
 
     PtmeterError
-    ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownUnitError · ConfigurationError
-    │                                       · CheckpointInvalidError
+    ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownTierError · UnknownUnitError
+    │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
@@ -60,6 +60,23 @@ class UnknownModelError(InvalidArgumentError):
         )
 
 
+class UnknownTierError(InvalidArgumentError):
+    """
+    A service tier that is not known, so neither is what a call costs at it: say that, or settle by hand.
+
+    After a call ``payload`` is what the provider sent; nothing was charged then, and the hold stays.
+    """
+
+    code = "unknown_tier"
+
+    def __init__(self, model: str, tier: str, payload: object = None) -> None:
+        self.model, self.tier, self.payload = model, tier, payload
+        way = "settle by hand" if payload is not None else "say Workload(processing=...)"
+        super().__init__(
+            f"no price is known for service tier {tier!r} of {model!r}: {way}, or set Policy.unpriced"
+        )
+
+
 class UnknownUnitError(InvalidArgumentError):
     """The platform has no such unit of PT; units are named by the rate card."""
 
@@ -111,8 +128,7 @@ class HoldNotFoundError(NotFoundError):
     code = "hold_not_found"
 
     def __init__(self, account: str, key: str) -> None:
-        self.account = account
-        self.key = key
+        self.account, self.key = account, key
         super().__init__(f"account {account!r} has no hold under key {key!r}")
 
 
@@ -136,11 +152,7 @@ class RefusedError(PtmeterError):
 
 
 class InsufficientFundsError(RefusedError):
-    """
-    The wallet has less available than the call may cost: top up, or ask for less.
-
-    ``available`` and ``required`` are in whole PT.
-    """
+    """The wallet has less available than the call may cost, both in whole PT: top up, or ask for less."""
 
     code = "insufficient_funds"
 

@@ -8,13 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from sqlalchemy import CheckConstraint, select
+from sqlalchemy import CheckConstraint, select, update
 from tests.integration.wiring import engine_on, meter_on
 
 from ptmeter import (
+    PT,
     Calibration,
     InsufficientFundsError,
     Money,
+    Plan,
+    Plans,
     Policy,
     Price,
     Quality,
@@ -22,8 +25,11 @@ from ptmeter import (
     Workload,
     reference_plans,
 )
+from ptmeter.domain.accounts import Account
+from ptmeter.domain.admission import Admission, Rules
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.operations import closing, verifying
 from ptmeter.storage.books import Binder
@@ -58,6 +64,29 @@ _USAGE: Final = Usage(
 )
 
 
+_LIMITS: Final = Limits(
+    paces=(Pace(timedelta(minutes=1), 9),),
+    shares={"core": Share(unit="core", hard=0, overflow=2)},
+    burn=Burn(warn=100, steps=(BurnStep(200, timedelta(days=99)),)),
+)
+_RULES: Final = Rules(
+    plans=Plans(
+        {
+            name: Plan(
+                name=name,
+                price_per_month=Money(0),
+                price_per_year=None,
+                allowance={"core": PT(10_000_000)},
+                units=frozenset({"core"}),
+                limits=limits,
+            )
+            for name, limits in (("pro", Limits()), ("team", _LIMITS))
+        }
+    ),
+    sells_at={"core": 1},
+)
+
+
 # --- a ledger to tamper with ------------------------------------------------------------------
 
 
@@ -77,6 +106,7 @@ def populate(url: str) -> None:
         _in_march(meter, clock)
         clock.turn(datetime(2026, 4, 1, tzinfo=UTC) - clock())
         _begin_to_close(meter, "2026-03")
+    _deliver_one(url)
 
 
 def _in_january(meter: Meter, clock: Clock) -> None:
@@ -121,9 +151,42 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
     meter.plans.subscribe("acme", "freemium", key="s1")
+    _in_a_team(meter, clock)
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
+
+
+def _in_a_team(meter: Meter, clock: Clock) -> None:
+    """Have a member of a team use the team's PT, beyond a hard cap, and leave a call under way."""
+    member = Account(
+        name="ann",
+        parent="acme",
+        pooled=True,
+        plan="team",
+        anchor=clock() - timedelta(days=40),
+        zone="Europe/Berlin",
+        placed_at=clock() - timedelta(days=1),
+        overflow=True,
+        terms=Limits(concurrent=9),
+    )
+    _store(meter).run(lambda books: books.accounts.save(member))
+    _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
+    admission = Admission(account="ann", rules=_RULES)
+    for name in ("ann:1", "ann:2"):
+        held = {**_name(name), "amount": 1_000_000, "ttl": timedelta(days=90)}
+        meter.post([(Hold(**held, admission=admission),)])
+    used = {**_name("ann:s"), "hold_id": transfer_id(*CORE, "ann:1"), "amount": 2_000_000}
+    meter.post([(Settle(**used, multiple=2, rules=_RULES),)])
+
+
+def _deliver_one(url: str) -> None:
+    """Have a message delivered, after a first attempt that failed."""
+    outbox = TABLES["ptm_outbox"]
+    with engine_on(url) as engine, engine.begin() as connection:
+        first = connection.execute(select(outbox.c.message_id)).scalars().first()
+        this = update(outbox).where(outbox.c.message_id == first)
+        connection.execute(this.values(delivered_at=1, attempts=2, problem="no answer"))
 
 
 def _begin_to_close(meter: Meter, name: str) -> None:

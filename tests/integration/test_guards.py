@@ -27,7 +27,7 @@ DATABASES: Final = servers("sqlite", "postgres", "mysql")
 HEAD: Final = bytes(33)
 
 ROWS: Final[dict[str, dict[str, Any]]] = {
-    "ptm_account": {"account": "acme", "opened_at": 1},
+    "ptm_account": {"account": "acme", "opened_at": 1, "pooled": 0, "overflow": 0},
     "ptm_wallet": {
         "wallet_id": 1,
         "available": 1,
@@ -101,6 +101,15 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "noted_at": 1,
         "body": "{}",
     },
+    "ptm_outbox": {
+        "account": "acme",
+        "message_id": 1,
+        "noted_at": 1,
+        "due_at": 1,
+        "attempts": 0,
+        "topic": "alert",
+        "body": "{}",
+    },
 }
 """A row of each table with nothing in it that may be left out."""
 
@@ -133,6 +142,7 @@ CHECKS: Final = (
     Check("ptm_lot_granted", {"remaining": 6}, {"remaining": 7}),
     Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
     Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
+    Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
     Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
     *(
         Check("ptm_closing_ties", {name: sign * 100, "issued": 3 + sign * other}, {name: sign * 100})

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from ..domain.usage import Usage
 from ..draining import drain_async
-from ..errors import HoldNotPendingError, UsageError, UsageInconsistentError, UsageMissingError
+from ..errors import (
+    HoldNotPendingError,
+    InvalidArgumentError,
+    UnknownModelError,
+    UnknownTierError,
+    UsageError,
+    UsageInconsistentError,
+    UsageMissingError,
+)
 from ..operations import metering
 from ..pricing import assumed
+from ..providers.readings import Reading, unread
 from ..providers.usage import UsageStream, read_usage
 
 if TYPE_CHECKING:
@@ -52,7 +61,7 @@ class AsyncCall:
         self._request = request
         self._stream: UsageStream | None = None
         self._chunks: AsyncIterator[object] | None = None
-        self._usage: Usage | None = None
+        self._reading: Reading | None = None
         self.account = account
         self.model = estimate.model
         self.estimate = estimate
@@ -66,6 +75,8 @@ class AsyncCall:
 
         *shape* names the wire shape of the answer, if its keys should not be asked. If no usage can be
         taken the error leaves the block; record a `Usage` of your own to charge what you take to be right.
+        The call is charged at the price of the service tier that the answer says it was served with, else at
+        that of the workload.
 
         Raises:
             UsageMissingError: The answer has no usage, which is not the same as zero: the call is charged
@@ -73,7 +84,7 @@ class AsyncCall:
             UsageInconsistentError: Its token counts do not add up: nothing is charged, the hold stays.
         """
         try:
-            self._usage, self.problem = usage_of(response, shape), None
+            self._reading, self.problem = reading_of(response, shape), None
         except UsageError as problem:
             self.problem = problem
             raise
@@ -111,7 +122,7 @@ class AsyncCall:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         rest, stream = self._chunks, self._stream
-        wanted = self._usage is None and not isinstance(error, KeyboardInterrupt | SystemExit)
+        wanted = self._reading is None and not isinstance(error, KeyboardInterrupt | SystemExit)
         if rest is None or stream is None or stream.usage_seen or not wanted:
             await self._end(error)
         else:
@@ -126,11 +137,11 @@ class AsyncCall:
         await self._end(error)
 
     async def _end(self, error: BaseException | None) -> None:
-        usage = self._measured()
-        if isinstance(self.problem, UsageInconsistentError) and usage is None:
-            self._set_aside(self.problem)
-        elif usage is not None:
-            await self._settle(usage)
+        reading = self._measured()
+        if isinstance(self.problem, UsageInconsistentError) and reading is None:
+            self._set_aside(self.problem, self.problem.payload)
+        elif reading is not None:
+            await self._settle(reading)
         elif error is not None:
             await self._void()
         else:
@@ -141,7 +152,7 @@ class AsyncCall:
             raise UsageMissingError(msg)
         self._raise_problem(error)
 
-    def _measured(self) -> Usage | None:
+    def _measured(self) -> Reading | None:
         """
         What is to be charged, if it is known, and in ``problem`` what was wrong with what the provider said.
 
@@ -149,12 +160,13 @@ class AsyncCall:
         as such, so that the call is neither free nor forgotten. Counts that contradict each other are
         charged to nobody: which of them is right takes somebody who looks at them.
         """
-        if self._usage is not None:
-            return self._usage
-        text, known = "", None
+        if self._reading is not None:
+            return self._reading
+        text, known, tier = "", None, None
         if self._stream is not None:
+            tier = self._stream.service_tier
             try:
-                return self._stream.reading().usage
+                return self._stream.reading()
             except UsageMissingError:
                 text, known = self._stream.text, self._known_input(self._stream)
             except UsageInconsistentError as inconsistent:
@@ -162,8 +174,9 @@ class AsyncCall:
         if isinstance(self.problem, UsageInconsistentError):
             return None
         if text or known:
-            return self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
-        return assumed(self.estimate) if self.problem else None
+            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+            return unread(counted, tier)
+        return unread(assumed(self.estimate), tier) if self.problem else None
 
     def _known_input(self, stream: UsageStream) -> Usage | None:
         """The input the provider has told; one that contradicts itself is no better than none."""
@@ -173,14 +186,14 @@ class AsyncCall:
             self.problem = inconsistent
             return None
 
-    def _set_aside(self, problem: UsageInconsistentError) -> None:
+    def _set_aside(self, problem: UsageInconsistentError | InvalidArgumentError, payload: object) -> None:
         """Say what became of the call, where the error is seen and where an operator looks."""
         note = (
             f"nothing was charged for the call under key {self._key!r} of account {self.account!r} to "
             f"{self.model}: its hold stays until it expires, and can be settled by hand, then and later"
         )
         problem.add_note(note)
-        LOG.error("%s; %s; the provider sent %r", problem, note, problem.payload)
+        LOG.error("%s; %s; the provider sent %r", problem, note, payload)
 
     def _raise_problem(self, error: BaseException | None) -> None:
         """Raise what was wrong, or leave word of it on the error that leaves the block anyway."""
@@ -191,9 +204,15 @@ class AsyncCall:
         if self.receipt is None:
             error.add_note("\n".join([str(self.problem), *self.problem.__notes__]))
 
-    async def _settle(self, usage: Usage) -> None:
+    async def _settle(self, reading: Reading) -> None:
         assert self.hold is not None
-        charge = self._platform.pricing.charge(self.model, usage, self._workload)
+        usage = reading.usage
+        try:
+            workload = self._platform.pricing.served(self.model, self._workload, reading)
+            charge = self._platform.pricing.charge(self.model, usage, workload)
+        except (UnknownTierError, UnknownModelError) as unpriced:
+            self._set_aside(unpriced, reading.raw)
+            raise
         finish = partial(
             metering.settle,
             held=self.hold,
@@ -217,6 +236,6 @@ class AsyncCall:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 
 
-def usage_of(response: object, shape: Shape | str | None = None) -> Usage:
-    """The usage in a provider's answer, or the one given."""
-    return response if isinstance(response, Usage) else read_usage(response, shape=shape).usage
+def reading_of(response: object, shape: Shape | str | None = None) -> Reading:
+    """What a provider's answer says, or the usage given, of which no provider has said anything."""
+    return unread(response) if isinstance(response, Usage) else read_usage(response, shape=shape)

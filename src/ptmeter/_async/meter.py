@@ -16,7 +16,7 @@ from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
 from .calibration import AsyncCalibrations
-from .call import AsyncCall, usage_of
+from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
 from .periods import AsyncPeriods
@@ -155,14 +155,17 @@ class AsyncMeter:
             model: As sent to the provider.
             request: What is to be sent.
             max_tokens: The longest answer, if the request does not say.
-            workload: What a cost-plus rate's buffer goes by.
+            workload: What a cost-plus rate's buffer goes by, and the price to go by: of a batch, or flexible.
+                What the request's own ``service_tier`` or ``speed`` asks for need not be said again.
             route: Your own name for this kind of call; estimates learn from settled calls of the same route.
             quantile: How many of such calls the hold is to suffice for, in percent, instead of what the
                 policy says: 50 to 99.9.
 
         Raises:
-            UnknownModelError: No price or rate is known for the model.
-            InvalidArgumentError: The route or the quantile cannot be one.
+            UnknownModelError: No price or rate is known for the model, or none for how it is to be processed.
+            UnknownTierError: The request asks for a service tier that is not known.
+            InvalidArgumentError: The route or the quantile cannot be one, or the request asks for one processing
+                and the workload for another.
         """
         return self._platform.pricing.estimate(
             model,
@@ -200,7 +203,7 @@ class AsyncMeter:
             account,
             key,
             estimate,
-            workload,
+            self._platform.pricing.asked(model, messages, workload),
             request_digest(model, messages, max_tokens, workload),
         )
 
@@ -278,14 +281,19 @@ class AsyncMeter:
         """
         Charge a call that was made without a hold, from the provider's answer (or a `Usage`).
 
-        *shape* names the wire shape of the answer, if its keys should not be asked.
+        *shape* names the wire shape of the answer, if its keys should not be asked. It is charged at the price
+        of the service tier that the answer says it was served with, else at that of the workload.
 
         Raises:
             UsageMissingError: The answer has no usage.
             UsageInconsistentError: Its token counts do not add up; nothing was charged.
+            UnknownModelError: No price or rate is known for the model, or none for how it was processed.
+            UnknownTierError: It was served with a service tier that is not known; nothing was charged.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
-        usage = usage_of(response, shape)
+        reading = reading_of(response, shape)
+        usage = reading.usage
+        workload = self._platform.pricing.served(model, workload, reading)
         charge = self._platform.pricing.charge(model, usage, workload)
         post_debit = partial(
             metering.debit,

@@ -158,6 +158,7 @@ Pattern: TypeAlias = Annotated[str, PlainValidator(_pattern)]
 Unit: TypeAlias = Annotated[str, AfterValidator(_unit)]
 Rates: TypeAlias = dict[Annotated[str, AfterValidator(_token_class)], Rate]
 Method: TypeAlias = Literal["banded", "cost_plus"]
+Priced: TypeAlias = Literal["standard", "batch", "flex", "priority", "fast", "ultrafast"]
 
 # --- rate card --------------------------------------------------------------------------------
 
@@ -260,6 +261,7 @@ class PriceForm(Form):
 
     provider: Name | None = None
     effective_from: Moment = ALWAYS
+    processing: Priced = "standard"
     free: bool = False
     usd_per_million_tokens: Rates = {}
     tiers: list[TierForm] = []

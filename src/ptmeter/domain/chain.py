@@ -88,7 +88,7 @@ def _usage(event: UsageEvent | None) -> bytes:
     tools = sorted(usage.tool_calls.items())
     return b"".join(
         (
-            b"\1" if event.workload == PLAIN else b"\2" + _workload(event.workload),
+            _workload(event.workload),
             _text(event.price.version),
             _text(event.card_version),
             _number(event.cost.nano),
@@ -103,12 +103,18 @@ def _usage(event: UsageEvent | None) -> bytes:
 
 
 def _workload(workload: Workload) -> bytes:
+    """Its first byte says what follows: nothing, what the buffer went by, or that and the processing."""
+    if workload == PLAIN:
+        return b"\1"
+    standard = workload.processing is PLAIN.processing
     return b"".join(
         (
+            b"\2" if standard else b"\3",
             _text(workload.complexity),
             _text(workload.content),
             _number(workload.retry_rate),
             _number(workload.tool_calls),
+            b"" if standard else _text(workload.processing),
         )
     )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .estimates import Estimate
     from .ledger import Transfer, Wallet
+    from .prices import Processing
     from .pt import Money
     from .rates import Charge
     from .usage import Usage
@@ -122,7 +123,11 @@ class Granted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line of an account's statement: a transfer, in PT, with the balance after it."""
+    """
+    One line of an account's statement: a transfer, in PT, with the balance after it.
+
+    ``processing`` is how a call was processed, at whose price it was charged.
+    """
 
     unit: str
     number: int
@@ -138,6 +143,7 @@ class Entry:
     model: str | None
     usage: Usage | None
     cost: Money | None
+    processing: Processing | None
     id: str
 
 
@@ -187,6 +193,7 @@ def entry(transfer: Transfer) -> Entry:
         model=event.price.model if event else None,
         usage=event.usage if event else None,
         cost=event.cost if event else None,
+        processing=event.workload.processing if event else None,
         id=transfer.id.hex(),
     )
 

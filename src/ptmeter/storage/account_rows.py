@@ -73,9 +73,11 @@ def notice_row(notice: Notice) -> dict[str, Any]:
         "message_id": id_row(notice.id),
         "noted_at": at,
         "due_at": at,
+        "delivered_at": None,
         "attempts": 0,
         "topic": f"alert.{notice.alert}",
         "body": json.dumps(facts, separators=(",", ":")),
+        "problem": None,
     }
 
 

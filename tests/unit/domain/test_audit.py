@@ -32,6 +32,7 @@ from ptmeter.domain.ledger import (
     Void,
     WalletId,
 )
+from ptmeter.domain.prices import Processing
 from ptmeter.domain.pt import Money
 from ptmeter.domain.rates import Complexity, Content, Workload
 from ptmeter.domain.usage import TOKEN_CLASSES, Quality, Usage
@@ -214,6 +215,7 @@ WORKLOAD: dict[str, Any] = {
     "content": Content.CODE,
     "retry_rate": 1,
     "tool_calls": 1,
+    "processing": Processing.FLEX,
 }
 """What a call was not, of each thing a workload says."""
 

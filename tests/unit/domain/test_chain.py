@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ptmeter.domain import chain, instants
 from ptmeter.domain.ledger import Allocation, Kind, Transfer, UsageEvent, WalletId
-from ptmeter.domain.prices import Price
+from ptmeter.domain.prices import Price, Processing
 from ptmeter.domain.pt import Money
 from ptmeter.domain.rates import PLAIN as ORDINARY
 from ptmeter.domain.rates import Complexity, Content, Workload
@@ -155,11 +155,25 @@ HARD_BYTES = FULL_BYTES.replace(
     "0000001030386131643463666662323664646531",
 )  # fmt: skip
 
+assert HARD.usage
+BATCHED = replace(
+    HARD,
+    usage=replace(HARD.usage, workload=replace(HARD.usage.workload, processing=Processing.BATCH)),
+)
+BATCHED_BYTES = HARD_BYTES.replace(
+    "0200000007636f6d706c6578",
+    "0300000007636f6d706c6578",                # usage with a workload that was not processed as usual
+).replace(
+    "0100000000000002bc010000000000000003",
+    "0100000000000002bc010000000000000003"
+    "000000056261746368",                      # processing
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("row", "golden"),
-    [(PLAIN, PLAIN_BYTES), (FULL, FULL_BYTES), (HARD, HARD_BYTES)],
-    ids=["a grant", "a debit with everything", "a debit of a call that was not plain"],
+    [(PLAIN, PLAIN_BYTES), (FULL, FULL_BYTES), (HARD, HARD_BYTES), (BATCHED, BATCHED_BYTES)],
+    ids=["a grant", "a debit with everything", "a debit of a call that was not plain", "one of a batch"],
 )
 def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str) -> None:
     """Version 1 of the encoding, byte for byte: every hash ever written depends on it."""
@@ -263,6 +277,7 @@ events = st.builds(
         content=st.sampled_from(Content),
         retry_rate=numbers,
         tool_calls=numbers,
+        processing=st.sampled_from(Processing),
     ),
 )
 
