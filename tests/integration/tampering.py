@@ -150,8 +150,8 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     meter.hold("acme", core=8, key="open", ttl=timedelta(days=200))  # of two lots
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
-    meter.plans.subscribe("acme", "freemium", key="s1")
     _in_a_team(meter, clock)
+    meter.plans.subscribe("acme", "freemium", key="s1")
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)

@@ -93,14 +93,6 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     },
     "ptm_boundary": {"id": 1, "closed_until": 10},
     "ptm_calibration": {"model": "m", "route": "", "changed_at": 1, "body": "{}"},
-    "ptm_subscription": {"account": "acme", "changed_at": 1},
-    "ptm_subscription_request": {
-        "account": "acme",
-        "request_id": 1,
-        "fingerprint": 1,
-        "noted_at": 1,
-        "body": "{}",
-    },
     "ptm_outbox": {
         "account": "acme",
         "message_id": 1,
@@ -108,6 +100,14 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "due_at": 1,
         "attempts": 0,
         "topic": "alert",
+        "body": "{}",
+    },
+    "ptm_subscription": {"account": "acme", "changed_at": 1},
+    "ptm_subscription_request": {
+        "account": "acme",
+        "request_id": 1,
+        "fingerprint": 1,
+        "noted_at": 1,
         "body": "{}",
     },
 }

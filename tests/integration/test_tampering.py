@@ -91,9 +91,9 @@ UNNOTICED_ROWS: Final = {
     "put in": {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
+        "ptm_outbox": TOLD,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
-        "ptm_outbox": TOLD,
     },
 }
 """Whole rows that `verify` does not miss, or take for its own."""

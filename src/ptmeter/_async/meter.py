@@ -15,6 +15,7 @@ from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
+from .accounts import AsyncAccounts
 from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
@@ -63,6 +64,7 @@ class AsyncMeter:
         self.checkpoints = AsyncCheckpoints(platform)
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
+        self.accounts = AsyncAccounts(platform)
 
     @classmethod
     def open(

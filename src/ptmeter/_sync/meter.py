@@ -16,6 +16,7 @@ from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
+from .accounts import Accounts
 from .calibration import Calibrations
 from .call import Call, reading_of
 from .checkpoints import Checkpoints
@@ -64,6 +65,7 @@ class Meter:
         self.checkpoints = Checkpoints(platform)
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
+        self.accounts = Accounts(platform)
 
     @classmethod
     def open(

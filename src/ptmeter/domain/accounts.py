@@ -94,3 +94,8 @@ def calendar(path: Iterable[Account]) -> Calendar:
         zone = zone or account.zone
     default = Calendar()
     return Calendar(anchor or default.anchor, ZoneInfo(zone) if zone else UTC)
+
+
+def holds_calls(account: Account, at: datetime) -> bool:
+    """Whether calls of the account, or of one below it, are under way."""
+    return account.tally.calls(at) > 0
