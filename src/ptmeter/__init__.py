@@ -22,13 +22,17 @@ if TYPE_CHECKING:
         reference_plans,
     )
     from .domain.accounting import RollForward, TrialBalance
+    from .domain.accounts import Account
+    from .domain.admission import Limit
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
     from .domain.entitlements import Entitlement
     from .domain.estimates import Count, Estimate, Method
     from .domain.flags import Flag
+    from .domain.headroom import Headroom
     from .domain.ledger import Overage
+    from .domain.limits import Limits
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
         InvalidArgumentError,
         InvariantError,
         LedgerBusyError,
+        LimitError,
         ModelLockedError,
         NotFoundError,
         PeriodClosedError,
@@ -88,6 +93,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PT",
+    "Account",
     "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
@@ -118,6 +124,7 @@ __all__ = [
     "Flag",
     "GenaiPrices",
     "Granted",
+    "Headroom",
     "Hold",
     "HoldNotFoundError",
     "HoldNotPendingError",
@@ -129,6 +136,9 @@ __all__ = [
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Limit",
+    "LimitError",
+    "Limits",
     "Meter",
     "Method",
     "ModelChange",
@@ -216,6 +226,10 @@ _HOMES = {
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
+    "domain.accounts": ("Account",),
+    "domain.admission": ("Limit",),
+    "domain.headroom": ("Headroom",),
+    "domain.limits": ("Limits",),
     "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.flags": ("Flag",),
@@ -250,6 +264,7 @@ _HOMES = {
         "InvalidArgumentError",
         "InvariantError",
         "LedgerBusyError",
+        "LimitError",
         "ModelLockedError",
         "NotFoundError",
         "PeriodClosedError",
