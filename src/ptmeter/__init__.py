@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .domain.limits import Limits
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
-    from .domain.policy import Ceiling, Durability, HoldSize, Policy
+    from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
@@ -92,7 +92,6 @@ if TYPE_CHECKING:
     from .providers.usage import Reading, Shape, UsageStream, read_usage
 
 __all__ = [
-    "PT",
     "Account",
     "AccountChange",
     "AccountFrozenError",
@@ -147,7 +146,9 @@ __all__ = [
     "ModelUse",
     "Money",
     "NotFoundError",
+    "OutOfFunds",
     "Overage",
+    "PT",
     "Page",
     "PeriodClosedError",
     "PeriodNotOverError",
@@ -236,7 +237,7 @@ _HOMES = {
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
-    "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
+    "domain.policy": ("Ceiling", "Durability", "HoldSize", "OutOfFunds", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),
