@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from .providers.usage import Reading, Shape, UsageStream, read_usage
 
 __all__ = [
+    "PT",
     "Account",
     "AccountChange",
     "AccountFrozenError",
@@ -148,7 +149,6 @@ __all__ = [
     "NotFoundError",
     "OutOfFunds",
     "Overage",
-    "PT",
     "Page",
     "PeriodClosedError",
     "PeriodNotOverError",
