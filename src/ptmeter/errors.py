@@ -4,12 +4,13 @@ Every error ptmeter raises on purpose, and what to do about each.
     PtmeterError
     ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownTierError · UnknownUnitError
     │                                       · ConfigurationError · CheckpointInvalidError
-    ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
+    ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError · MessageNotFoundError
+    │                                       · TopUpNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
-    │                                       · PeriodClosedError · CheckpointMismatchError
+    │                                       · PeriodClosedError · CheckpointMismatchError · TopUpNotOpenError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -128,6 +129,26 @@ class HoldNotFoundError(NotFoundError):
     def __init__(self, account: str, key: str) -> None:
         self.account, self.key = account, key
         super().__init__(f"account {account!r} has no hold under key {key!r}")
+
+
+class MessageNotFoundError(NotFoundError):
+    """The account has no message of that id in the outbox: ``ptmeter outbox list`` shows those there are."""
+
+    code = "message_not_found"
+
+    def __init__(self, account: str, message: str) -> None:
+        self.account, self.message = account, message
+        super().__init__(f"account {account!r} has no message {message!r} in the outbox")
+
+
+class TopUpNotFoundError(NotFoundError):
+    """Nobody asked for a top-up of that id: it is the one in the message ``top_up.requested``."""
+
+    code = "top_up_not_found"
+
+    def __init__(self, top_up: str) -> None:
+        self.top_up = top_up
+        super().__init__(f"there is no top-up {top_up!r}")
 
 
 # --- the ledger said no -----------------------------------------------------------------------
@@ -307,6 +328,20 @@ class CheckpointMismatchError(ConflictError):
             f"checkpoint {number} does not describe this ledger, {problem}: it is of another ledger, or this one "
             f"was changed; run `ptmeter verify --checkpoints`"
         )
+
+
+class TopUpNotOpenError(ConflictError):
+    """
+    The top-up was paid already: by another payment, which ``key`` names, or it cannot fail any more.
+
+    Nothing was granted. If money came in twice, give it back, or grant PT for it with `meter.funds.grant`.
+    """
+
+    code = "top_up_not_open"
+
+    def __init__(self, top_up: str, key: str) -> None:
+        self.top_up, self.key = top_up, key
+        super().__init__(f"top-up {top_up!r} was paid already by {key!r}")
 
 
 # --- what the provider sent -------------------------------------------------------------------

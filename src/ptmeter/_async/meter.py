@@ -15,13 +15,16 @@ from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
+from .alerts import AsyncAlerts
 from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds, AsyncSubscriptions
+from .outbox import AsyncOutbox
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
+from .top_ups import AsyncTopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +65,8 @@ class AsyncMeter:
         self.checkpoints = AsyncCheckpoints(platform)
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
+        self.outbox, self.alerts = AsyncOutbox(platform), AsyncAlerts(platform)
+        self.top_ups = AsyncTopUps(platform)
 
     @classmethod
     def open(
@@ -325,13 +330,10 @@ class AsyncMeter:
         if (model is None) == (feature is None):
             msg = "ask for a model or a feature: meter.may(account, model=...) or meter.may(account, feature=...)"
             raise InvalidArgumentError(msg)
-        plans = here.plans
+        ask = partial(entitling.may_use_feature, account=account, plans=here.plans, feature=feature or "")
         if model is not None:
-            unit = here.pricing.unit_of(model)
-            return await here.read(
-                partial(entitling.may_use_model, account=account, plans=plans, model=model, unit=unit)
-            )
-        ask = partial(entitling.may_use_feature, account=account, plans=plans, feature=feature or "")
+            use, unit = entitling.may_use_model, here.pricing.unit_of(model)
+            ask = partial(use, account=account, plans=here.plans, model=model, unit=unit)
         return await here.read(ask)
 
     async def balance(self, account: str) -> Balance:

@@ -16,13 +16,16 @@ from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
+from .alerts import Alerts
 from .calibration import Calibrations
 from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds, Subscriptions
+from .outbox import Outbox
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
+from .top_ups import TopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +66,8 @@ class Meter:
         self.checkpoints = Checkpoints(platform)
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
+        self.outbox, self.alerts = Outbox(platform), Alerts(platform)
+        self.top_ups = TopUps(platform)
 
     @classmethod
     def open(
@@ -322,13 +327,10 @@ class Meter:
         if (model is None) == (feature is None):
             msg = "ask for a model or a feature: meter.may(account, model=...) or meter.may(account, feature=...)"
             raise InvalidArgumentError(msg)
-        plans = here.plans
+        ask = partial(entitling.may_use_feature, account=account, plans=here.plans, feature=feature or "")
         if model is not None:
-            unit = here.pricing.unit_of(model)
-            return here.read(
-                partial(entitling.may_use_model, account=account, plans=plans, model=model, unit=unit)
-            )
-        ask = partial(entitling.may_use_feature, account=account, plans=plans, feature=feature or "")
+            use, unit = entitling.may_use_model, here.pricing.unit_of(model)
+            ask = partial(use, account=account, plans=here.plans, model=model, unit=unit)
         return here.read(ask)
 
     def balance(self, account: str) -> Balance:

@@ -16,9 +16,11 @@ from .accounts import SqlAccounts
 from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
+from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
 from .statements import Statements
+from .top_ups import SqlTopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,8 @@ class SqlBooks:
     calibration: SqlCalibrations
     prices: PriceShelf
     periods: SqlPeriods
+    outbox: SqlOutbox
+    top_ups: SqlTopUps
     chain_key: bytes
 
 
@@ -69,6 +73,8 @@ class Binder:
             SqlCalibrations(connection, ledger.now),
             shelf,
             SqlPeriods(connection),
+            SqlOutbox(connection),
+            SqlTopUps(connection),
             key,
         )
 

@@ -89,6 +89,7 @@ class Seat(NamedTuple):
     plan: str | None
     zone: str | None
     terms: str | None
+    top_ups: str | None
     tally: str | None
 
 
