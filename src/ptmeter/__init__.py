@@ -22,13 +22,16 @@ if TYPE_CHECKING:
         reference_plans,
     )
     from .domain.accounting import RollForward, TrialBalance
+    from .domain.alerts import Alert, Notice
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
     from .domain.entitlements import Entitlement
     from .domain.estimates import Count, Estimate, Method
     from .domain.flags import Flag
+    from .domain.forecasts import Ahead
     from .domain.ledger import Overage
+    from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
     from .domain.summaries import ModelUse, Summary
+    from .domain.top_up_terms import TopUpTerms
+    from .domain.top_ups import TopUp, TopUpState
     from .domain.usage import Quality, Usage
     from .errors import (
         AccountFrozenError,
@@ -58,6 +63,7 @@ if TYPE_CHECKING:
         InvalidArgumentError,
         InvariantError,
         LedgerBusyError,
+        MessageNotFoundError,
         ModelLockedError,
         NotFoundError,
         PeriodClosedError,
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
         RefusedError,
         SchemaOutdatedError,
         StorageError,
+        TopUpNotFoundError,
+        TopUpNotOpenError,
         UnavailableError,
         UnknownModelError,
         UnknownTierError,
@@ -78,6 +86,8 @@ if TYPE_CHECKING:
         UsageInconsistentError,
         UsageMissingError,
     )
+    from .operations.alerting import Scanned
+    from .operations.topping_up import Asked
     from .providers.prices import GenaiPrices
     from .providers.tokens import Tokenizers
     from .providers.usage import Reading, Shape, UsageStream, read_usage
@@ -87,9 +97,13 @@ __all__ = [
     "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
+    "Ahead",
+    "Alert",
     "ApprovalMissingError",
+    "Asked",
     "AsyncCall",
     "AsyncMeter",
+    "Backoff",
     "Balance",
     "Basis",
     "Calibration",
@@ -105,6 +119,7 @@ __all__ = [
     "Content",
     "ContentionError",
     "Count",
+    "Delivered",
     "Durability",
     "Entitlement",
     "Entry",
@@ -123,6 +138,9 @@ __all__ = [
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Message",
+    "MessageNotFoundError",
+    "MessageState",
     "Meter",
     "Method",
     "ModelChange",
@@ -131,6 +149,7 @@ __all__ = [
     "ModelUse",
     "Money",
     "NotFoundError",
+    "Notice",
     "Overage",
     "Page",
     "PeriodClosedError",
@@ -157,6 +176,7 @@ __all__ = [
     "Report",
     "Rerating",
     "RollForward",
+    "Scanned",
     "SchemaOutdatedError",
     "Shape",
     "SigningKey",
@@ -164,6 +184,11 @@ __all__ = [
     "Summary",
     "Tier",
     "Tokenizers",
+    "TopUp",
+    "TopUpNotFoundError",
+    "TopUpNotOpenError",
+    "TopUpState",
+    "TopUpTerms",
     "TrialBalance",
     "UnavailableError",
     "UnitBalance",
@@ -198,6 +223,13 @@ _HOMES = {
         "reference_plans",
     ),
     "domain.accounting": ("RollForward", "TrialBalance"),
+    "domain.alerts": ("Alert", "Notice"),
+    "domain.forecasts": ("Ahead",),
+    "domain.messages": ("Backoff", "Delivered", "Message", "MessageState"),
+    "domain.top_up_terms": ("TopUpTerms",),
+    "domain.top_ups": ("TopUp", "TopUpState"),
+    "operations.alerting": ("Scanned",),
+    "operations.topping_up": ("Asked",),
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
@@ -234,6 +266,7 @@ _HOMES = {
         "InvalidArgumentError",
         "InvariantError",
         "LedgerBusyError",
+        "MessageNotFoundError",
         "ModelLockedError",
         "NotFoundError",
         "PeriodClosedError",
@@ -244,6 +277,8 @@ _HOMES = {
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",
+        "TopUpNotFoundError",
+        "TopUpNotOpenError",
         "UnavailableError",
         "UnknownModelError",
         "UnknownTierError",

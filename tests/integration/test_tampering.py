@@ -31,6 +31,8 @@ RECORD = "who and when is in no hash that is kept in the database; a signed chec
 
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
+ASKED = "what is asked for moves no PT, and what it brought is a grant in the journal"
+
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
 
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
@@ -41,10 +43,21 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.overflow": (frozenset({"more", "less"}), SETTING),
     "ptm_account.zone": (frozenset({"present", "absent", "other"}), SETTING),
     "ptm_account.terms": (frozenset({"absent"}), SETTING),
+    "ptm_account.top_ups": (frozenset({"absent"}), SETTING),
+    **{
+        f"ptm_top_up.{column}": (frozenset(changes), ASKED)
+        for changes, columns in (
+            (("more", "less"), "top_up_id amount price requested_at cool_down attempts state"),
+            (("other",), "account unit currency"),
+            (("other", "present", "absent"), "open_unit payment problem"),
+            (("more", "less", "present", "absent"), "done_at cools_until"),
+        )
+        for column in columns.split()
+    },
     "ptm_outbox.account": (frozenset({"other"}), TOLD),
     "ptm_outbox.message_id": (frozenset({"more", "less"}), TOLD),
     "ptm_outbox.noted_at": (frozenset({"more", "less"}), TOLD),
-    "ptm_outbox.due_at": (frozenset({"more", "less"}), TOLD),
+    "ptm_outbox.due_at": (frozenset({"more", "less", "absent", "present"}), TOLD),
     "ptm_outbox.delivered_at": (frozenset({"more", "less", "absent", "present"}), TOLD),
     "ptm_outbox.attempts": (frozenset({"more", "less"}), TOLD),
     "ptm_outbox.topic": (frozenset({"other"}), TOLD),
@@ -71,11 +84,17 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
 """By column, the changes that `verify` does not notice, and why."""
 
 UNNOTICED_ROWS: Final = {
-    "taken out": {"ptm_rejection": REFUSAL, "ptm_calibration": LEARNT, "ptm_outbox": TOLD},
+    "taken out": {
+        "ptm_rejection": REFUSAL,
+        "ptm_calibration": LEARNT,
+        "ptm_outbox": TOLD,
+        "ptm_top_up": ASKED,
+    },
     "put in": {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
+        "ptm_top_up": ASKED,
     },
 }
 """Whole rows that `verify` does not miss, or take for its own."""
@@ -168,6 +187,8 @@ class Names:
                 return f"ptm_calibration/{row['model']} {row['route']}:"
             case "ptm_period":
                 return f"ptm_period/{row['period']} event {row['number']}:"
+            case "ptm_top_up":
+                return f"ptm_top_up/{row['top_up_id']}:"
             case "ptm_outbox":
                 return f"ptm_outbox/{row['account']} {row['message_id']}:"
             case _:

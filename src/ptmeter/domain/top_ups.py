@@ -103,7 +103,7 @@ def due(
     amount = terms.amount.micro * times
     account, unit = wallet.id
     return TopUp(
-        id=digest(("top_up", account, unit, wallet.seq, microseconds(at))).hex(),
+        id=digest(("top_up", account, unit, wallet.seq, microseconds(at), failures)).hex(),
         account=account,
         unit=unit,
         amount=PT(amount),
