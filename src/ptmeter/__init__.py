@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         reference_plans,
     )
     from .domain.accounting import RollForward, TrialBalance
+    from .domain.accounts import Account
+    from .domain.admission import Limit
     from .domain.alerts import Alert, Notice
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     from .domain.estimates import Count, Estimate, Method
     from .domain.flags import Flag
     from .domain.forecasts import Ahead
+    from .domain.headroom import Headroom
     from .domain.ledger import Overage
+    from .domain.limits import Limits
     from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.periods import PeriodReport
-    from .domain.plans import Plan, Plans
+    from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
+    from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
     from .domain.top_up_terms import TopUpTerms
     from .domain.top_ups import TopUp, TopUpState
@@ -63,6 +68,7 @@ if TYPE_CHECKING:
         InvalidArgumentError,
         InvariantError,
         LedgerBusyError,
+        LimitError,
         MessageNotFoundError,
         ModelLockedError,
         NotFoundError,
@@ -74,8 +80,11 @@ if TYPE_CHECKING:
         RefusedError,
         SchemaOutdatedError,
         StorageError,
+        SubscriptionExistsError,
+        SubscriptionNotFoundError,
         TopUpNotFoundError,
         TopUpNotOpenError,
+        TrialUsedError,
         UnavailableError,
         UnknownModelError,
         UnknownTierError,
@@ -94,6 +103,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PT",
+    "Account",
     "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
@@ -120,6 +130,7 @@ __all__ = [
     "ContentionError",
     "Count",
     "Delivered",
+    "Discount",
     "Durability",
     "Entitlement",
     "Entry",
@@ -128,6 +139,7 @@ __all__ = [
     "Flag",
     "GenaiPrices",
     "Granted",
+    "Headroom",
     "Hold",
     "HoldNotFoundError",
     "HoldNotPendingError",
@@ -135,9 +147,13 @@ __all__ = [
     "IdempotencyConflictError",
     "IndeterminateError",
     "InsufficientFundsError",
+    "Interval",
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Limit",
+    "LimitError",
+    "Limits",
     "Message",
     "MessageNotFoundError",
     "MessageState",
@@ -176,11 +192,17 @@ __all__ = [
     "Report",
     "Rerating",
     "RollForward",
+    "RollOver",
     "Scanned",
     "SchemaOutdatedError",
     "Shape",
     "SigningKey",
+    "Status",
     "StorageError",
+    "Subscribed",
+    "Subscription",
+    "SubscriptionExistsError",
+    "SubscriptionNotFoundError",
     "Summary",
     "Tier",
     "Tokenizers",
@@ -189,7 +211,9 @@ __all__ = [
     "TopUpNotOpenError",
     "TopUpState",
     "TopUpTerms",
+    "Trial",
     "TrialBalance",
+    "TrialUsedError",
     "UnavailableError",
     "UnitBalance",
     "UnknownModelError",
@@ -202,6 +226,7 @@ __all__ = [
     "UsageInconsistentError",
     "UsageMissingError",
     "UsageStream",
+    "When",
     "Workload",
     "read_plans",
     "read_prices",
@@ -233,12 +258,16 @@ _HOMES = {
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
+    "domain.accounts": ("Account",),
+    "domain.admission": ("Limit",),
+    "domain.headroom": ("Headroom",),
+    "domain.limits": ("Limits",),
     "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.flags": ("Flag",),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
-    "domain.plans": ("Plan", "Plans"),
+    "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
@@ -246,6 +275,7 @@ _HOMES = {
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
+    "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
     "domain.usage": ("Quality", "Usage"),
@@ -267,6 +297,7 @@ _HOMES = {
         "InvariantError",
         "LedgerBusyError",
         "MessageNotFoundError",
+        "LimitError",
         "ModelLockedError",
         "NotFoundError",
         "PeriodClosedError",
@@ -279,6 +310,9 @@ _HOMES = {
         "StorageError",
         "TopUpNotFoundError",
         "TopUpNotOpenError",
+        "SubscriptionExistsError",
+        "SubscriptionNotFoundError",
+        "TrialUsedError",
         "UnavailableError",
         "UnknownModelError",
         "UnknownTierError",

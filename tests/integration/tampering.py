@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,7 @@ from ptmeter import (
     Quality,
     Usage,
     Workload,
+    reference_plans,
 )
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
@@ -96,7 +98,7 @@ _RULES: Final = Rules(
 def populate(url: str) -> None:
     """Fill every column of every table: two accounts, three units' worth of trouble, two months closed."""
     clock = Clock(datetime(2026, 1, 5, tzinfo=UTC))
-    with meter_on(url, clock=clock, policy=POLICY) as meter:
+    with meter_on(url, clock=clock, policy=POLICY, plans=reference_plans()) as meter:
         _in_january(meter, clock)
         clock.turn(datetime(2026, 2, 1, tzinfo=UTC) - clock())
         meter.periods.close("2026-01", by="ann")
@@ -154,6 +156,7 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
     _in_a_team(meter, clock)
+    meter.plans.subscribe("acme", "freemium", key="s1")
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
@@ -187,11 +190,15 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
 def _ask_for_more(meter: Meter) -> None:
     """Have acme ask for PT three times: once in vain, once paid, and once nobody has said yet."""
     store = _store(meter)
-    ask = partial(topping_up.set_terms, account="acme", unit="core", terms=_TOP_UPS, rules=_RULES)
-    store.run(partial(topping_up.failed, top_up=store.run(ask).id, reason="card declined"))
-    store.post("acme", partial(topping_up.paid, top_up=store.run(ask), key="p1"))
-    store.run(ask)
-    store.run(partial(topping_up.set_terms, account="acme", unit="core", terms=None, rules=_RULES))
+
+    def ask(terms: TopUpTerms | None) -> Any:
+        work = partial(topping_up.set_terms, account="acme", unit="core", terms=terms, rules=_RULES)
+        return store.run(work)
+
+    store.run(partial(topping_up.failed, top_up=ask(_TOP_UPS).id, reason="card declined"))
+    store.post("acme", partial(topping_up.paid, top_up=ask(_TOP_UPS), key="p1"))
+    ask(replace(_TOP_UPS, below=PT.of(900)))
+    ask(None)
 
 
 def _deliver_one(url: str) -> None:

@@ -114,6 +114,14 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "unit": "core",
         "currency": "USD",
     },
+    "ptm_subscription": {"account": "acme", "changed_at": 1},
+    "ptm_subscription_request": {
+        "account": "acme",
+        "request_id": 1,
+        "fingerprint": 1,
+        "noted_at": 1,
+        "body": "{}",
+    },
 }
 """A row of each table with nothing in it that may be left out."""
 

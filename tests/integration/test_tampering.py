@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 SETTING = "a setting: no PT follow from it, and it may change at any time"
 REFUSAL = "a refusal is remembered for a day, moved nothing, and is in no journal"
 RECORD = "who and when is in no hash that is kept in the database; a signed checkpoint shows it"
-
+STANDING = "a setting: it says what is granted next, and whatever is granted is on the journal"
+ASKED = "it says what a request came to, so that it gets the same answer; what it gave is on the journal"
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
-ASKED = "what is asked for moves no PT, and what it brought is a grant in the journal"
+WANTED = "what is asked for moves no PT, and what it brought is a grant in the journal"
 
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
 
@@ -45,7 +46,7 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.terms": (frozenset({"absent"}), SETTING),
     "ptm_account.top_ups": (frozenset({"absent"}), SETTING),
     **{
-        f"ptm_top_up.{column}": (frozenset(changes), ASKED)
+        f"ptm_top_up.{column}": (frozenset(changes), WANTED)
         for changes, columns in (
             (("more", "less"), "top_up_id amount price requested_at cool_down attempts state"),
             (("other",), "account unit currency"),
@@ -80,6 +81,15 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
     "ptm_calibration.body": (frozenset({"other"}), LEARNT),
+    "ptm_subscription.account": (frozenset({"other"}), STANDING),
+    "ptm_subscription.due_at": (frozenset({"more", "less", "absent"}), STANDING),
+    "ptm_subscription.changed_at": (frozenset({"more", "less"}), STANDING),
+    "ptm_subscription.body": (frozenset({"other", "absent"}), STANDING),
+    "ptm_subscription_request.account": (frozenset({"other"}), ASKED),
+    "ptm_subscription_request.request_id": (frozenset({"more", "less"}), ASKED),
+    "ptm_subscription_request.fingerprint": (frozenset({"more", "less"}), ASKED),
+    "ptm_subscription_request.noted_at": (frozenset({"more", "less"}), ASKED),
+    "ptm_subscription_request.body": (frozenset({"other"}), ASKED),
 }
 """By column, the changes that `verify` does not notice, and why."""
 
@@ -88,13 +98,17 @@ UNNOTICED_ROWS: Final = {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
-        "ptm_top_up": ASKED,
+        "ptm_top_up": WANTED,
+        "ptm_subscription": STANDING,
+        "ptm_subscription_request": ASKED,
     },
     "put in": {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
-        "ptm_top_up": ASKED,
+        "ptm_top_up": WANTED,
+        "ptm_subscription": STANDING,
+        "ptm_subscription_request": ASKED,
     },
 }
 """Whole rows that `verify` does not miss, or take for its own."""
@@ -185,10 +199,10 @@ class Names:
                 return "ptm_boundary/1 row:"
             case "ptm_calibration":
                 return f"ptm_calibration/{row['model']} {row['route']}:"
+            case "ptm_subscription" | "ptm_subscription_request" | "ptm_top_up":
+                return f"{table.name}/{row['account']}:"
             case "ptm_period":
                 return f"ptm_period/{row['period']} event {row['number']}:"
-            case "ptm_top_up":
-                return f"ptm_top_up/{row['top_up_id']}:"
             case "ptm_outbox":
                 return f"ptm_outbox/{row['account']} {row['message_id']}:"
             case _:

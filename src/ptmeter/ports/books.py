@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.prices import Price, PriceUse
     from ..domain.rates import RateCard
+    from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
     from .messages import Outbox, TopUps
 
@@ -112,8 +113,8 @@ class Accounts(Protocol):
         """The name of the account's plan, if it has one."""
         ...
 
-    def set_plan(self, name: str, plan: str) -> None:
-        """Put the account on a plan, opening it if need be."""
+    def set_plan(self, name: str, plan: str | None) -> None:
+        """Put the account on a plan or on none, opening it if need be."""
         ...
 
     def payer(self, name: str) -> str:
@@ -158,6 +159,38 @@ class Accounts(Protocol):
 
     def missing(self, limit: int) -> list[str]:
         """Names of accounts that have wallets and do not exist."""
+        ...
+
+
+class Subscriptions(Protocol):
+    """Who is on which plan, cycle after cycle, and the requests that brought that about."""
+
+    def open(self, account: str) -> None:
+        """Make sure that there is something to lock for the account."""
+        ...
+
+    def lock(self, account: str) -> Subscription | None:
+        """Lock the account's subscription and read it, as it stood when it was written."""
+        ...
+
+    def find(self, account: str) -> Subscription | None:
+        """The account's subscription, as it stood when it was written."""
+        ...
+
+    def save(self, changed: Subscription) -> None:
+        """Write a subscription just locked."""
+        ...
+
+    def due(self, at: datetime, *, after: str = "", limit: int = 1_000) -> list[str]:
+        """Accounts by name, beginning after *after*, for whose subscriptions there is something to do."""
+        ...
+
+    def noted(self, account: str, request: bytes) -> tuple[bytes, Subscribed] | None:
+        """What was asked under an id before, as a fingerprint, and what it came to."""
+        ...
+
+    def note(self, account: str, request: bytes, fingerprint: bytes, done: Subscribed) -> None:
+        """Remember what was asked and what it came to."""
         ...
 
 
@@ -317,6 +350,11 @@ class Books(Protocol):
     @property
     def accounts(self) -> Accounts:
         """Who is billed."""
+        ...
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who is on which plan, cycle after cycle."""
         ...
 
     @property

@@ -20,6 +20,7 @@ from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
 from .statements import Statements
+from .subscriptions import SqlSubscriptions
 from .top_ups import SqlTopUps
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class SqlBooks:
 
     ledger: SqlLedger
     accounts: SqlAccounts
+    subscriptions: SqlSubscriptions
     cards: SqlCards
     calibration: SqlCalibrations
     prices: PriceShelf
@@ -69,6 +71,7 @@ class Binder:
         return SqlBooks(
             ledger,
             SqlAccounts(connection, self._statements, ledger.now, paths),
+            SqlSubscriptions(connection, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
             shelf,

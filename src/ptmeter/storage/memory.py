@@ -42,6 +42,7 @@ from .memory_calibration import MemoryCalibrations
 from .memory_outbox import MemoryOutbox, MemoryTopUps
 from .memory_periods import ClosedTables, MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
+from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,7 @@ class _Tables:
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
+    subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -278,6 +280,7 @@ class MemoryBooks:
 
     ledger: MemoryLedger
     accounts: MemoryAccounts
+    subscriptions: MemorySubscriptions
     cards: MemoryCards
     calibration: MemoryCalibrations
     prices: MemoryPrices
@@ -336,8 +339,18 @@ class MemoryStore:
         calibration = MemoryCalibrations(tables.calibration)
         prices = MemoryPrices(tables.prices, tables.journal)
         outbox, top_ups = MemoryOutbox(tables.outbox), MemoryTopUps(tables.top_ups)
+        subscriptions = MemorySubscriptions(tables.subscriptions)
         return MemoryBooks(
-            ledger, accounts, cards, calibration, prices, periods, outbox, top_ups, self._chain_key
+            ledger,
+            accounts,
+            subscriptions,
+            cards,
+            calibration,
+            prices,
+            periods,
+            outbox,
+            top_ups,
+            self._chain_key,
         )
 
 

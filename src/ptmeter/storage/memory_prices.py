@@ -1,4 +1,4 @@
-"""Rate cards and the prices that debits were rated by, in memory."""
+"""The prices and rate cards that debits were rated by, in memory."""
 
 from __future__ import annotations
 
