@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..domain.pt import NANO, PT, Money, scaled
 from ..domain.top_up_terms import TopUpTerms
-from ..errors import ConfigurationError
 from ..operations import topping_up
 from ..operations.topping_up import Asked
 
 if TYPE_CHECKING:
-    from ..domain.admission import Rules
     from ..domain.pt import Whole
     from ..domain.receipts import Granted
     from ..domain.top_ups import TopUp, TopUpState
@@ -64,7 +62,9 @@ class AsyncTopUps:
             per_month=Money(scaled(per_month, NANO, currency), currency),
             cool_down=cool_down,
         )
-        change = partial(topping_up.set_terms, account=account, unit=unit, terms=terms, rules=self._rules())
+        change = partial(
+            topping_up.set_terms, account=account, unit=unit, terms=terms, rules=self._platform.need_plans()
+        )
         return await self._platform.run(change)
 
     async def stop(self, account: str, *, unit: str) -> None:
@@ -74,7 +74,9 @@ class AsyncTopUps:
         Raises:
             AccountNotFoundError: There is no such account.
         """
-        change = partial(topping_up.set_terms, account=account, unit=unit, terms=None, rules=self._rules())
+        change = partial(
+            topping_up.set_terms, account=account, unit=unit, terms=None, rules=self._platform.need_plans()
+        )
         await self._platform.run(change)
 
     async def paid(self, top_up: str, *, key: str) -> Granted:
@@ -111,7 +113,7 @@ class AsyncTopUps:
         """
         asked, after = Asked(), ""
         while True:
-            ask = partial(topping_up.scan, rules=self._rules(), after=after, limit=portion)
+            ask = partial(topping_up.scan, rules=self._platform.need_plans(), after=after, limit=portion)
             part = await self._platform.run(ask)
             asked = Asked(asked.accounts + part.accounts, asked.top_ups + part.top_ups)
             if part.after is None:
@@ -138,10 +140,3 @@ class AsyncTopUps:
         """
         find = partial(topping_up.listed, account=account, state=state, limit=limit)
         return await self._platform.read(find)
-
-    def _rules(self) -> Rules:
-        rules = self._platform.rules
-        if rules is None:
-            msg = "only a meter with plans watches balances: open it with Meter.open(url, plans=...)"
-            raise ConfigurationError(msg)
-        return rules

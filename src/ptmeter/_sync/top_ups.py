@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 from ..domain.pt import NANO, PT, Money, scaled
 from ..domain.top_up_terms import TopUpTerms
-from ..errors import ConfigurationError
 from ..operations import topping_up
 from ..operations.topping_up import Asked
 
 if TYPE_CHECKING:
-    from ..domain.admission import Rules
     from ..domain.pt import Whole
     from ..domain.receipts import Granted
     from ..domain.top_ups import TopUp, TopUpState
@@ -65,7 +63,9 @@ class TopUps:
             per_month=Money(scaled(per_month, NANO, currency), currency),
             cool_down=cool_down,
         )
-        change = partial(topping_up.set_terms, account=account, unit=unit, terms=terms, rules=self._rules())
+        change = partial(
+            topping_up.set_terms, account=account, unit=unit, terms=terms, rules=self._platform.need_plans()
+        )
         return self._platform.run(change)
 
     def stop(self, account: str, *, unit: str) -> None:
@@ -75,7 +75,9 @@ class TopUps:
         Raises:
             AccountNotFoundError: There is no such account.
         """
-        change = partial(topping_up.set_terms, account=account, unit=unit, terms=None, rules=self._rules())
+        change = partial(
+            topping_up.set_terms, account=account, unit=unit, terms=None, rules=self._platform.need_plans()
+        )
         self._platform.run(change)
 
     def paid(self, top_up: str, *, key: str) -> Granted:
@@ -112,7 +114,7 @@ class TopUps:
         """
         asked, after = Asked(), ""
         while True:
-            ask = partial(topping_up.scan, rules=self._rules(), after=after, limit=portion)
+            ask = partial(topping_up.scan, rules=self._platform.need_plans(), after=after, limit=portion)
             part = self._platform.run(ask)
             asked = Asked(asked.accounts + part.accounts, asked.top_ups + part.top_ups)
             if part.after is None:
@@ -139,10 +141,3 @@ class TopUps:
         """
         find = partial(topping_up.listed, account=account, state=state, limit=limit)
         return self._platform.read(find)
-
-    def _rules(self) -> Rules:
-        rules = self._platform.rules
-        if rules is None:
-            msg = "only a meter with plans watches balances: open it with Meter.open(url, plans=...)"
-            raise ConfigurationError(msg)
-        return rules
