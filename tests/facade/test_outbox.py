@@ -245,3 +245,50 @@ async def test_a_team_is_not_emptied_by_those_with_pt_of_their_own(
     await use(60, "l", "ann")
     assert 1 == (await meter.alerts.scan()).notices
     assert [] == [n for n in await meter.alerts.list("sub") if n.alert is Alert.EXHAUSTION]
+
+
+# --- told again ---------------------------------------------------------------------------------------
+
+
+async def test_a_new_cycle_tells_again(meter: AsyncMeter, use: Callable[..., Any], clock: Clock) -> None:
+    """The same share of the same allowance, a month later, is another notice; within the month it is none."""
+    await use(80, "a")
+    clock.turn(31 * DAY)
+    await meter.funds.grant("acme", core=100, source="renewal", key="r")
+    await use(80, "b")
+    await use(5, "c")
+
+    notices = [n for n in await meter.alerts.list("acme") if n.alert is Alert.ALLOWANCE]
+    assert [8_000, 8_000] == [notice.share for notice in notices]
+    assert 2 == len({notice.window for notice in notices})
+
+
+@pytest.mark.sqlite
+async def test_a_changed_allowance_tells_again(on_file: Opener, clock: Clock) -> None:
+    """With twice the allowance the line of 80 % lies elsewhere, and is crossed once more in the same cycle."""
+    for allowance, pt in ((100, 85), (200, 80)):
+        pro = PRO | {"allowance": {"core": allowance}}
+        async with on_file(plans=read_plans({"plans": {"pro": pro}}), clock=clock) as meter:
+            if allowance == 100:
+                await meter.plans.subscribe("acme", "pro", key="s")
+            await meter.funds.grant("acme", core=100, source="more", key=f"g{allowance}")
+            hold = await meter.hold("acme", core=pt, key=f"k{allowance}")
+            await meter.settle(hold, core=pt, key=f"k{allowance}")
+            notices = await meter.alerts.list("acme")
+
+    assert [PT.of(160).micro, PT.of(80).micro] == [n.line for n in notices if n.share == 8_000]
+
+
+async def test_a_refill_tells_again_of_a_low_balance(meter: AsyncMeter, use: Callable[..., Any]) -> None:
+    """Below the line there is one notice however much more is used; refilled above it there may be another."""
+
+    async def times() -> int:
+        return len(await meter.outbox.list(topic="alert.low_balance"))
+
+    for number in range(3):
+        await use(4 if number else 86, f"a{number}")
+    assert 1 == await times()
+    await meter.funds.grant("acme", core=50, source="refill", key="r")
+    assert 1 == await times()
+    await use(45, "b")
+    assert 2 == await times()
