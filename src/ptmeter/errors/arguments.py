@@ -112,9 +112,9 @@ class MessageNotFoundError(NotFoundError):
 
     code = "message_not_found"
 
-    def __init__(self, account: str, message: str) -> None:
-        self.account, self.message = account, message
-        super().__init__(f"account {account!r} has no message {message!r} in the outbox")
+    def __init__(self, account: str, message_id: str) -> None:
+        self.account, self.message_id = account, message_id
+        super().__init__(f"account {account!r} has no message {message_id!r} in the outbox")
 
 
 class TopUpNotFoundError(NotFoundError):
