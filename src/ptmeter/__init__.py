@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
-    from .domain.policy import Ceiling, Durability, HoldSize, Policy
+    from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
@@ -166,6 +166,7 @@ __all__ = [
     "Money",
     "NotFoundError",
     "Notice",
+    "OutOfFunds",
     "Overage",
     "Page",
     "PeriodClosedError",
@@ -268,7 +269,7 @@ _HOMES = {
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
-    "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
+    "domain.policy": ("Ceiling", "Durability", "HoldSize", "OutOfFunds", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),

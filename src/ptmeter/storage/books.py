@@ -77,7 +77,7 @@ class Binder:
             shelf,
             SqlPeriods(connection),
             SqlOutbox(connection),
-            SqlTopUps(connection),
+            SqlTopUps(connection, self._statements.recent_top_ups),
             key,
         )
 

@@ -77,7 +77,7 @@ class SqlLedger(Journal):
             holds,
             resolved,
             accounts,
-            recent(self._connection, topping_up, at) if topping_up else {},
+            recent(self._sql.recent_top_ups, self._connection, topping_up, at) if topping_up else {},
         )
 
     def _lock_wallets(self, commands: Sequence[Command]) -> tuple[list[Wallet], datetime | None]:

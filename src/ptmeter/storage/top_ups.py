@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import bindparam, insert, literal_column, or_, select, update
 
 from ..domain.instants import microseconds
 from ..domain.top_ups import RECENT, TopUpState
 from .message_rows import state_row, top_up_from, top_up_row
+from .prepared import Prepared
 from .rows import id_row
 from .tables import top_up
 
@@ -24,20 +25,48 @@ if TYPE_CHECKING:
 _OPEN = state_row(TopUpState.OPEN)
 
 
+class TopUpRow(NamedTuple):
+    """A row of `recent`: a top-up in the order of its columns."""
+
+    top_up_id: int
+    amount: int
+    price: int
+    requested_at: int
+    cool_down: int
+    done_at: int | None
+    cools_until: int | None
+    attempts: int
+    state: int
+    account: str
+    unit: str
+    open_unit: str | None
+    currency: str
+    payment: str | None
+    problem: str | None
+
+
+_RECENT = select(top_up).where(
+    top_up.c.account.in_(bindparam("names", expanding=True)),
+    or_(
+        top_up.c.requested_at > bindparam("since"),
+        top_up.c.state == literal_column(str(_OPEN)),
+        top_up.c.cools_until > bindparam("at"),
+    ),
+)
+
+
+def recent_statement() -> Prepared:
+    """What `recent` asks; it is part of the write path of accounts that top up, so it is compiled once."""
+    return Prepared(_RECENT, lists=("names",), row=TopUpRow._make)
+
+
 def recent(
-    connection: Connection, accounts: Collection[str], at: datetime
+    statement: Prepared, connection: Connection, accounts: Collection[str], at: datetime
 ) -> Mapping[str, Sequence[TopUp]]:
     """The top-ups of these accounts that the next may depend on: open, cooling down, or of the last month."""
-    query = select(top_up).where(
-        top_up.c.account.in_(sorted(accounts)),
-        or_(
-            top_up.c.requested_at > microseconds(at - RECENT),
-            top_up.c.state == _OPEN,
-            top_up.c.cools_until > microseconds(at),
-        ),
-    )
+    asked = {"names": sorted(accounts), "since": microseconds(at - RECENT), "at": microseconds(at)}
     found: defaultdict[str, list[TopUp]] = defaultdict(list)
-    for row in connection.execute(query):
+    for row in statement.fetch(connection, asked):
         found[row.account].append(top_up_from(row))
     return found
 
@@ -45,8 +74,10 @@ def recent(
 class SqlTopUps:
     """Top-ups inside one transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, recent: Prepared) -> None:
+        """*recent* is `recent_statement`."""
         self._connection = connection
+        self._recent = recent
 
     def find(self, name: str) -> TopUp | None:
         """See `ports.TopUps.find`."""
@@ -58,7 +89,7 @@ class SqlTopUps:
 
     def recent(self, account: str, at: datetime) -> Sequence[TopUp]:
         """See `ports.TopUps.recent`."""
-        return recent(self._connection, [account], at).get(account, ())
+        return recent(self._recent, self._connection, [account], at).get(account, ())
 
     def add(self, new: TopUp) -> None:
         """See `ports.TopUps.add`."""
