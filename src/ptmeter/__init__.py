@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     from .domain.accounting import RollForward, TrialBalance
     from .domain.accounts import Account
     from .domain.admission import Limit
+    from .domain.alerts import Alert, Notice
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
     from .domain.entitlements import Entitlement
     from .domain.estimates import Count, Estimate, Method
     from .domain.flags import Flag
+    from .domain.forecasts import Ahead
     from .domain.headroom import Headroom
     from .domain.ledger import Overage
     from .domain.limits import Limits
+    from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
     from .domain.sketches import Quantile
     from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
+    from .domain.top_up_terms import TopUpTerms
+    from .domain.top_ups import TopUp, TopUpState
     from .domain.usage import Quality, Usage
     from .errors import (
         AccountFrozenError,
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
         InvariantError,
         LedgerBusyError,
         LimitError,
+        MessageNotFoundError,
         ModelLockedError,
         NotFoundError,
         PeriodClosedError,
@@ -76,6 +82,8 @@ if TYPE_CHECKING:
         StorageError,
         SubscriptionExistsError,
         SubscriptionNotFoundError,
+        TopUpNotFoundError,
+        TopUpNotOpenError,
         TrialUsedError,
         UnavailableError,
         UnknownModelError,
@@ -87,6 +95,8 @@ if TYPE_CHECKING:
         UsageInconsistentError,
         UsageMissingError,
     )
+    from .operations.alerting import Scanned
+    from .operations.topping_up import Asked
     from .providers.prices import GenaiPrices
     from .providers.tokens import Tokenizers
     from .providers.usage import Reading, Shape, UsageStream, read_usage
@@ -97,9 +107,13 @@ __all__ = [
     "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
+    "Ahead",
+    "Alert",
     "ApprovalMissingError",
+    "Asked",
     "AsyncCall",
     "AsyncMeter",
+    "Backoff",
     "Balance",
     "Basis",
     "Calibration",
@@ -115,6 +129,7 @@ __all__ = [
     "Content",
     "ContentionError",
     "Count",
+    "Delivered",
     "Discount",
     "Durability",
     "Entitlement",
@@ -139,6 +154,9 @@ __all__ = [
     "Limit",
     "LimitError",
     "Limits",
+    "Message",
+    "MessageNotFoundError",
+    "MessageState",
     "Meter",
     "Method",
     "ModelChange",
@@ -147,6 +165,7 @@ __all__ = [
     "ModelUse",
     "Money",
     "NotFoundError",
+    "Notice",
     "OutOfFunds",
     "Overage",
     "Page",
@@ -175,6 +194,7 @@ __all__ = [
     "Rerating",
     "RollForward",
     "RollOver",
+    "Scanned",
     "SchemaOutdatedError",
     "Shape",
     "SigningKey",
@@ -187,6 +207,11 @@ __all__ = [
     "Summary",
     "Tier",
     "Tokenizers",
+    "TopUp",
+    "TopUpNotFoundError",
+    "TopUpNotOpenError",
+    "TopUpState",
+    "TopUpTerms",
     "Trial",
     "TrialBalance",
     "TrialUsedError",
@@ -224,6 +249,13 @@ _HOMES = {
         "reference_plans",
     ),
     "domain.accounting": ("RollForward", "TrialBalance"),
+    "domain.alerts": ("Alert", "Notice"),
+    "domain.forecasts": ("Ahead",),
+    "domain.messages": ("Backoff", "Delivered", "Message", "MessageState"),
+    "domain.top_up_terms": ("TopUpTerms",),
+    "domain.top_ups": ("TopUp", "TopUpState"),
+    "operations.alerting": ("Scanned",),
+    "operations.topping_up": ("Asked",),
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
@@ -265,6 +297,7 @@ _HOMES = {
         "InvalidArgumentError",
         "InvariantError",
         "LedgerBusyError",
+        "MessageNotFoundError",
         "LimitError",
         "ModelLockedError",
         "NotFoundError",
@@ -276,6 +309,8 @@ _HOMES = {
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",
+        "TopUpNotFoundError",
+        "TopUpNotOpenError",
         "SubscriptionExistsError",
         "SubscriptionNotFoundError",
         "TrialUsedError",

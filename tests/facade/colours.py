@@ -16,12 +16,15 @@ from tests.integration.wiring import unprepared
 
 from ptmeter import AsyncCall, AsyncMeter, Meter
 from ptmeter._async.accounts import AsyncAccounts
+from ptmeter._async.alerts import AsyncAlerts
 from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
+from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.subscriptions import AsyncSubscriptions
+from ptmeter._async.top_ups import AsyncTopUps
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ NAMESPACES: dict[str, type] = {
     "checkpoints": AsyncCheckpoints,
     "calibration": AsyncCalibrations,
     "prices": AsyncPrices,
+    "outbox": AsyncOutbox,
+    "alerts": AsyncAlerts,
+    "top_ups": AsyncTopUps,
     "accounts": AsyncAccounts,
 }
 

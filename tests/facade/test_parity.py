@@ -8,16 +8,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptmeter import AsyncCall, AsyncMeter, Call, Meter
+from ptmeter._async.alerts import AsyncAlerts
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
+from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.subscriptions import AsyncSubscriptions
+from ptmeter._async.top_ups import AsyncTopUps
+from ptmeter._sync.alerts import Alerts
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds
+from ptmeter._sync.outbox import Outbox
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
 from ptmeter._sync.subscriptions import Subscriptions
+from ptmeter._sync.top_ups import TopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +36,9 @@ TWINS = [
     (AsyncPeriods, Periods),
     (AsyncCheckpoints, Checkpoints),
     (AsyncPrices, Prices),
+    (AsyncOutbox, Outbox),
+    (AsyncAlerts, Alerts),
+    (AsyncTopUps, TopUps),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}

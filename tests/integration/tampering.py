@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -30,8 +31,9 @@ from ptmeter.domain.admission import Admission, Rules
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
+from ptmeter.domain.top_up_terms import TopUpTerms
 from ptmeter.domain.usage import TOKEN_CLASSES
-from ptmeter.operations import closing, verifying
+from ptmeter.operations import closing, topping_up, verifying
 from ptmeter.storage.books import Binder
 from ptmeter.storage.tables import metadata
 from ptmeter.testing import Clock
@@ -68,6 +70,9 @@ _LIMITS: Final = Limits(
     paces=(Pace(timedelta(minutes=1), 9),),
     shares={"core": Share(unit="core", hard=0, overflow=2)},
     burn=Burn(warn=100, steps=(BurnStep(200, timedelta(days=99)),)),
+)
+_TOP_UPS: Final = TopUpTerms(
+    below=PT.of(500), amount=PT.of(1), per_month=Money(10**9), cool_down=timedelta(0)
 )
 _RULES: Final = Rules(
     plans=Plans(
@@ -169,9 +174,11 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
         placed_at=clock() - timedelta(days=1),
         overflow=True,
         terms=Limits(concurrent=9),
+        top_ups={"core": _TOP_UPS},
     )
     _store(meter).run(lambda books: books.accounts.save(member))
     _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
+    _ask_for_more(meter)
     admission = Admission(account="ann", rules=_RULES)
     for name in ("ann:1", "ann:2"):
         held = {**_name(name), "amount": 1_000_000, "ttl": timedelta(days=90)}
@@ -180,13 +187,28 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
     meter.post([(Settle(**used, multiple=2, rules=_RULES),)])
 
 
+def _ask_for_more(meter: Meter) -> None:
+    """Have acme ask for PT three times: once in vain, once paid, and once nobody has said yet."""
+    store = _store(meter)
+
+    def ask(terms: TopUpTerms | None) -> Any:
+        work = partial(topping_up.set_terms, account="acme", unit="core", terms=terms, rules=_RULES)
+        return store.run(work)
+
+    store.run(partial(topping_up.failed, top_up=ask(_TOP_UPS).id, reason="card declined"))
+    store.post("acme", partial(topping_up.paid, top_up=ask(_TOP_UPS), key="p1"))
+    ask(replace(_TOP_UPS, below=PT.of(900)))
+    ask(None)
+
+
 def _deliver_one(url: str) -> None:
     """Have a message delivered, after a first attempt that failed."""
     outbox = TABLES["ptm_outbox"]
     with engine_on(url) as engine, engine.begin() as connection:
         first = connection.execute(select(outbox.c.message_id)).scalars().first()
         this = update(outbox).where(outbox.c.message_id == first)
-        connection.execute(this.values(delivered_at=1, attempts=2, problem="no answer"))
+        done = {"delivered_at": 1, "due_at": None, "attempts": 2, "problem": "no answer"}
+        connection.execute(this.values(done))
 
 
 def _begin_to_close(meter: Meter, name: str) -> None:

@@ -102,6 +102,18 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "topic": "alert",
         "body": "{}",
     },
+    "ptm_top_up": {
+        "top_up_id": 1,
+        "amount": 1,
+        "price": 1,
+        "requested_at": 1,
+        "cool_down": 1,
+        "attempts": 1,
+        "state": 0,
+        "account": "acme",
+        "unit": "core",
+        "currency": "USD",
+    },
     "ptm_subscription": {"account": "acme", "changed_at": 1},
     "ptm_subscription_request": {
         "account": "acme",
@@ -143,6 +155,9 @@ CHECKS: Final = (
     Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
     Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
     Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
+    Check("ptm_outbox_delivered", {"delivered_at": 1, "due_at": None}, {"delivered_at": 1}),
+    Check("ptm_top_up_amount", {"amount": 1}, {"amount": 0}),
+    Check("ptm_top_up_amount", {"price": 0}, {"price": -1}),
     Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
     *(
         Check("ptm_closing_ties", {name: sign * 100, "issued": 3 + sign * other}, {name: sign * 100})
@@ -163,6 +178,11 @@ UNIQUE: Final = {
         {"completes": 1},
         {"seq": 2, "transfer_id": 2},
         {"wallet_id": 2, "seq": 2, "transfer_id": 2},
+    ),
+    "ptm_top_up_open": (
+        {"open_unit": "core"},
+        {"top_up_id": 2},
+        {"top_up_id": 2, "account": "zeta"},
     ),
 }
 """By unique key: a row, what to change to collide with it, and what to change to pass as another wallet's."""

@@ -32,6 +32,8 @@ STANDING = "a setting: it says what is granted next, and whatever is granted is 
 ASKED = "it says what a request came to, so that it gets the same answer; what it gave is on the journal"
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
+WANTED = "what is asked for moves no PT, and what it brought is a grant in the journal"
+
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
 
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
@@ -42,10 +44,21 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.overflow": (frozenset({"more", "less"}), SETTING),
     "ptm_account.zone": (frozenset({"present", "absent", "other"}), SETTING),
     "ptm_account.terms": (frozenset({"absent"}), SETTING),
+    "ptm_account.top_ups": (frozenset({"absent"}), SETTING),
+    **{
+        f"ptm_top_up.{column}": (frozenset(changes), WANTED)
+        for changes, columns in (
+            (("more", "less"), "top_up_id amount price requested_at cool_down attempts state"),
+            (("other",), "account unit currency"),
+            (("other", "present", "absent"), "open_unit payment problem"),
+            (("more", "less", "present", "absent"), "done_at cools_until"),
+        )
+        for column in columns.split()
+    },
     "ptm_outbox.account": (frozenset({"other"}), TOLD),
     "ptm_outbox.message_id": (frozenset({"more", "less"}), TOLD),
     "ptm_outbox.noted_at": (frozenset({"more", "less"}), TOLD),
-    "ptm_outbox.due_at": (frozenset({"more", "less"}), TOLD),
+    "ptm_outbox.due_at": (frozenset({"more", "less", "absent", "present"}), TOLD),
     "ptm_outbox.delivered_at": (frozenset({"more", "less", "absent", "present"}), TOLD),
     "ptm_outbox.attempts": (frozenset({"more", "less"}), TOLD),
     "ptm_outbox.topic": (frozenset({"other"}), TOLD),
@@ -85,6 +98,7 @@ UNNOTICED_ROWS: Final = {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
+        "ptm_top_up": WANTED,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
@@ -92,6 +106,7 @@ UNNOTICED_ROWS: Final = {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
+        "ptm_top_up": WANTED,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
@@ -184,7 +199,7 @@ class Names:
                 return "ptm_boundary/1 row:"
             case "ptm_calibration":
                 return f"ptm_calibration/{row['model']} {row['route']}:"
-            case "ptm_subscription" | "ptm_subscription_request":
+            case "ptm_subscription" | "ptm_subscription_request" | "ptm_top_up":
                 return f"{table.name}/{row['account']}:"
             case "ptm_period":
                 return f"ptm_period/{row['period']} event {row['number']}:"
@@ -335,6 +350,8 @@ def test_a_row_that_is_put_in_is_noticed(hands: Hands, table: Table) -> None:
     row = hands.rows(table)[0]
     key = [*table.primary_key.columns][-1]
     forged = {**row, key.name: f"{row[key.name]}x" if isinstance(key.type, String) else 29_000}
+    if table.name == "ptm_top_up":
+        forged |= {"open_unit": None}  # of those there is one
     if table.name == "ptm_transfer":
         forged |= {"transfer_id": 1, "completes": None, "seq": names.length(row) + 1}
     with hands.undone():

@@ -15,15 +15,18 @@ from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
 from .accounts import AsyncAccounts
+from .alerts import AsyncAlerts
 from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
+from .outbox import AsyncOutbox
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
 from .reading import AsyncReading
 from .subscriptions import AsyncSubscriptions
+from .top_ups import AsyncTopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +64,8 @@ class AsyncMeter(AsyncReading):
         self.checkpoints = AsyncCheckpoints(platform)
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
+        self.outbox, self.alerts = AsyncOutbox(platform), AsyncAlerts(platform)
+        self.top_ups = AsyncTopUps(platform)
         self.accounts = AsyncAccounts(platform)
 
     @classmethod

@@ -16,15 +16,18 @@ from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
 from .accounts import Accounts
+from .alerts import Alerts
 from .calibration import Calibrations
 from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds
+from .outbox import Outbox
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
 from .reading import Reading
 from .subscriptions import Subscriptions
+from .top_ups import TopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +65,8 @@ class Meter(Reading):
         self.checkpoints = Checkpoints(platform)
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
+        self.outbox, self.alerts = Outbox(platform), Alerts(platform)
+        self.top_ups = TopUps(platform)
         self.accounts = Accounts(platform)
 
     @classmethod

@@ -17,6 +17,7 @@ from . import (
     database,
     demo,
     estimating,
+    outbox,
     periods,
     plans,
     prices,
@@ -117,6 +118,7 @@ GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
+    ("outbox", outbox.COMMANDS, "Messages: which wait, which are dead; have one delivered again."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

@@ -18,7 +18,7 @@ from .lots import has_lapsed, pick, shift, split
 from .tallying import Tallying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from typing_extensions import Unpack
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .accounts import Account
     from .admission import Admission, Rules
     from .ledger import Allocation, UsageEvent, Wallet, WalletId
+    from .top_ups import TopUp
 
 NO_REQUEST: Final = bytes(8)
 """The fingerprint of a transfer that nobody asked for: it follows from another, or from the time."""
@@ -87,13 +88,14 @@ class Moves:
         at: datetime,
         chain_key: bytes,
         accounts: Mapping[str, Account] | None = None,
+        top_ups: Mapping[str, Sequence[TopUp]] | None = None,
     ) -> None:
         self.at = at
         self.wallets = dict(wallets)
         self.holds: dict[bytes, OpenHold | None] = dict(holds)
         self.resolved = dict(resolved)
         self.transfers: list[Transfer] = []
-        self.tallies = Tallying(accounts or {}, put=self._put)
+        self.tallies = Tallying(accounts or {}, top_ups or {}, put=self._put)
         self._chain_key = chain_key
         self._committed = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []

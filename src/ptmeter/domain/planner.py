@@ -60,6 +60,7 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes) -> Plan:
         at=state.at,
         chain_key=chain_key,
         accounts=state.accounts,
+        top_ups=state.top_ups,
     )
     planner = _Planner(moves, state.decided)
     outcomes = [planner.decide(group) for group in batch]
@@ -75,6 +76,7 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes) -> Plan:
             new for name, new in moves.tallies.accounts.items() if new is not state.accounts.get(name)
         ],
         notices=list(moves.tallies.notices.values()),
+        top_ups=list(moves.tallies.top_ups.values()),
     )
 
 

@@ -5,13 +5,14 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownTierError · UnknownUnitError
     │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
-    │                                       · SubscriptionNotFoundError
+    │                                       · SubscriptionNotFoundError · MessageNotFoundError
+    │                                       · TopUpNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
-    │                                       · SubscriptionExistsError
+    │                                       · SubscriptionExistsError · TopUpNotOpenError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -29,8 +30,10 @@ from .arguments import (
     ConfigurationError,
     HoldNotFoundError,
     InvalidArgumentError,
+    MessageNotFoundError,
     NotFoundError,
     SubscriptionNotFoundError,
+    TopUpNotFoundError,
     UnknownModelError,
     UnknownTierError,
     UnknownUnitError,
@@ -46,6 +49,7 @@ from .conflicts import (
     PeriodNotSealedError,
     PeriodOrderError,
     SubscriptionExistsError,
+    TopUpNotOpenError,
 )
 from .failures import (
     ContentionError,
@@ -89,6 +93,7 @@ __all__ = [
     "InvariantError",
     "LedgerBusyError",
     "LimitError",
+    "MessageNotFoundError",
     "ModelLockedError",
     "NotFoundError",
     "PeriodClosedError",
@@ -101,6 +106,8 @@ __all__ = [
     "StorageError",
     "SubscriptionExistsError",
     "SubscriptionNotFoundError",
+    "TopUpNotFoundError",
+    "TopUpNotOpenError",
     "TrialUsedError",
     "UnavailableError",
     "UnknownModelError",

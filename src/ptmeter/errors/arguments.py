@@ -105,3 +105,23 @@ class SubscriptionNotFoundError(NotFoundError):
     def __init__(self, account: str) -> None:
         self.account = account
         super().__init__(f"account {account!r} has no subscription that goes on: begin one first")
+
+
+class MessageNotFoundError(NotFoundError):
+    """The account has no message of that id in the outbox: ``ptmeter outbox list`` shows those there are."""
+
+    code = "message_not_found"
+
+    def __init__(self, account: str, message_id: str) -> None:
+        self.account, self.message_id = account, message_id
+        super().__init__(f"account {account!r} has no message {message_id!r} in the outbox")
+
+
+class TopUpNotFoundError(NotFoundError):
+    """Nobody asked for a top-up of that id: it is the one in the message ``top_up.requested``."""
+
+    code = "top_up_not_found"
+
+    def __init__(self, top_up: str) -> None:
+        self.top_up = top_up
+        super().__init__(f"there is no top-up {top_up!r}")

@@ -100,3 +100,17 @@ class CheckpointMismatchError(ConflictError):
             f"checkpoint {number} does not describe this ledger, {problem}: it is of another ledger, or this one "
             f"was changed; run `ptmeter verify --checkpoints`"
         )
+
+
+class TopUpNotOpenError(ConflictError):
+    """
+    The top-up was paid already: by another payment, which ``key`` names, or it cannot fail any more.
+
+    Nothing was granted. If money came in twice, give it back, or grant PT for it with `meter.funds.grant`.
+    """
+
+    code = "top_up_not_open"
+
+    def __init__(self, top_up: str, key: str) -> None:
+        self.top_up, self.key = top_up, key
+        super().__init__(f"top-up {top_up!r} was paid already by {key!r}")

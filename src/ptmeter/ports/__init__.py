@@ -9,6 +9,7 @@ outcomes. So whoever carries it out can put the groups of many callers through t
 """
 
 from .books import Accounts, Books, Calibrations, Cards, Checkpoints, Ledger, Periods, Prices
+from .messages import Outbox, TopUps
 from .stores import AsyncStore, Posting, Store
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "Cards",
     "Checkpoints",
     "Ledger",
+    "Outbox",
     "Periods",
     "Posting",
     "Prices",
     "Store",
+    "TopUps",
 ]

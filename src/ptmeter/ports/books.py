@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..domain.rates import RateCard
     from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
+    from .messages import Outbox, TopUps
 
 
 class Ledger(Protocol):
@@ -146,6 +147,10 @@ class Accounts(Protocol):
 
     def save(self, changed: Account) -> None:
         """Write all of an account just locked, or open it."""
+        ...
+
+    def topping_up(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """The accounts that top themselves up, by name, beginning after *after*."""
         ...
 
     def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
@@ -370,6 +375,16 @@ class Books(Protocol):
     @property
     def periods(self) -> Periods:
         """The accounting periods."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is to be told."""
+        ...
+
+    @property
+    def top_ups(self) -> TopUps:
+        """What was asked for because there was too little."""
         ...
 
     @property

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from ..errors import InvariantError
 from .prepared import Prepared
-from .tables import account, lot, open_hold, outbox, rejection, transfer, wallet
+from .tables import account, lot, open_hold, outbox, rejection, top_up, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +78,8 @@ _PARTS: Final[Mapping[str, _Part]] = {
         {"who": "account", "count": "tally"},
         "UPDATE ptm_account AS old SET tally = new.count FROM {source} WHERE old.account = new.who",
     ),
-    "notices": _insert(outbox, " ON CONFLICT (account, message_id) DO UPDATE SET topic = excluded.topic"),
+    "top_ups": _insert(top_up),
+    "messages": _insert(outbox, " ON CONFLICT (account, message_id) DO UPDATE SET topic = excluded.topic"),
 }
 
 

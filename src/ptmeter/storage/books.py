@@ -16,10 +16,12 @@ from .accounts import SqlAccounts
 from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
+from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
 from .statements import Statements
 from .subscriptions import SqlSubscriptions
+from .top_ups import SqlTopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,8 @@ class SqlBooks:
     calibration: SqlCalibrations
     prices: PriceShelf
     periods: SqlPeriods
+    outbox: SqlOutbox
+    top_ups: SqlTopUps
     chain_key: bytes
 
 
@@ -72,6 +76,8 @@ class Binder:
             SqlCalibrations(connection, ledger.now),
             shelf,
             SqlPeriods(connection),
+            SqlOutbox(connection),
+            SqlTopUps(connection, self._statements.recent_top_ups),
             key,
         )
 

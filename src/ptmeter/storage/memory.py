@@ -31,6 +31,7 @@ from ..domain.ledger import (
     Wallet,
 )
 from ..domain.lots import has_lapsed
+from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..domain.periods import booked_until
 from ..domain.summaries import Span, Standing, Turnover
@@ -38,6 +39,7 @@ from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
+from .memory_outbox import MemoryOutbox, MemoryTopUps
 from .memory_periods import ClosedTables, MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
 from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
@@ -45,12 +47,13 @@ from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..domain.alerts import Notice
     from ..domain.batches import Plan
     from ..domain.calibration import Topic
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
+    from ..domain.messages import Message
     from ..domain.policy import Policy
     from ..domain.prices import Price
+    from ..domain.top_ups import TopUp
     from ..ports import Books, Posting
 
 T = TypeVar("T")
@@ -68,7 +71,8 @@ class _Tables:
     holds: dict[bytes, OpenHold] = field(default_factory=dict[bytes, "OpenHold"])
     decided: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
-    outbox: dict[tuple[str, bytes], Notice] = field(default_factory=dict[tuple[str, bytes], "Notice"])
+    outbox: dict[tuple[str, str], Message] = field(default_factory=dict[tuple[str, str], "Message"])
+    top_ups: dict[str, TopUp] = field(default_factory=dict[str, "TopUp"])
     cards: dict[str, str] = field(default_factory=dict[str, str])
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
@@ -110,7 +114,9 @@ class MemoryLedger:
         members |= {each.member for each in (*holds.values(), *resolved.values()) if each.member}
         accounts = {a.name: a for member in members for a in path(member, self._tables.accounts)}
         known = {name: a for name, a in accounts.items() if name in self._tables.accounts}
-        return State(at, wallets, decided, holds, resolved, known)
+        top_ups = MemoryTopUps(self._tables.top_ups)
+        recent = {name: top_ups.recent(name, at) for name, account in known.items() if account.top_ups}
+        return State(at, wallets, decided, holds, resolved, known, recent)
 
     def write(self, plan: Plan) -> None:
         """See `ports.Ledger.write`."""
@@ -126,7 +132,8 @@ class MemoryLedger:
         tables.decided |= {rejection.id: rejection.decided for rejection in plan.rejections}
         tables.decided |= plan.decided
         tables.accounts |= {account.name: account for account in plan.accounts}
-        tables.outbox = {(n.account, n.id): n for n in plan.notices} | tables.outbox
+        tables.top_ups |= {top_up.id: top_up for top_up in plan.top_ups}
+        MemoryOutbox(tables.outbox).add([message(each) for each in (*plan.notices, *plan.top_ups)])
 
     def wallets(
         self,
@@ -278,6 +285,8 @@ class MemoryBooks:
     calibration: MemoryCalibrations
     prices: MemoryPrices
     periods: MemoryPeriods
+    outbox: MemoryOutbox
+    top_ups: MemoryTopUps
     chain_key: bytes
 
 
@@ -329,9 +338,19 @@ class MemoryStore:
         accounts, cards = MemoryAccounts(tables.accounts), MemoryCards(tables.cards)
         calibration = MemoryCalibrations(tables.calibration)
         prices = MemoryPrices(tables.prices, tables.journal)
+        outbox, top_ups = MemoryOutbox(tables.outbox), MemoryTopUps(tables.top_ups)
         subscriptions = MemorySubscriptions(tables.subscriptions)
         return MemoryBooks(
-            ledger, accounts, subscriptions, cards, calibration, prices, periods, self._chain_key
+            ledger,
+            accounts,
+            subscriptions,
+            cards,
+            calibration,
+            prices,
+            periods,
+            outbox,
+            top_ups,
+            self._chain_key,
         )
 
 

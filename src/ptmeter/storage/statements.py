@@ -21,6 +21,7 @@ from .columns import Body, Int64
 from .places import Spanned, place, span
 from .prepared import Prepared
 from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, wallet
+from .top_ups import recent_statement
 from .writing import Writer
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Seat(NamedTuple):
     plan: str | None
     zone: str | None
     terms: str | None
+    top_ups: str | None
     tally: str | None
 
 
@@ -127,6 +129,7 @@ class Statements:
         self.writer = (
             ArrayWriter() if dialect == "postgresql" else Writer(lambda table: insert_new(table, dialect))
         )
+        self.recent_top_ups = recent_statement()
         self.open_account = insert_new(account, dialect)
         self.open_wallet = insert_new(wallet, dialect)
         self.keep_price = insert_new(price, dialect)

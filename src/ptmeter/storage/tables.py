@@ -4,9 +4,9 @@ The tables, all named ``ptm_…`` so that they can live beside an application's 
 The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
 under the hash of their content. A tally, beside its account, counts what limits go by; the outbox holds what is
-to be told. A rejection is a refusal remembered for a day. Calibration is what settled
-calls taught the estimates; nothing in the journal rests on it. A subscription says which plan goes on until when, and
-its requests what was asked for under which key.
+to be told, a top-up what was asked for because there was too little. A rejection is a refusal remembered for a
+day. Calibration is what settled calls taught the estimates; nothing in the journal rests on it. A subscription says
+which plan goes on until when, and its requests what was asked for under which key.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -45,6 +45,7 @@ account = Table(
     Column("plan", name(64)),
     Column("zone", name(64)),
     Column("terms", Body),
+    Column("top_ups", Body),
     Column("tally", Body),
     Index("ptm_account_parent", "parent"),
     CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
@@ -251,13 +252,38 @@ outbox = Table(
     Column("account", name(), primary_key=True),
     Column("message_id", Id, primary_key=True, autoincrement=False),
     Column("noted_at", Instant, nullable=False),
-    Column("due_at", Instant, nullable=False),
+    Column("due_at", Instant),
     Column("delivered_at", Instant),
     Column("attempts", Int32, nullable=False, default=0),
     Column("topic", name(32), nullable=False),
     Column("body", Body, nullable=False),
     Column("problem", Body),
     Index("ptm_outbox_due", "delivered_at", "due_at"),
+    CheckConstraint("delivered_at IS NULL OR due_at IS NULL", name="ptm_outbox_delivered"),
+    **_clustered,
+)
+
+top_up = Table(
+    "ptm_top_up",
+    metadata,
+    Column("top_up_id", Id, primary_key=True, autoincrement=False),
+    Column("amount", Int64, nullable=False),
+    Column("price", Int64, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("cool_down", Int64, nullable=False),
+    Column("done_at", Instant),
+    Column("cools_until", Instant),
+    Column("attempts", Int32, nullable=False),
+    Column("state", Int16, nullable=False),
+    Column("account", name(), nullable=False),
+    Column("unit", name(32), nullable=False),
+    Column("open_unit", name(32)),
+    Column("currency", name(8), nullable=False),
+    Column("payment", name()),
+    Column("problem", Body),
+    UniqueConstraint("account", "open_unit", name="ptm_top_up_open"),
+    Index("ptm_top_up_account", "account", "requested_at"),
+    CheckConstraint("amount > 0 AND price >= 0", name="ptm_top_up_amount"),
     **_clustered,
 )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import BindParameter, bindparam, delete, insert, update
 
 from .prepared import Prepared
-from .tables import account, lot, open_hold, outbox, rejection, transfer, wallet
+from .tables import account, lot, open_hold, outbox, rejection, top_up, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,8 @@ class Writer:
             "tallies": update(account)
             .where(account.c.account == bindparam("who"))
             .values(tally=bindparam("count")),
-            "notices": insert_new(outbox),
+            "top_ups": insert(top_up),
+            "messages": insert_new(outbox),
         }
         self._prepared = {kind: Prepared(statement) for kind, statement in statements.items()}
 

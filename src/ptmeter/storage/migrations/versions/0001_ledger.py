@@ -30,18 +30,9 @@ down_revision = None
 
 _JOURNAL = ("ptm_transfer", "ptm_period", "ptm_closing")
 
-_TOKEN_CLASSES = (
-    "input_uncached",
-    "input_cache_read",
-    "input_cache_write_5m",
-    "input_cache_write_1h",
-    "input_audio",
-    "input_image",
-    "output_text",
-    "output_reasoning",
-    "output_audio",
-    "output_image",
-)
+_INPUT = ("uncached", "cache_read", "cache_write_5m", "cache_write_1h", "audio", "image")
+_OUTPUT = ("text", "reasoning", "audio", "image")
+_TOKEN_CLASSES = (*(f"input_{each}" for each in _INPUT), *(f"output_{each}" for each in _OUTPUT))
 
 _options: dict[str, Any] = {
     "sqlite_strict": True,
@@ -93,6 +84,7 @@ def _create_accounts() -> None:
         Column("plan", name(64)),
         Column("zone", name(64)),
         Column("terms", Body),
+        Column("top_ups", Body),
         Column("tally", Body),
         CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
         **_clustered,
@@ -253,13 +245,8 @@ def _create_periods() -> None:
         Column("period", name(16), primary_key=True),
         Column("seq", Int64, nullable=False),
         Column("booked_at", Instant),
-        Column("available", Int64, nullable=False),
-        Column("held", Int64, nullable=False),
-        Column("spent", Int64, nullable=False),
-        Column("owed", Int64, nullable=False),
-        Column("issued", Int64, nullable=False),
-        Column("lapsed", Int64, nullable=False),
-        Column("adjusted", Int64, nullable=False),
+        *(Column(each, Int64, nullable=False) for each in ("available", "held", "spent", "owed")),
+        *(Column(each, Int64, nullable=False) for each in ("issued", "lapsed", "adjusted")),
         Column("head", digest(33), nullable=False),
         Column("lots", Body),
         CheckConstraint(
@@ -293,15 +280,36 @@ def _create_outbox() -> None:
         Column("account", name(), primary_key=True),
         Column("message_id", Id, primary_key=True, autoincrement=False),
         Column("noted_at", Instant, nullable=False),
-        Column("due_at", Instant, nullable=False),
+        Column("due_at", Instant),
         Column("delivered_at", Instant),
         Column("attempts", Int32, nullable=False, default=0),
         Column("topic", name(32), nullable=False),
         Column("body", Body, nullable=False),
         Column("problem", Body),
+        CheckConstraint("delivered_at IS NULL OR due_at IS NULL", name="ptm_outbox_delivered"),
         **_clustered,
     )
     _create_index("ptm_outbox_due", "ptm_outbox", ["delivered_at", "due_at"])
+    _create_table(
+        "ptm_top_up",
+        Column("top_up_id", Id, primary_key=True, autoincrement=False),
+        *(Column(each, Int64, nullable=False) for each in ("amount", "price")),
+        Column("requested_at", Instant, nullable=False),
+        Column("cool_down", Int64, nullable=False),
+        *(Column(each, Instant) for each in ("done_at", "cools_until")),
+        Column("attempts", Int32, nullable=False),
+        Column("state", Int16, nullable=False),
+        Column("account", name(), nullable=False),
+        Column("unit", name(32), nullable=False),
+        Column("open_unit", name(32)),
+        Column("currency", name(8), nullable=False),
+        Column("payment", name()),
+        Column("problem", Body),
+        UniqueConstraint("account", "open_unit", name="ptm_top_up_open"),
+        CheckConstraint("amount > 0 AND price >= 0", name="ptm_top_up_amount"),
+        **_clustered,
+    )
+    _create_index("ptm_top_up_account", "ptm_top_up", ["account", "requested_at"])
 
 
 def _create_subscriptions() -> None:
