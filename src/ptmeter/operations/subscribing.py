@@ -24,6 +24,7 @@ from ..errors import (
 )
 from .funding import grant
 from .posting import post_one
+from .recounting import lock_path, recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -240,10 +241,13 @@ def _finish(
 def _place(books: Books, standing: Subscription, plan: str | None) -> None:
     """Put the account on the plan: its windows are the cycles, so that limits go by what is granted."""
     name = standing.account
-    account = books.accounts.lock([name]).get(name) or Account(name=name)
+    locked = lock_path(books, name)
+    account = locked.get(name) or Account(name=name)
     placed = replace(account, plan=plan, anchor=standing.anchor, zone=standing.zone)
     if placed != account:
         books.accounts.save(placed)
+    if account.tally.used and (account.anchor, account.zone) != (placed.anchor, placed.zone):
+        recount(books, name, {**locked, name: placed})
 
 
 def _replayed(
