@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .alerts import Notice
     from .ledger import OpenHold, Outcome, Transfer, Wallet, WalletId
     from .moves import Resolved
+    from .rollups import Bucket, Figures
 
 
 class Decided(NamedTuple):
@@ -63,3 +64,5 @@ class Plan:
     """How every command of the batch ended, now or before, by id."""
     accounts: Sequence[Account]
     notices: Sequence[Notice]
+    rollups: Mapping[Bucket, Figures] = field(default_factory=dict["Bucket", "Figures"])
+    """What it adds to roll-ups; see `rollups.additions`."""

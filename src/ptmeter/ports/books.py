@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from ..domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from ..domain.closings import Closing
     from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
+    from ..domain.margins import Grouping, Sum
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.prices import Price, PriceUse
+    from ..domain.pt import Money
     from ..domain.rates import RateCard
+    from ..domain.rollups import Bucket, Figures
     from ..domain.summaries import Span
 
 
@@ -167,12 +170,28 @@ class Cards(Protocol):
         """The card of that version, as JSON."""
         ...
 
+    def selling(self, version: str) -> Mapping[str, Money]:
+        """What one PT of each unit sells at by the card of that version; nothing, if it is not there."""
+        ...
+
     def altered(self) -> list[Finding]:
         """Prices and rate cards that are not what they were when they were kept."""
         ...
 
     def missing(self) -> list[Finding]:
         """Rate cards that debits were rated by and that are not there."""
+        ...
+
+
+class Rollups(Protocol):
+    """What wallets were charged, day by day, added up in the transactions that charged them."""
+
+    def of(self, wallet: Wallet) -> dict[Bucket, Figures]:
+        """A wallet's roll-ups."""
+        ...
+
+    def sums(self, by: Grouping, since: int | None, until: int | None) -> list[Sum]:
+        """Roll-ups of days in [since, until), since 1970, by group, unit and currency."""
         ...
 
 
@@ -322,6 +341,11 @@ class Books(Protocol):
     @property
     def calibration(self) -> Calibrations:
         """What settled calls taught."""
+        ...
+
+    @property
+    def rollups(self) -> Rollups:
+        """What was charged, added up by day."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
 from .paths import Paths
 from .periods import SqlPeriods
+from .rollups import SqlRollups
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class SqlBooks:
     calibration: SqlCalibrations
     prices: PriceShelf
     periods: SqlPeriods
+    rollups: SqlRollups
     chain_key: bytes
 
 
@@ -69,6 +71,7 @@ class Binder:
             SqlCalibrations(connection, ledger.now),
             shelf,
             SqlPeriods(connection),
+            SqlRollups(connection),
             key,
         )
 

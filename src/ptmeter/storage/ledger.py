@@ -25,6 +25,7 @@ from .asked import Asked
 from .journal import Journal
 from .periods import locked_boundary
 from .prepared import LONGEST
+from .rollups import rollup_row
 from .statements import HOLD, KNOWN, LOT
 
 if TYPE_CHECKING:
@@ -202,6 +203,10 @@ class SqlLedger(Journal):
         self._prices.keep(t.usage.price for t in plan.transfers if t.usage is not None)
         written = rows.of_plan(plan, self._locked)
         written["tallies"] = [tally_row(account) for account in plan.accounts]
+        written["rollups"] = [
+            rollup_row(self._locked[bucket.wallet].number, bucket, figures)
+            for bucket, figures in plan.rollups.items()
+        ]
         written["notices"] = [notice_row(notice) for notice in plan.notices]
         self._sql.writer.write(self._connection, written)
 

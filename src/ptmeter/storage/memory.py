@@ -33,25 +33,27 @@ from ..domain.ledger import (
 from ..domain.lots import has_lapsed
 from ..domain.moves import Resolved
 from ..domain.periods import booked_until
+from ..domain.rollups import Figures
 from ..domain.summaries import Span, Standing, Turnover
 from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
+from .memory_cards import MemoryCards
 from .memory_periods import ClosedTables, MemoryPeriods
 from .memory_prices import MemoryPrices
+from .memory_rollups import MemoryRollups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..domain.alerts import Notice
-    from ..domain.audit import Finding
     from ..domain.batches import Plan
     from ..domain.calibration import Topic
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.policy import Policy
     from ..domain.prices import Price
-    from ..domain.rates import RateCard
+    from ..domain.rollups import Bucket
     from ..ports import Books, Posting
 
 T = TypeVar("T")
@@ -74,6 +76,7 @@ class _Tables:
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
+    rollups: dict[Bucket, Figures] = field(default_factory=dict["Bucket", "Figures"])
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -126,6 +129,8 @@ class MemoryLedger:
         tables.decided |= {rejection.id: rejection.decided for rejection in plan.rejections}
         tables.decided |= plan.decided
         tables.accounts |= {account.name: account for account in plan.accounts}
+        for bucket, more in plan.rollups.items():
+            tables.rollups[bucket] = tables.rollups.get(bucket, Figures()).plus(more)
         tables.outbox = {(n.account, n.id): n for n in plan.notices} | tables.outbox
 
     def wallets(
@@ -267,29 +272,6 @@ def _rated(row: Transfer, rows: Sequence[Transfer]) -> UsageEvent | None:
     return row.usage
 
 
-class MemoryCards:
-    """Rate cards inside one transaction on memory."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._cards = tables.cards
-
-    def keep(self, card: RateCard) -> None:
-        """See `ports.Cards.keep`."""
-        self._cards.setdefault(card.version, card.as_json())
-
-    def find(self, version: str) -> str | None:
-        """See `ports.Cards.find`."""
-        return self._cards.get(version)
-
-    def altered(self) -> list[Finding]:
-        """See `ports.Cards.altered`; nobody gets at what is in memory."""
-        return []
-
-    def missing(self) -> list[Finding]:
-        """See `ports.Cards.missing`; a card is kept with the debit here."""
-        return []
-
-
 @dataclass(frozen=True, slots=True)
 class MemoryBooks:
     """The repositories inside one transaction on memory."""
@@ -300,6 +282,7 @@ class MemoryBooks:
     calibration: MemoryCalibrations
     prices: MemoryPrices
     periods: MemoryPeriods
+    rollups: MemoryRollups
     chain_key: bytes
 
 
@@ -348,10 +331,11 @@ class MemoryStore:
     def _books(self, tables: _Tables) -> MemoryBooks:
         ledger = MemoryLedger(tables, self._clock, self._chain_key)
         periods = MemoryPeriods(tables.closed, tables.wallets)
-        accounts, cards = MemoryAccounts(tables.accounts), MemoryCards(tables)
+        accounts, cards = MemoryAccounts(tables.accounts), MemoryCards(tables.cards)
         calibration = MemoryCalibrations(tables.calibration)
         prices = MemoryPrices(tables.prices, tables.journal)
-        return MemoryBooks(ledger, accounts, cards, calibration, prices, periods, self._chain_key)
+        rollups = MemoryRollups(tables.rollups)
+        return MemoryBooks(ledger, accounts, cards, calibration, prices, periods, rollups, self._chain_key)
 
 
 class AsyncMemoryStore:

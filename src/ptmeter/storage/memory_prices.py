@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..domain.prices import PriceUse
+from ..domain.rerating import call_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +35,6 @@ class MemoryPrices:
         """See `ports.Prices.uses`."""
         found: dict[Price, list[datetime]] = {}
         for row in (row for rows in self._journal.values() for row in rows):
-            if row.usage:
-                found.setdefault(row.usage.price, []).append(row.booked_at)
+            if event := call_of(row):
+                found.setdefault(event.price, []).append(row.booked_at)
         return [PriceUse(price, len(times), max(times)) for price, times in found.items()]

@@ -3,8 +3,8 @@ The tables, all named ``ptm_…`` so that they can live beside an application's 
 
 The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
-under the hash of their content. A tally, beside its account, counts what limits go by; the outbox holds what is
-to be told. A rejection is a refusal remembered for a day. Calibration is what settled
+under the hash of their content. A tally, beside its account, counts what limits go by; a roll-up adds up what
+a wallet was charged on a day; the outbox holds what is to be told. A rejection is a refusal remembered for a day. Calibration is what settled
 calls taught the estimates; nothing in the journal rests on it.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
@@ -97,6 +97,7 @@ transfer = Table(
     Column("price_version", Version),
     Column("card_version", Version),
     Column("cost", Int64),
+    Column("paid", Int64),
     *(Column(token_class, Int32) for token_class in TOKEN_CLASSES),
     Column("requests", Int32),
     Column("kind", Int16, nullable=False),
@@ -104,6 +105,7 @@ transfer = Table(
     Column("multiple", Int16),
     Column("allocations", Allocations),
     Column("member", name()),
+    Column("plan", name(64)),
     Column("note", Body),
     Column("quality", name(32)),
     Column("tool_calls", Body),
@@ -130,6 +132,7 @@ lot = Table(
     Column("remaining", Int64, nullable=False),
     Column("held", Int64, nullable=False),
     Column("expires_at", Instant),
+    Column("paid", Int64),
     Column("priority", Int16, nullable=False),
     CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
     CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
@@ -241,6 +244,24 @@ calibration = Table(
     Column("route", name(), primary_key=True),
     Column("changed_at", Instant, nullable=False),
     Column("body", Body, nullable=False),
+    **_clustered,
+)
+
+rollup = Table(
+    "ptm_rollup",
+    metadata,
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
+    Column("day", Int32, primary_key=True, autoincrement=False),
+    Column("model", name(), primary_key=True),
+    Column("plan", name(64), primary_key=True),
+    Column("currency", name(3), primary_key=True),
+    Column("calls", Int64, nullable=False),
+    Column("amount", Int64, nullable=False),
+    Column("unvalued", Int64, nullable=False),
+    Column("cost", Int64, nullable=False),
+    Column("revenue", Int64, nullable=False),
+    Index("ptm_rollup_day", "day"),
+    CheckConstraint("calls >= 0", name="ptm_rollup_calls"),
     **_clustered,
 )
 

@@ -58,6 +58,8 @@ PLAIN_BYTES = (
     "00"                                       # usage
     "00000000"                                 # member
     "010000000000000001"                       # multiple
+    "00000000"                                 # plan
+    "00"                                       # paid
 )  # fmt: skip
 
 FULL = Transfer(
@@ -78,6 +80,8 @@ FULL = Transfer(
     note="Gruß",
     member="alice",
     multiple=2,
+    plan="pro",
+    paid=17,
     usage=UsageEvent(
         usage=Usage(
             input_uncached=1,
@@ -130,6 +134,8 @@ FULL_BYTES = (
     "0000000a7765625f73656172636801000000000000000c"
     "00000005616c696365"                       # member
     "010000000000000002"                       # multiple
+    "0000000370726f"                           # plan
+    "010000000000000011"                       # paid
 )  # fmt: skip
 
 KEY = b"kept outside the database"
@@ -299,6 +305,8 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "usage": st.none() | events,
     "member": names,
     "multiple": numbers,
+    "plan": names,
+    "paid": st.none() | numbers,
 }
 transfers = st.builds(Transfer, wallet=st.just(WALLET), **COLUMNS)
 
