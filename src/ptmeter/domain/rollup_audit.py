@@ -16,14 +16,13 @@ from .audit import Finding
 from .instants import microseconds
 from .ledger import Kind
 from .margins import day_name
-from .pt import MICRO
+from .pt import MICRO, Money
 from .rollups import SOLD_IN, Bucket, Figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .ledger import Transfer, UsageEvent, WalletId
-    from .pt import Money
 
 _GIVES_BACK: Final = -1
 _BRINGS_IN: Final = frozenset({Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP})
@@ -91,12 +90,12 @@ class RollupAudit:
                 listed -= part
                 if worth := _half_up(lot.paid * part, lot.granted):
                     self.sums[bucket._replace(currency=SOLD_IN)][4] += worth
-        prices = self.selling(event.card_version) if event else None
+        prices = dict(self.selling(event.card_version)) if event else dict[str, Money]()
         if event and not prices:
             self.unsure.add(bucket)
         if not listed:
             return
-        if price := prices and prices.get(self.wallet.unit):
+        if price := prices.get(self.wallet.unit):
             worth = sign * _half_up(price.nano * listed, MICRO)
             self.sums[bucket._replace(currency=price.currency)][4] += worth
         else:

@@ -41,7 +41,7 @@ EVERYWHERE: Final = (
 )
 """The tables that are small, and of which every server may have a copy."""
 
-SEQUENTIAL: Final = ("expires_at", "refused_at", "delivered_at")
+SEQUENTIAL: Final = ("expires_at", "refused_at", "delivered_at", "day")
 """Times that lead an index: what comes next is always written at its end."""
 
 
