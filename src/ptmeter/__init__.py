@@ -22,15 +22,19 @@ if TYPE_CHECKING:
         reference_plans,
     )
     from .domain.accounting import RollForward, TrialBalance
+    from .domain.accounts import Account
+    from .domain.admission import Limit
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
     from .domain.entitlements import Entitlement
     from .domain.estimates import Count, Estimate, Method
     from .domain.flags import Flag
+    from .domain.headroom import Headroom
     from .domain.ledger import Overage
+    from .domain.limits import Limits
     from .domain.periods import PeriodReport
-    from .domain.plans import Plan, Plans
+    from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
+    from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
     from .domain.usage import Quality, Usage
     from .errors import (
@@ -58,6 +63,7 @@ if TYPE_CHECKING:
         InvalidArgumentError,
         InvariantError,
         LedgerBusyError,
+        LimitError,
         ModelLockedError,
         NotFoundError,
         PeriodClosedError,
@@ -68,6 +74,9 @@ if TYPE_CHECKING:
         RefusedError,
         SchemaOutdatedError,
         StorageError,
+        SubscriptionExistsError,
+        SubscriptionNotFoundError,
+        TrialUsedError,
         UnavailableError,
         UnknownModelError,
         UnknownTierError,
@@ -84,6 +93,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PT",
+    "Account",
     "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
@@ -105,6 +115,7 @@ __all__ = [
     "Content",
     "ContentionError",
     "Count",
+    "Discount",
     "Durability",
     "Entitlement",
     "Entry",
@@ -113,6 +124,7 @@ __all__ = [
     "Flag",
     "GenaiPrices",
     "Granted",
+    "Headroom",
     "Hold",
     "HoldNotFoundError",
     "HoldNotPendingError",
@@ -120,9 +132,13 @@ __all__ = [
     "IdempotencyConflictError",
     "IndeterminateError",
     "InsufficientFundsError",
+    "Interval",
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Limit",
+    "LimitError",
+    "Limits",
     "Meter",
     "Method",
     "ModelChange",
@@ -157,14 +173,22 @@ __all__ = [
     "Report",
     "Rerating",
     "RollForward",
+    "RollOver",
     "SchemaOutdatedError",
     "Shape",
     "SigningKey",
+    "Status",
     "StorageError",
+    "Subscribed",
+    "Subscription",
+    "SubscriptionExistsError",
+    "SubscriptionNotFoundError",
     "Summary",
     "Tier",
     "Tokenizers",
+    "Trial",
     "TrialBalance",
+    "TrialUsedError",
     "UnavailableError",
     "UnitBalance",
     "UnknownModelError",
@@ -177,6 +201,7 @@ __all__ = [
     "UsageInconsistentError",
     "UsageMissingError",
     "UsageStream",
+    "When",
     "Workload",
     "read_plans",
     "read_prices",
@@ -201,12 +226,16 @@ _HOMES = {
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
+    "domain.accounts": ("Account",),
+    "domain.admission": ("Limit",),
+    "domain.headroom": ("Headroom",),
+    "domain.limits": ("Limits",),
     "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.flags": ("Flag",),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
-    "domain.plans": ("Plan", "Plans"),
+    "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
@@ -214,6 +243,7 @@ _HOMES = {
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
+    "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
     "domain.usage": ("Quality", "Usage"),
@@ -234,6 +264,7 @@ _HOMES = {
         "InvalidArgumentError",
         "InvariantError",
         "LedgerBusyError",
+        "LimitError",
         "ModelLockedError",
         "NotFoundError",
         "PeriodClosedError",
@@ -244,6 +275,9 @@ _HOMES = {
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",
+        "SubscriptionExistsError",
+        "SubscriptionNotFoundError",
+        "TrialUsedError",
         "UnavailableError",
         "UnknownModelError",
         "UnknownTierError",

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_locked_model_names_the_plan_that_opens_it(opened: Opener) -> None:
     """The answer for a model is the same as the call's: open on the plan, or locked with the cheapest."""
     async with opened(plans=reference_plans()) as meter:
-        await meter.plans.subscribe("acme", "freemium", key="s1")
+        await meter.plans.assign("acme", "freemium", key="s1")
 
         assert (await meter.may("acme", model="gpt-4o-mini")).allowed
         locked = await meter.may("acme", model="gpt-4o")
@@ -36,7 +36,7 @@ async def test_a_feature_waits_for_its_flag(opened: Opener) -> None:
     plans = read_plans({"plans": {"team": team}, "flags": {"editor": {"share": "0%", "allow": ["acme"]}}})
     async with opened(plans=plans) as meter:
         for account in ("acme", "zeta"):
-            await meter.plans.subscribe(account, "team", key="s1")
+            await meter.plans.assign(account, "team", key="s1")
 
         assert "in_plan" == (await meter.may("acme", feature="editor")).reason
         assert "not_yet" == (await meter.may("zeta", feature="editor")).reason
@@ -64,7 +64,7 @@ async def test_one_thing_is_asked_at_a_time(in_memory: Opener) -> None:
 async def test_a_plan_that_was_dropped_from_the_file_is_missed(on_file: Opener) -> None:
     """An account on a plan that the file has no longer gets an error that names it."""
     async with on_file(plans=reference_plans()) as meter:
-        await meter.plans.subscribe("acme", "pro", key="s1")
+        await meter.plans.assign("acme", "pro", key="s1")
     free = {"price_per_month": 0, "allowance": {"core": 1}, "units": ["core"]}
     async with on_file(plans=read_plans({"plans": {"free": free}})) as meter:
         with pytest.raises(ConfigurationError, match="there is no plan 'pro'"):

@@ -23,6 +23,7 @@ from ptmeter import (
     Quality,
     Usage,
     Workload,
+    reference_plans,
 )
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
@@ -92,7 +93,7 @@ _RULES: Final = Rules(
 def populate(url: str) -> None:
     """Fill every column of every table: two accounts, three units' worth of trouble, two months closed."""
     clock = Clock(datetime(2026, 1, 5, tzinfo=UTC))
-    with meter_on(url, clock=clock, policy=POLICY) as meter:
+    with meter_on(url, clock=clock, policy=POLICY, plans=reference_plans()) as meter:
         _in_january(meter, clock)
         clock.turn(datetime(2026, 2, 1, tzinfo=UTC) - clock())
         meter.periods.close("2026-01", by="ann")
@@ -150,6 +151,7 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
     _in_a_team(meter, clock)
+    meter.plans.subscribe("acme", "freemium", key="s1")
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)

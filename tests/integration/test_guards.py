@@ -102,6 +102,14 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "topic": "alert",
         "body": "{}",
     },
+    "ptm_subscription": {"account": "acme", "changed_at": 1},
+    "ptm_subscription_request": {
+        "account": "acme",
+        "request_id": 1,
+        "fingerprint": 1,
+        "noted_at": 1,
+        "body": "{}",
+    },
 }
 """A row of each table with nothing in it that may be left out."""
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 SETTING = "a setting: no PT follow from it, and it may change at any time"
 REFUSAL = "a refusal is remembered for a day, moved nothing, and is in no journal"
 RECORD = "who and when is in no hash that is kept in the database; a signed checkpoint shows it"
-
+STANDING = "a setting: it says what is granted next, and whatever is granted is on the journal"
+ASKED = "it says what a request came to, so that it gets the same answer; what it gave is on the journal"
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
@@ -67,15 +68,32 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
     "ptm_calibration.body": (frozenset({"other"}), LEARNT),
+    "ptm_subscription.account": (frozenset({"other"}), STANDING),
+    "ptm_subscription.due_at": (frozenset({"more", "less", "absent"}), STANDING),
+    "ptm_subscription.changed_at": (frozenset({"more", "less"}), STANDING),
+    "ptm_subscription.body": (frozenset({"other", "absent"}), STANDING),
+    "ptm_subscription_request.account": (frozenset({"other"}), ASKED),
+    "ptm_subscription_request.request_id": (frozenset({"more", "less"}), ASKED),
+    "ptm_subscription_request.fingerprint": (frozenset({"more", "less"}), ASKED),
+    "ptm_subscription_request.noted_at": (frozenset({"more", "less"}), ASKED),
+    "ptm_subscription_request.body": (frozenset({"other"}), ASKED),
 }
 """By column, the changes that `verify` does not notice, and why."""
 
 UNNOTICED_ROWS: Final = {
-    "taken out": {"ptm_rejection": REFUSAL, "ptm_calibration": LEARNT, "ptm_outbox": TOLD},
+    "taken out": {
+        "ptm_rejection": REFUSAL,
+        "ptm_calibration": LEARNT,
+        "ptm_outbox": TOLD,
+        "ptm_subscription": STANDING,
+        "ptm_subscription_request": ASKED,
+    },
     "put in": {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
+        "ptm_subscription": STANDING,
+        "ptm_subscription_request": ASKED,
     },
 }
 """Whole rows that `verify` does not miss, or take for its own."""
@@ -166,6 +184,8 @@ class Names:
                 return "ptm_boundary/1 row:"
             case "ptm_calibration":
                 return f"ptm_calibration/{row['model']} {row['route']}:"
+            case "ptm_subscription" | "ptm_subscription_request":
+                return f"{table.name}/{row['account']}:"
             case "ptm_period":
                 return f"ptm_period/{row['period']} event {row['number']}:"
             case "ptm_outbox":

@@ -8,42 +8,41 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
-from ..errors import InvalidArgumentError
-from ..operations import entitling, metering, reading, sweeping, verifying
+from ..operations import metering, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
+from .accounts import AsyncAccounts
 from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
-from .funds import AsyncFunds, AsyncSubscriptions
+from .funds import AsyncFunds
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
+from .reading import AsyncReading
+from .subscriptions import AsyncSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
-    from ..domain.audit import Report
-    from ..domain.entitlements import Entitlement
     from ..domain.estimates import Estimate
     from ..domain.ledger import Linked, Outcome, Overage
     from ..domain.plans import Plans
     from ..domain.pt import Whole
     from ..domain.rates import Workload
-    from ..domain.receipts import Balance, Hold, Page, Receipt
-    from ..domain.summaries import Summary
+    from ..domain.receipts import Hold, Receipt
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
     from ..providers.usage import Shape
     from ..storage.engine import AsyncConnection, AsyncEngine
 
 
-class AsyncMeter:
+class AsyncMeter(AsyncReading):
     """
     Meters LLM usage in prepaid Platform Tokens, on your own database.
 
@@ -62,6 +61,7 @@ class AsyncMeter:
         self.checkpoints = AsyncCheckpoints(platform)
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
+        self.accounts = AsyncAccounts(platform)
 
     @classmethod
     def open(
@@ -306,78 +306,6 @@ class AsyncMeter:
             rules=self._platform.rules,
         )
         return await self._platform.post(account, key, post_debit)
-
-    # --- reading back ---
-
-    async def may(
-        self, account: str, *, model: str | None = None, feature: str | None = None
-    ) -> Entitlement:
-        """
-        Whether the account's plan opens a model or a feature; if not, why, and the cheapest plan that does.
-
-        An account on no plan may use every model and no feature. Whether it has PT for it is another question.
-
-        Raises:
-            UnknownModelError: No rate is known for the model.
-            ConfigurationError: The account is on a plan that the meter's plans do not have.
-        """
-        here = self._platform
-        if (model is None) == (feature is None):
-            msg = "ask for a model or a feature: meter.may(account, model=...) or meter.may(account, feature=...)"
-            raise InvalidArgumentError(msg)
-        plans = here.plans
-        if model is not None:
-            unit = here.pricing.unit_of(model)
-            return await here.read(
-                partial(entitling.may_use_model, account=account, plans=plans, model=model, unit=unit)
-            )
-        ask = partial(entitling.may_use_feature, account=account, plans=plans, feature=feature or "")
-        return await here.read(ask)
-
-    async def balance(self, account: str) -> Balance:
-        """
-        What the account has, holds and has spent, by unit.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        return await self._platform.read(partial(reading.balance, account=account))
-
-    async def statement(
-        self,
-        account: str,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        """
-        The account's transfers booked in [since, until), oldest first, a page at a time.
-
-        Pass a page's ``after`` on to get the next one.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        read = partial(
-            reading.statement, account=account, since=since, until=until, after=after, limit=limit
-        )
-        return await self._platform.read(read)
-
-    async def summary(self, account: str, *, since: datetime, until: datetime) -> Summary:
-        """
-        What the account was given and charged in [since, until): a month's figures without its rows.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        read = partial(reading.summary, account=account, since=since, until=until)
-        return await self._platform.read(read)
-
-    async def verify(self) -> Report:
-        """Re-derive every balance from the journal and check the hash chain; see `Report`."""
-        return await self._platform.survey(verifying.verify)
 
     async def sweep(self, *, limit: int = 500) -> Swept:
         """Book holds and lots whose time is over; run it now and then, nothing depends on when."""

@@ -115,7 +115,7 @@ for _command, _examples in COMMANDS:
 
 GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
-    ("plans", plans.COMMANDS, "Plan files: show one, check one, begin with one."),
+    ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )

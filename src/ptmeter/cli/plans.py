@@ -1,4 +1,4 @@
-"""Commands for plans: show a plan file, check one, and write the bundled one out to begin with."""
+"""Commands for plans: show a plan file, check one, begin with one, and renew the subscriptions to them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from ..domain.limits import HOUR, MINUTE
+from ..domain.policy import Durability
 from ..domain.pt import MICRO, PT, plain
 from . import options
 from .failures import ExitCode
@@ -34,7 +35,7 @@ DAY: Final = timedelta(days=1)
 
 def show(file: File = None, *, as_json: options.AsJson = False) -> int:
     """Show plans side by side: what they cost, give, open and limit."""
-    plans = _read(file)
+    plans = options.plan_file(file)
     from .writing import screen, write_json
 
     if as_json:
@@ -50,7 +51,7 @@ def check(file: ThatFile, *, card: options.CardFile = None, as_json: options.AsJ
 
     What is wrong is said with its line; the exit code is then not 0.
     """
-    plans, rates = _read(file), options.rate_card(card)
+    plans, rates = options.plan_file(file), options.rate_card(card)
     for unit in sorted(plans.units):
         rates.unit(unit)
     from .writing import screen, write_json
@@ -70,18 +71,49 @@ def example() -> int:
     return ExitCode.OK
 
 
+def renew(
+    *,
+    db: options.Database,
+    plans: options.PlansFile = None,
+    card: options.CardFile = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=5_000, help="Subscriptions read at a time.")
+    ] = 500,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Grant every cycle of every subscription that has begun and was not granted yet.
+
+    Run it every hour or so. How late it runs, how often, and at how many
+    places at once changes nothing of what is granted. A subscription that
+    cannot be renewed is named and left for the next run; the exit code is
+    then not 0.
+    """
+    options.must_exist(db)
+    chosen, rates = options.plan_file(plans), options.rate_card(card)
+    with options.open_meter(db, rates, options.policy(durability), plans=chosen) as meter:
+        done = meter.plans.renew_due(limit=limit)
+    from .writing import safe, screen, write_json
+
+    failures = {name: str(failure) for name, failure in done.failures.items()}
+    if as_json:
+        write_json({"renewed": list(done.accounts), "failures": failures})
+    else:
+        out = screen()
+        out.print(f"{len(done.accounts):,} renewed, {len(failures):,} could not be")
+        for name, problem in failures.items():
+            out.print(f"{safe(name)}: {safe(problem)}")
+    return ExitCode.FAILED if failures else ExitCode.OK
+
+
 COMMANDS = (
     (show, ("ptmeter plans show", "ptmeter plans show plans.yaml --json")),
     (check, ("ptmeter plans check plans.yaml --card card.yaml",)),
+    (renew, ("ptmeter plans renew --db postgresql://app@db.internal/app --plans plans.yaml",)),
     (example, ("ptmeter plans example > plans.json",)),
 )
 """Every command, with examples of it."""
-
-
-def _read(file: Path | None) -> Plans:
-    from .. import configuration
-
-    return configuration.read_plans(file) if file else configuration.reference_plans()
 
 
 # --- for people -------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from .accounts import calendar, plan_of
 from .instants import moment
-from .limits import NO_LIMITS, Limits
+from .limits import HOUR, MINUTE, NO_LIMITS, Limits
 from .rates import WHOLE
 from .windows import Every, window
 
@@ -166,7 +166,7 @@ def _over_pace(account: Account, limits: Limits, at: datetime) -> Iterator[Limit
                 account=account.name,
                 allowed=pace.requests,
                 used=requests,
-                what=str(pace.per),
+                what=f"requests per {spoken(pace.per)}",
                 retry_at=retry_at,
             )
 
@@ -176,12 +176,17 @@ def _over_concurrent(account: Account, limits: Limits, at: datetime) -> Iterator
     if most is not None and (calls := account.tally.calls(at)) >= most:
         retry_at = account.tally.next_call_at(at) if calls else None
         yield Limited(
-            limit=Limit.CONCURRENT, account=account.name, allowed=most, used=calls, retry_at=retry_at
+            limit=Limit.CONCURRENT,
+            account=account.name,
+            allowed=most,
+            used=calls,
+            what="calls at once",
+            retry_at=retry_at,
         )
 
 
 def _over_cap(path: Path, cap: Cap, amount: int, at: datetime) -> Limited | None:
-    used = _taken(path[0], cap.unit, cap.every, at)
+    used = taken(path[0], cap.unit, cap.every, at)
     if used + amount <= cap.amount:
         return None
     return Limited(
@@ -190,7 +195,7 @@ def _over_cap(path: Path, cap: Cap, amount: int, at: datetime) -> Limited | None
         allowed=cap.amount,
         used=used,
         asked=amount,
-        what=f"{cap.unit} a {cap.every}",
+        what=f"{cap.unit} PT a {cap.every}",
         retry_at=_window_end(path, cap.every, at) if amount <= cap.amount else None,
     )
 
@@ -198,9 +203,9 @@ def _over_cap(path: Path, cap: Cap, amount: int, at: datetime) -> Limited | None
 def _over_spend(
     path: Path, cap: SpendCap, rules: Rules, unit: str, amount: int, at: datetime
 ) -> Limited | None:
-    taken = {each: _taken(path[0], each, cap.every, at) for each in rules.sells_at}
-    used = _worth(taken, rules)
-    asked = _worth({unit: amount}, rules)
+    by_unit = {each: taken(path[0], each, cap.every, at) for each in rules.sells_at}
+    used = worth(by_unit, rules)
+    asked = worth({unit: amount}, rules)
     if used + asked <= cap.amount.nano:
         return None
     return Limited(
@@ -218,7 +223,7 @@ def _over_share(path: Path, share: Share, rules: Rules, amount: int, at: datetim
     if share.hard is None:
         return None
     most = rules.allowance(path[0]) * share.hard // WHOLE
-    used = _taken(path[0], share.unit, Every.MONTH, at)
+    used = taken(path[0], share.unit, Every.MONTH, at)
     if used + amount <= most:
         return None
     return Limited(
@@ -227,17 +232,17 @@ def _over_share(path: Path, share: Share, rules: Rules, amount: int, at: datetim
         allowed=most,
         used=used,
         asked=amount,
-        what=f"{share.unit} a cycle",
+        what=f"{share.unit} PT a cycle",
         retry_at=_window_end(path, Every.MONTH, at) if amount <= most else None,
     )
 
 
-def _taken(account: Account, unit: str, every: Every, at: datetime) -> int:
+def taken(account: Account, unit: str, every: Every, at: datetime) -> int:
     """What was used in the window, with what is held now and may come to be."""
     return account.tally.amount_used(unit, every, at) + account.tally.amount_held(unit, at)
 
 
-def _worth(amounts: Mapping[str, int], rules: Rules) -> int:
+def worth(amounts: Mapping[str, int], rules: Rules) -> int:
     """What so many micro-PT sell at, in nano-units, rounded down once."""
     return sum(amount * rules.sells_at.get(unit, 0) for unit, amount in amounts.items()) // 1_000_000
 
@@ -249,3 +254,9 @@ def _window_end(path: Sequence[Account], every: Every, at: datetime) -> datetime
         return moment(max(ends))
     anchor, zone = calendar(path)
     return window(at, every=every, anchor=anchor, zone=zone).end
+
+
+def spoken(per: timedelta) -> str:
+    """A stretch of time as it is said."""
+    named = {MINUTE: "minute", HOUR: "hour", 24 * HOUR: "day"}
+    return named.get(per) or f"{per // MINUTE} minutes"

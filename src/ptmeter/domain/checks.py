@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import InvalidArgumentError
 from .pt import LARGEST
@@ -119,3 +120,19 @@ def check_note(note: str) -> None:
     ):
         msg = f"{note!r} cannot be written down: it has characters that no database takes"
         raise InvalidArgumentError(msg)
+
+
+def check_zone(zone: str | None) -> None:
+    """
+    Make sure that there is a clock of that name, if one is named.
+
+    Raises:
+        InvalidArgumentError: The time zone database has no such zone.
+    """
+    if zone is None:
+        return
+    try:
+        ZoneInfo(zone)
+    except (ValueError, ZoneInfoNotFoundError):
+        msg = f"{zone!r} is no time zone: use a name such as Europe/Berlin"
+        raise InvalidArgumentError(msg) from None

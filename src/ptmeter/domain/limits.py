@@ -12,14 +12,15 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidArgumentError
+from .pt import PT, Money
 from .rates import WHOLE
+from .windows import Every
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .pt import Money
-    from .windows import Every
+    from .pt import Whole
 
 STEPS: Final = 60
 """A pace is counted in sixtieths of its time: a minute by seconds, an hour by minutes."""
@@ -148,3 +149,36 @@ class Limits:
 
 
 NO_LIMITS: Final = Limits()
+
+
+def own_limits(
+    *,
+    requests: Mapping[timedelta, int] | None = None,
+    concurrent: int | None = None,
+    caps: Mapping[str, Mapping[Every | str, Whole]] | None = None,
+    spend: Mapping[Every | str, Whole] | None = None,
+) -> Limits:
+    """
+    Limits as they are typed: amounts in whole PT and dollars, windows by their names.
+
+    Raises:
+        InvalidArgumentError: A window or an amount is none.
+    """
+    return Limits(
+        paces=tuple(Pace(per, most) for per, most in (requests or {}).items()),
+        concurrent=concurrent,
+        caps=tuple(
+            Cap(unit, _every(every), PT.of(amount).micro)
+            for unit, theirs in (caps or {}).items()
+            for every, amount in theirs.items()
+        ),
+        spend=tuple(SpendCap(_every(every), Money.usd(amount)) for every, amount in (spend or {}).items()),
+    )
+
+
+def _every(name: str) -> Every:
+    try:
+        return Every(name)
+    except ValueError:
+        msg = f"{name!r} is no window: use {', '.join(Every)}"
+        raise InvalidArgumentError(msg) from None

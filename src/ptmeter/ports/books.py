@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from ..domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from ..domain.closings import Closing
     from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
-    from ..domain.margins import Grouping, Sum
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.prices import Price, PriceUse
     from ..domain.pt import Money
     from ..domain.rates import RateCard
-    from ..domain.rollups import Bucket, Figures
+    from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
+    from .rollups import Rollups
 
 
 class Ledger(Protocol):
@@ -114,8 +114,8 @@ class Accounts(Protocol):
         """The name of the account's plan, if it has one."""
         ...
 
-    def set_plan(self, name: str, plan: str) -> None:
-        """Put the account on a plan, opening it if need be."""
+    def set_plan(self, name: str, plan: str | None) -> None:
+        """Put the account on a plan or on none, opening it if need be."""
         ...
 
     def payer(self, name: str) -> str:
@@ -159,6 +159,38 @@ class Accounts(Protocol):
         ...
 
 
+class Subscriptions(Protocol):
+    """Who is on which plan, cycle after cycle, and the requests that brought that about."""
+
+    def open(self, account: str) -> None:
+        """Make sure that there is something to lock for the account."""
+        ...
+
+    def lock(self, account: str) -> Subscription | None:
+        """Lock the account's subscription and read it, as it stood when it was written."""
+        ...
+
+    def find(self, account: str) -> Subscription | None:
+        """The account's subscription, as it stood when it was written."""
+        ...
+
+    def save(self, changed: Subscription) -> None:
+        """Write a subscription just locked."""
+        ...
+
+    def due(self, at: datetime, *, after: str = "", limit: int = 1_000) -> list[str]:
+        """Accounts by name, beginning after *after*, for whose subscriptions there is something to do."""
+        ...
+
+    def noted(self, account: str, request: bytes) -> tuple[bytes, Subscribed] | None:
+        """What was asked under an id before, as a fingerprint, and what it came to."""
+        ...
+
+    def note(self, account: str, request: bytes, fingerprint: bytes, done: Subscribed) -> None:
+        """Remember what was asked and what it came to."""
+        ...
+
+
 class Cards(Protocol):
     """The rate cards that debits were rated by, kept word for word."""
 
@@ -180,18 +212,6 @@ class Cards(Protocol):
 
     def missing(self) -> list[Finding]:
         """Rate cards that debits were rated by and that are not there."""
-        ...
-
-
-class Rollups(Protocol):
-    """What wallets were charged, day by day, added up in the transactions that charged them."""
-
-    def of(self, wallet: Wallet) -> dict[Bucket, Figures]:
-        """A wallet's roll-ups."""
-        ...
-
-    def sums(self, by: Grouping, since: int | None, until: int | None) -> list[Sum]:
-        """Roll-ups of days in [since, until), since 1970, by group, unit and currency."""
         ...
 
 
@@ -331,6 +351,11 @@ class Books(Protocol):
     @property
     def accounts(self) -> Accounts:
         """Who is billed."""
+        ...
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who is on which plan, cycle after cycle."""
         ...
 
     @property

@@ -43,7 +43,7 @@ class SqlAccounts:
         """See `ports.Accounts.plan_of`."""
         return self._connection.execute(_PLAN, {"account": name}).scalar()
 
-    def set_plan(self, name: str, plan: str) -> None:
+    def set_plan(self, name: str, plan: str | None) -> None:
         """See `ports.Accounts.set_plan`."""
         self._connection.execute(
             self._sql.open_account, {"account": name, "opened_at": microseconds(self._now())}

@@ -20,6 +20,7 @@ from .paths import Paths
 from .periods import SqlPeriods
 from .rollups import SqlRollups
 from .statements import Statements
+from .subscriptions import SqlSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ class SqlBooks:
 
     ledger: SqlLedger
     accounts: SqlAccounts
+    subscriptions: SqlSubscriptions
     cards: SqlCards
     calibration: SqlCalibrations
     prices: PriceShelf
@@ -67,6 +69,7 @@ class Binder:
         return SqlBooks(
             ledger,
             SqlAccounts(connection, self._statements, ledger.now, paths),
+            SqlSubscriptions(connection, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
             shelf,

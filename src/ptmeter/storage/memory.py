@@ -39,10 +39,10 @@ from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
-from .memory_cards import MemoryCards
 from .memory_periods import ClosedTables, MemoryPeriods
-from .memory_prices import MemoryPrices
+from .memory_prices import MemoryCards, MemoryPrices
 from .memory_rollups import MemoryRollups
+from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,6 +77,7 @@ class _Tables:
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
     rollups: dict[Bucket, Figures] = field(default_factory=dict["Bucket", "Figures"])
+    subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -278,6 +279,7 @@ class MemoryBooks:
 
     ledger: MemoryLedger
     accounts: MemoryAccounts
+    subscriptions: MemorySubscriptions
     cards: MemoryCards
     calibration: MemoryCalibrations
     prices: MemoryPrices
@@ -334,8 +336,11 @@ class MemoryStore:
         accounts, cards = MemoryAccounts(tables.accounts), MemoryCards(tables.cards)
         calibration = MemoryCalibrations(tables.calibration)
         prices = MemoryPrices(tables.prices, tables.journal)
+        subscriptions = MemorySubscriptions(tables.subscriptions)
         rollups = MemoryRollups(tables.rollups)
-        return MemoryBooks(ledger, accounts, cards, calibration, prices, periods, rollups, self._chain_key)
+        return MemoryBooks(
+            ledger, accounts, subscriptions, cards, calibration, prices, periods, rollups, self._chain_key
+        )
 
 
 class AsyncMemoryStore:

@@ -29,7 +29,7 @@ class MemoryAccounts:
         found = self._accounts.get(name)
         return found and found.plan
 
-    def set_plan(self, name: str, plan: str) -> None:
+    def set_plan(self, name: str, plan: str | None) -> None:
         """See `ports.Accounts.set_plan`."""
         self._accounts[name] = replace(self._accounts.get(name) or Account(name=name), plan=plan)
 

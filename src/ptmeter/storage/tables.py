@@ -4,8 +4,9 @@ The tables, all named ``ptm_…`` so that they can live beside an application's 
 The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
 under the hash of their content. A tally, beside its account, counts what limits go by; a roll-up adds up what
-a wallet was charged on a day; the outbox holds what is to be told. A rejection is a refusal remembered for a day. Calibration is what settled
-calls taught the estimates; nothing in the journal rests on it.
+a wallet was charged on a day; the outbox holds what is to be told. A rejection is a refusal remembered for a
+day. Calibration is what settled calls taught the estimates; nothing in the journal rests on it. A subscription
+says which plan goes on until when, and its requests what was asked for under which key.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -278,5 +279,27 @@ outbox = Table(
     Column("body", Body, nullable=False),
     Column("problem", Body),
     Index("ptm_outbox_due", "delivered_at", "due_at"),
+    **_clustered,
+)
+
+subscription = Table(
+    "ptm_subscription",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("due_at", Instant),
+    Column("changed_at", Instant, nullable=False),
+    Column("body", Body),
+    Index("ptm_subscription_due", "due_at"),
+    **_clustered,
+)
+
+subscription_request = Table(
+    "ptm_subscription_request",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("request_id", Id, primary_key=True, autoincrement=False),
+    Column("fingerprint", Id, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    Column("body", Body, nullable=False),
     **_clustered,
 )
