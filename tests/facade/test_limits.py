@@ -40,7 +40,10 @@ def plans(**limits: Any) -> Plans:
         "allowance": {"core": 1000, "advanced": 50},
         "units": ["core", "advanced"],
     }
-    return read_plans({"plans": {"pro": plan | limits, "small": plan | {"units": ["core"]}}})
+    return read_plans({"plans": {"pro": plan | limits, "small": plan | {"units": ["core"]}, "free": FREE}})
+
+
+FREE = {"price_per_month": 0, "allowance": {"core": 10}, "units": ["core"]}
 
 
 async def subscribed(meter: AsyncMeter, account: str = "acme", plan: str = "pro") -> None:
@@ -281,3 +284,14 @@ async def test_what_cannot_be_is_refused_in_words(opened: Opener) -> None:
     async with opened() as meter:
         with pytest.raises(ConfigurationError, match="no plans"):
             await meter.accounts.place("ann", under="acme")
+
+
+async def test_who_has_no_pt_for_a_locked_model_is_told_of_the_plan(opened: Opener) -> None:
+    """An account without a wallet in the model's unit is not sent to buy PT that its plan would not let it use."""
+    async with opened(plans=plans(), clock=Clock(NOON)) as meter:
+        await meter.plans.assign("zeta", "free", key="s1")
+        await meter.accounts.place("ann", under="zeta")
+
+        with pytest.raises(ModelLockedError):
+            async with meter.call("ann", model="gpt-4o", messages=QUESTION, key="r1"):
+                pass
