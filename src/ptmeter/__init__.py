@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .domain.headroom import Headroom
     from .domain.ledger import Overage
     from .domain.limits import Limits
+    from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
@@ -124,6 +125,7 @@ __all__ = [
     "Flag",
     "GenaiPrices",
     "Granted",
+    "Grouping",
     "Headroom",
     "Hold",
     "HoldNotFoundError",
@@ -136,9 +138,13 @@ __all__ = [
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Light",
     "Limit",
     "LimitError",
     "Limits",
+    "Margin",
+    "MarginGoals",
+    "MarginReport",
     "Meter",
     "Method",
     "ModelChange",
@@ -230,6 +236,7 @@ _HOMES = {
     "domain.admission": ("Limit",),
     "domain.headroom": ("Headroom",),
     "domain.limits": ("Limits",),
+    "domain.margins": ("Grouping", "Light", "Margin", "MarginGoals", "MarginReport"),
     "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.flags": ("Flag",),

@@ -19,6 +19,7 @@ from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
+from .margins import AsyncMargins
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
@@ -62,6 +63,7 @@ class AsyncMeter(AsyncReading):
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
         self.accounts = AsyncAccounts(platform)
+        self.margins = AsyncMargins(platform)
 
     @classmethod
     def open(

@@ -20,6 +20,7 @@ from .calibration import Calibrations
 from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds
+from .margins import Margins
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
@@ -63,6 +64,7 @@ class Meter(Reading):
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
         self.accounts = Accounts(platform)
+        self.margins = Margins(platform)
 
     @classmethod
     def open(

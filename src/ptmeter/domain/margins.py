@@ -53,7 +53,7 @@ class Light(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Goals:
+class MarginGoals:
     """
     From where on a margin is good, and how much of all PT may be of the unit that costs most.
 
@@ -132,7 +132,7 @@ class Margin:
     unvalued: Mapping[str, PT]
     revenue: Money
     cost: Money
-    goals: Goals = field(repr=False)
+    goals: MarginGoals = field(repr=False)
 
     @property
     def gross(self) -> Money:
@@ -166,7 +166,7 @@ class Margin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Margins:
+class MarginReport:
     """
     The margins of the days in [since, until), line by line, and of all of them together.
 
@@ -182,8 +182,8 @@ class Margins:
 
 
 def margins(
-    sums: Iterable[Sum], by: Grouping, *, since: date | None, until: date | None, goals: Goals
-) -> Margins:
+    sums: Iterable[Sum], by: Grouping, *, since: date | None, until: date | None, goals: MarginGoals
+) -> MarginReport:
     """What roll-ups come to."""
     grouped: defaultdict[tuple[str, str], defaultdict[str, Figures]] = defaultdict(_by_unit)
     whole: defaultdict[tuple[str, str], defaultdict[str, Figures]] = defaultdict(_by_unit)
@@ -194,7 +194,7 @@ def margins(
     lines = [_margin(*key, units, goals) for key, units in grouped.items()]
     lines.sort(key=lambda line: (0 if by is Grouping.DAY else -line.revenue.nano, line.name))
     totals = [_margin(*key, units, goals) for key, units in sorted(whole.items())]
-    return Margins(by=by, since=since, until=until, lines=tuple(lines), totals=tuple(totals))
+    return MarginReport(by=by, since=since, until=until, lines=tuple(lines), totals=tuple(totals))
 
 
 def group_of(bucket: Bucket, by: Grouping) -> str:
@@ -236,7 +236,7 @@ def _by_unit() -> defaultdict[str, Figures]:
     return defaultdict(lambda: NOTHING)
 
 
-def _margin(name: str, currency: str, units: Mapping[str, Figures], goals: Goals) -> Margin:
+def _margin(name: str, currency: str, units: Mapping[str, Figures], goals: MarginGoals) -> Margin:
     total = NOTHING
     for figures in units.values():
         total = total.plus(figures)
