@@ -10,11 +10,13 @@ import pytest
 from ptmeter import AsyncCall, AsyncMeter, Call, Meter
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
+from ptmeter._async.margins import AsyncMargins
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds
+from ptmeter._sync.margins import Margins
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
 from ptmeter._sync.subscriptions import Subscriptions
@@ -28,6 +30,7 @@ TWINS = [
     (AsyncFunds, Funds),
     (AsyncSubscriptions, Subscriptions),
     (AsyncPeriods, Periods),
+    (AsyncMargins, Margins),
     (AsyncCheckpoints, Checkpoints),
     (AsyncPrices, Prices),
 ]

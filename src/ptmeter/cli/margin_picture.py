@@ -168,11 +168,12 @@ def _length(nano: int, longest: int) -> int:
 
 
 def _figures(line: Margin) -> str:
-    share = "no revenue" if line.share is None else f"{percent(line.share)} of"
+    if line.share is None:
+        return "no revenue"
     cents = (abs(line.revenue.nano) + 5_000_000) // 10_000_000
     sign = "-" if line.revenue.nano < 0 else ""
     symbol = "$" if line.revenue.currency == "USD" else f"{line.revenue.currency} "
-    return f"{share} {sign}{symbol}{cents // 100:,}.{cents % 100:02}"
+    return f"{percent(line.share)} of {sign}{symbol}{cents // 100:,}.{cents % 100:02}"
 
 
 def percent(share: int) -> str:
