@@ -298,7 +298,7 @@ def _create_rollups() -> None:
         Column("day", Int32, primary_key=True, autoincrement=False),
         Column("model", name(), primary_key=True),
         Column("plan", name(64), primary_key=True),
-        Column("currency", name(3), primary_key=True),
+        Column("currency", name(16), primary_key=True),
         Column("calls", Int64, nullable=False),
         Column("amount", Int64, nullable=False),
         Column("unvalued", Int64, nullable=False),
