@@ -72,15 +72,14 @@ def additions(
         return {}
     lots = {wallet.id: {lot.number: lot for lot in wallet.lots} for wallet in wallets}
     settled = {(row.wallet, row.seq): row.usage for row in charges if row.kind is Kind.SETTLE}
-    sums: defaultdict[Bucket, Figures] = defaultdict(Figures)
+    sums: defaultdict[Bucket, list[int]] = defaultdict(_zeros)
     for row in charges:
         event = row.usage
         if event is None and row.completes and row.kind is Kind.DEBIT:  # what went beyond a hold
             event = settled.get((row.wallet, row.completes))
         price = selling(event.card_version).get(row.wallet.unit) if event else None
-        for bucket, figures in _additions(row, event, price, lots[row.wallet]):
-            sums[bucket] = sums[bucket].plus(figures)
-    return sums
+        _add(sums, row, event, price, lots[row.wallet])
+    return {bucket: Figures(*figures) for bucket, figures in sums.items()}
 
 
 def day_of(at: datetime) -> int:
@@ -103,23 +102,30 @@ def sells_at(card: str) -> Mapping[str, Money]:
 
 
 _CHARGED: Final = frozenset({Kind.SETTLE, Kind.DEBIT})
+_CORRECTIONS: Final = frozenset({Kind.ADJUST_UP, Kind.ADJUST_DOWN})
 _DAY: Final = 86_400_000_000
 
 
-def _additions(
-    row: Transfer, event: UsageEvent | None, price: Money | None, lots: Mapping[int, Lot]
-) -> Iterable[tuple[Bucket, Figures]]:
-    """What one row adds; the money it earned apart if it is in another currency than what it cost."""
-    cost = event.cost if event else Money(0, SOLD_IN)
+def _add(
+    sums: Mapping[Bucket, list[int]],
+    row: Transfer,
+    event: UsageEvent | None,
+    price: Money | None,
+    lots: Mapping[int, Lot],
+) -> None:
+    """Add what one row did; the money it earned goes apart if it is in another currency than what it cost."""
+    currency = event.cost.currency if event else SOLD_IN
     model = event.price.model if event else ""
-    bucket = Bucket(row.wallet, day_of(row.booked_at), model, row.plan, cost.currency)
+    bucket = Bucket(row.wallet, day_of(row.booked_at), model, row.plan, currency)
     amount, earned, unvalued = _worth(row, price, lots)
-    corrects = row.kind in (Kind.ADJUST_UP, Kind.ADJUST_DOWN)
-    calls = 1 if row.usage and not corrects else 0
-    spent = cost.nano if row.usage else 0
-    yield bucket, Figures(calls, amount, unvalued, spent, earned.pop(cost.currency, 0))
-    for currency, revenue in earned.items():
-        yield bucket._replace(currency=currency), Figures(revenue=revenue)
+    into = sums[bucket]
+    into[1] += amount
+    into[2] += unvalued
+    if row.usage:
+        into[0] += row.kind not in _CORRECTIONS
+        into[3] += row.usage.cost.nano
+    for name, nano in earned.items():
+        (into if name == currency else sums[bucket._replace(currency=name)])[4] += nano
 
 
 def _worth(row: Transfer, price: Money | None, lots: Mapping[int, Lot]) -> tuple[int, dict[str, int], int]:
@@ -153,3 +159,7 @@ def _at_list(amount: int, price: Money | None) -> tuple[dict[str, int], int]:
     if price is None:
         return {}, amount
     return {price.currency: share_of(price.nano, amount, MICRO)} if amount else {}, 0
+
+
+def _zeros() -> list[int]:
+    return [0] * len(Figures._fields)
