@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
-    from .domain.policy import Ceiling, Durability, HoldSize, Policy
+    from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
@@ -153,6 +153,7 @@ __all__ = [
     "ModelUse",
     "Money",
     "NotFoundError",
+    "OutOfFunds",
     "Overage",
     "Page",
     "PeriodClosedError",
@@ -243,7 +244,7 @@ _HOMES = {
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
-    "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
+    "domain.policy": ("Ceiling", "Durability", "HoldSize", "OutOfFunds", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),
