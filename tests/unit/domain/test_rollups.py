@@ -51,7 +51,7 @@ def sold(command: Command) -> Command:
     if isinstance(command, Adjust) and chance % 2:
         return replace(command, usage=CORRECTING, plan="pro")
     usage = getattr(command, "usage", None)
-    return replace(command, usage=USAGE) if usage else command  # type: ignore[call-arg]
+    return replace(command, usage=USAGE) if usage else command
 
 
 def played(script: Script) -> MemoryStore:
