@@ -200,7 +200,7 @@ class NaiveLedger:
         if isinstance(command, Grant):
             row = self._give(command, Kind.GRANT, command.amount, effective_at=command.effective_at)
         elif isinstance(command, Adjust) and command.amount > 0:
-            row = self._give(command, Kind.ADJUST_UP, command.amount)
+            row = self._give(command, Kind.ADJUST_UP, command.amount, paid=0)
         elif isinstance(command, Adjust):
             self._cover(command, -command.amount, limit=0)
             row = self._take(command, Kind.ADJUST_DOWN, -command.amount, note=command.note)

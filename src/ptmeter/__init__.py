@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .domain.headroom import Headroom
     from .domain.ledger import Overage
     from .domain.limits import Limits
+    from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
     from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
@@ -139,6 +140,7 @@ __all__ = [
     "Flag",
     "GenaiPrices",
     "Granted",
+    "Grouping",
     "Headroom",
     "Hold",
     "HoldNotFoundError",
@@ -151,9 +153,13 @@ __all__ = [
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Light",
     "Limit",
     "LimitError",
     "Limits",
+    "Margin",
+    "MarginGoals",
+    "MarginReport",
     "Message",
     "MessageNotFoundError",
     "MessageState",
@@ -263,6 +269,7 @@ _HOMES = {
     "domain.admission": ("Limit",),
     "domain.headroom": ("Headroom",),
     "domain.limits": ("Limits",),
+    "domain.margins": ("Grouping", "Light", "Margin", "MarginGoals", "MarginReport"),
     "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.flags": ("Flag",),

@@ -20,6 +20,7 @@ from ptmeter._async.alerts import AsyncAlerts
 from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
+from ptmeter._async.margins import AsyncMargins
 from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 ITS_OWN_NAME = {"aclose": "close"}
 NAMESPACES: dict[str, type] = {
     "funds": AsyncFunds,
+    "margins": AsyncMargins,
     "plans": AsyncSubscriptions,
     "periods": AsyncPeriods,
     "checkpoints": AsyncCheckpoints,

@@ -11,6 +11,7 @@ from ptmeter import AsyncCall, AsyncMeter, Call, Meter
 from ptmeter._async.alerts import AsyncAlerts
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
+from ptmeter._async.margins import AsyncMargins
 from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
@@ -19,6 +20,7 @@ from ptmeter._async.top_ups import AsyncTopUps
 from ptmeter._sync.alerts import Alerts
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds
+from ptmeter._sync.margins import Margins
 from ptmeter._sync.outbox import Outbox
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
@@ -34,6 +36,7 @@ TWINS = [
     (AsyncFunds, Funds),
     (AsyncSubscriptions, Subscriptions),
     (AsyncPeriods, Periods),
+    (AsyncMargins, Margins),
     (AsyncCheckpoints, Checkpoints),
     (AsyncPrices, Prices),
     (AsyncOutbox, Outbox),

@@ -117,7 +117,7 @@ def populate(url: str) -> None:
 def _in_january(meter: Meter, clock: Clock) -> None:
     soon = clock() + timedelta(days=10)
     meter.funds.grant("acme", core=40, source="trial", key="g1", priority=10, expires_at=soon)
-    meter.funds.grant("acme", core=60, advanced=20, source="top-up", key="g2")
+    meter.funds.grant("acme", core=60, advanced=20, source="top-up", key="g2", paid="0.90")
     meter.funds.grant("zeta", core=5, source="top-up", key="g3")
     _post(
         meter, Grant(**_name("late"), amount=7, note="late fact", effective_at=clock() - timedelta(days=1))

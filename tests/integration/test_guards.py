@@ -93,6 +93,18 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     },
     "ptm_boundary": {"id": 1, "closed_until": 10},
     "ptm_calibration": {"model": "m", "route": "", "changed_at": 1, "body": "{}"},
+    "ptm_rollup": {
+        "wallet_id": 1,
+        "day": 1,
+        "model": "m",
+        "plan": "pro",
+        "currency": "USD",
+        "calls": 1,
+        "amount": 5,
+        "unvalued": 0,
+        "cost": 2,
+        "revenue": 3,
+    },
     "ptm_outbox": {
         "account": "acme",
         "message_id": 1,
@@ -125,7 +137,14 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
 }
 """A row of each table with nothing in it that may be left out."""
 
-OTHER_KEYS: Final = {"period": "2026-02", "account": "zeta", "model": "n", "route": "eu"}
+OTHER_KEYS: Final = {
+    "period": "2026-02",
+    "account": "zeta",
+    "model": "n",
+    "route": "eu",
+    "plan": "team",
+    "currency": "EUR",
+}
 """Other values of key columns that are no numbers."""
 
 
@@ -153,6 +172,7 @@ CHECKS: Final = (
     Check("ptm_lot_not_negative", {"held": 0}, {"held": -1}),
     Check("ptm_lot_granted", {"remaining": 6}, {"remaining": 7}),
     Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
+    Check("ptm_rollup_calls", {"calls": 0}, {"calls": -1}),
     Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
     Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
     Check("ptm_outbox_delivered", {"delivered_at": 1, "due_at": None}, {"delivered_at": 1}),

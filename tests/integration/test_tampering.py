@@ -14,6 +14,7 @@ from sqlalchemy import LargeBinary, String
 from tests.integration.tampering import TABLES, hands_on, populate
 from tests.integration.wiring import servers
 
+from ptmeter.domain.margins import day_name
 from ptmeter.storage.columns import version_from
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ class Names:
         kind = {
             "ptm_transfer": "transfer {seq} ",
             "ptm_lot": "lot {number}:",
+            "ptm_rollup": f"roll-up {_named(row)}:",
             "ptm_open_hold": "open hold {number}:",
             "ptm_closing": "closing {period}:",
         }[table.name]
@@ -222,6 +224,13 @@ class Names:
         """The next row: where one is missing, that is the first which does not follow."""
         number = {"ptm_transfer": "seq", "ptm_period": "number"}.get(table.name)
         return self.of(table, {**row, number: row[number] + 1} if number else row)
+
+
+def _named(row: dict[str, Any]) -> str:
+    if "day" not in row:
+        return ""
+    told = (day_name(row["day"]), row["model"], row["plan"], row["currency"])
+    return " ".join(part for part in told if part)
 
 
 def first_of(report: Report) -> str:

@@ -20,6 +20,7 @@ from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
+from .margins import AsyncMargins
 from .outbox import AsyncOutbox
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
@@ -67,6 +68,7 @@ class AsyncMeter(AsyncReading):
         self.outbox, self.alerts = AsyncOutbox(platform), AsyncAlerts(platform)
         self.top_ups = AsyncTopUps(platform)
         self.accounts = AsyncAccounts(platform)
+        self.margins = AsyncMargins(platform)
 
     @classmethod
     def open(

@@ -21,6 +21,7 @@ from .calibration import Calibrations
 from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds
+from .margins import Margins
 from .outbox import Outbox
 from .periods import Periods
 from .platform import Platform
@@ -68,6 +69,7 @@ class Meter(Reading):
         self.outbox, self.alerts = Outbox(platform), Alerts(platform)
         self.top_ups = TopUps(platform)
         self.accounts = Accounts(platform)
+        self.margins = Margins(platform)
 
     @classmethod
     def open(

@@ -17,6 +17,7 @@ from . import (
     database,
     demo,
     estimating,
+    margins,
     outbox,
     periods,
     plans,
@@ -87,6 +88,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
         ),
     ),
     (database.sweep, ("ptmeter sweep",)),
+    (margins.margins, margins.EXAMPLES),
     (rerating.rerate, rerating.EXAMPLES),
     (
         replay.replay,

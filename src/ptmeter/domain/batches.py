@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .alerts import Notice
     from .ledger import OpenHold, Outcome, Transfer, Wallet, WalletId
     from .moves import Resolved
+    from .rollups import Bucket, Figures
     from .top_ups import TopUp
 
 
@@ -67,3 +68,5 @@ class Plan:
     notices: Sequence[Notice]
     top_ups: Sequence[TopUp] = ()
     """Those that are asked for now."""
+    rollups: Mapping[Bucket, Figures] = field(default_factory=dict["Bucket", "Figures"])
+    """What it adds to roll-ups; see `rollups.additions`."""

@@ -77,6 +77,8 @@ def canonical(transfer: Transfer) -> bytes:
             _usage(row.usage),
             _text(row.member),
             _number(row.multiple),
+            _text(row.plan),
+            _number(row.paid),
         )
     )
 

@@ -52,6 +52,22 @@ def check_amount(amount: int, what: str, *, least: int) -> None:
         raise InvalidArgumentError(msg)
 
 
+def check_adjustment(amount: int, note: str) -> None:
+    """
+    Make sure that a wallet can be corrected by *amount* micro-PT, with that reason.
+
+    Raises:
+        InvalidArgumentError: It is nothing, more than the ledger can count, or has no reason.
+    """
+    check_amount(amount, "an adjustment", least=1 - LARGEST)
+    if amount == 0:
+        msg = "an adjustment of nothing changes nothing"
+        raise InvalidArgumentError(msg)
+    if not note:
+        msg = "an adjustment needs a reason"
+        raise InvalidArgumentError(msg)
+
+
 def check_lot(priority: int, expires_at: datetime | None, note: str) -> None:
     """
     Make sure that PT can come in as such a lot.

@@ -13,8 +13,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvalidArgumentError
-from .checks import check_amount, check_lot, check_name, check_note
-from .pt import LARGEST
+from .checks import check_adjustment, check_amount, check_lot, check_name, check_note
 from .rates import PLAIN
 
 if TYPE_CHECKING:
@@ -111,7 +110,8 @@ class Lot:
     PT that came in together: what of it is free and what is held.
 
     ``number`` is the sequence number of the transfer that brought it. Lots burn by priority (lower
-    first), then by expiry (sooner first, never last), then by age.
+    first), then by expiry (sooner first, never last), then by age. ``paid`` is what all of it sold for, in
+    nano-dollars, ``None`` where rate cards say that.
     """
 
     number: int
@@ -120,6 +120,7 @@ class Lot:
     held: int = 0
     priority: int = 50
     expires_at: datetime | None = None
+    paid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +180,9 @@ class Transfer:
     ``seq`` counts the wallet's transfers from 1 without a gap. ``completes`` is the number of the
     transfer this one completes, each at most once: a settle, void or expire completes its hold, an
     overage its settle, a late settle the expiry, a lapse or repay nothing. ``member`` is the account in whose
-    tally a hold, settle or debit counts, empty for none, and ``multiple`` how many times the rate it was
-    charged. ``link`` is what the row keeps of its hash (`chain.link`).
+    tally a hold, settle or debit counts, empty for none, ``plan`` the one it was on when it was charged, and
+    ``multiple`` how many times the rate it was charged. ``paid`` is what was paid for the lot it brings, and
+    ``link`` what the row keeps of its hash (`chain.link`).
     """
 
     id: bytes
@@ -201,6 +203,8 @@ class Transfer:
     usage: UsageEvent | None = None
     member: str = ""
     multiple: int = 1
+    plan: str = ""
+    paid: int | None = None
     link: bytes = b""
 
 
@@ -218,16 +222,18 @@ class _Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant(_Command):
-    """Give PT: a new lot. The wallet is opened if need be; what is owed is repaid first."""
+    """Give PT, which *paid* nano-dollars were paid for: a new lot. Opens the wallet, repays what is owed."""
 
     amount: int
     note: str = ""
     priority: int = 50
     expires_at: datetime | None = None
     effective_at: datetime | None = None
+    paid: int | None = None
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a grant", least=1)
+        check_amount(self.paid or 0, "what was paid", least=0)
         check_lot(self.priority, self.expires_at, self.note)
 
 
@@ -294,22 +300,18 @@ class Debit(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
-    """Correct a wallet by a signed amount, for a reason, under any date; a negative one needs PT available."""
+    """Correct a wallet by a signed amount; *usage* has no tokens: by what the call that it corrects is rated."""
 
     amount: int
     note: str
     priority: int = 50
     expires_at: datetime | None = None
     effective_at: datetime | None = None
+    usage: UsageEvent | None = None
+    plan: str = ""
 
     def __post_init__(self) -> None:
-        check_amount(self.amount, "an adjustment", least=1 - LARGEST)
-        if self.amount == 0:
-            msg = "an adjustment of nothing changes nothing"
-            raise InvalidArgumentError(msg)
-        if not self.note:
-            msg = "an adjustment needs a reason"
-            raise InvalidArgumentError(msg)
+        check_adjustment(self.amount, self.note)
         check_lot(self.priority, self.expires_at, self.note)
 
 
@@ -382,9 +384,6 @@ class Refused:
 
 
 Outcome: TypeAlias = Posted | Refused
-
-
-# --- names ------------------------------------------------------------------------------------
 
 
 def wallet_id(account: str, unit: str) -> WalletId:

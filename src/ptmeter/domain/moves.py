@@ -54,6 +54,8 @@ class Details(TypedDict, total=False):
     usage: UsageEvent | None
     member: str
     multiple: int
+    plan: str
+    paid: int | None
 
 
 class Balances(TypedDict, total=False):
@@ -176,6 +178,8 @@ class Moves:
         wallet = self.wallets[hold.wallet]
         used, rest = split(hold.allocations, spent)
         details["member"] = hold.member if spent else ""
+        if hold.member and (spent or details.get("usage")):
+            details["plan"] = self.tallies.plan(hold.member)
         transfer = self._append(
             wallet,
             Balances(
@@ -224,8 +228,8 @@ class Moves:
         **details: Unpack[Details],
     ) -> Transfer:
         """Add a lot."""
-        expires_at = details.get("expires_at")
-        lot = Lot(wallet.seq + 1, amount, amount, priority=priority, expires_at=expires_at)
+        expires_at, paid = details.get("expires_at"), details.get("paid")
+        lot = Lot(wallet.seq + 1, amount, amount, priority=priority, expires_at=expires_at, paid=paid)
         grown = Balances(available=wallet.available + amount, lots=(*wallet.lots, lot))
         return self._append(wallet, grown, kind, amount, request, priority=priority, **details)
 
@@ -243,6 +247,8 @@ class Moves:
     ) -> Transfer:
         """Use up *amount* of what is free in *lots* (all of the wallet's, unless said), in burn order."""
         allocations = pick(wallet.lots if lots is None else lots, amount)
+        if member := details.get("member"):
+            details["plan"] = self.tallies.plan(member)
         left = Balances(
             available=wallet.available - amount,
             spent=wallet.spent + (amount if kind is Kind.DEBIT else 0),
@@ -314,6 +320,8 @@ class Moves:
             "usage": details.get("usage"),
             "member": details.get("member", ""),
             "multiple": details.get("multiple", 1),
+            "plan": details.get("plan", ""),
+            "paid": details.get("paid"),
         }
         head = chain.successor(Transfer(**row), wallet.head, self._chain_key)
         transfer = Transfer(**row, link=chain.link(head))

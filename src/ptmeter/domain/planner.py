@@ -38,7 +38,7 @@ from .ledger import (
     Void,
     WalletState,
 )
-from .moves import NO_REQUEST, Moves, Request
+from .moves import NO_REQUEST, Details, Moves, Request
 from .pt import LARGEST
 
 if TYPE_CHECKING:
@@ -182,15 +182,16 @@ class _Planner:
         if wallet.state is WalletState.CLOSED:
             raise _Refusal(Refusal.NOT_OPEN)
         _check_room(wallet, amount)
+        details = Details(
+            expires_at=command.expires_at, effective_at=command.effective_at, note=command.note
+        )
+        if isinstance(command, Grant):
+            details["paid"] = command.paid
+        else:  # what corrects a call sells once more; what is goodwill was not paid for
+            details["usage"], details["plan"] = command.usage, command.plan
+            details["paid"] = None if command.usage else 0
         transfer = self._moves.bring_in(
-            wallet,
-            kind,
-            amount,
-            _request(command),
-            priority=command.priority,
-            expires_at=command.expires_at,
-            effective_at=command.effective_at,
-            note=command.note,
+            wallet, kind, amount, _request(command), priority=command.priority, **details
         )
         self._moves.lapse_due(command.wallet)
         self._moves.repay(command.wallet)
@@ -348,6 +349,8 @@ class _Planner:
                 _request(command),
                 note=command.note,
                 effective_at=command.effective_at,
+                usage=command.usage,
+                plan=command.plan,
             )
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .ledger import Kind
 from .lots import has_lapsed
 from .pt import PT
+from .rerating import call_of
 from .usage import Quality
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def unit_balance(wallet: Wallet, at: datetime) -> UnitBalance:
 
 def entry(transfer: Transfer) -> Entry:
     """A transfer as a line of a statement."""
-    event = transfer.usage
+    event = call_of(transfer)
     return Entry(
         unit=transfer.wallet.unit,
         number=transfer.seq,

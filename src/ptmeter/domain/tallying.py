@@ -45,6 +45,10 @@ class Tallying:
         """An account and all above it, as they are now."""
         return path(name, self.accounts)
 
+    def plan(self, name: str) -> str:
+        """The plan an account is on now, its own or that of the nearest above; empty for none."""
+        return plan_of(self.path(name)) or ""
+
     def hold(self, placed: Transfer, admission: Admission) -> None:
         """Count a hold that was placed."""
         unit, at = placed.wallet.unit, placed.booked_at

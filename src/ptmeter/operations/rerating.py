@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..domain.ledger import Kind, Posted, UsageEvent
 from ..domain.rates import Charge
-from ..domain.rerating import MOST_WALLETS, Rated, charged_by, correction_id
+from ..domain.rerating import MOST_WALLETS, Rated, call_of, charged_by, correction_id
 from ..errors import UnknownModelError
 from .posting import post
 
@@ -119,7 +119,7 @@ def _rate(
     unrated: Counter[str],
 ) -> None:
     """Rate the calls among *rows*, which are of one wallet, again."""
-    calls = [(row, row.usage) for row in rows if row.usage and span.has(row.usage)]
+    calls = [(row, event) for row in rows if (event := call_of(row)) and span.has(event)]
     if not calls:
         return
     first = _charged(books, [row for row, _ in calls])

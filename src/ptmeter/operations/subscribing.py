@@ -100,7 +100,8 @@ def subscribe(
     given = Subscribed(subscription=begun)
     if trial and plan.trial:
         amounts = {unit: amount.micro for unit, amount in plan.trial.allowance.items() if amount}
-        lots = _lots(account, f"trial of plan {plan.name}", f"trial:{key}", amounts, begun.trial_end)
+        source, name = f"trial of plan {plan.name}", f"trial:{key}"
+        lots = _lots(account, source, name, amounts, begun.trial_end, paid=0)
         tried = yield from _give(books, given, lots, key)
         if isinstance(tried, PtmeterError):
             return tried
@@ -271,6 +272,7 @@ def _lots(
     expires_at: datetime | None,
     *,
     priority: int = ALLOWANCE_PRIORITY,
+    paid: int | None = None,
 ) -> dict[bytes, Grant]:
     """Grants under a business key, by id: the same cycle is granted once, whoever does it however often."""
     ids = transfer_ids(account, "subscription", name, amounts) if amounts else {}
@@ -283,6 +285,7 @@ def _lots(
             note=source,
             priority=priority,
             expires_at=expires_at,
+            paid=paid,
         )
         for unit in ids
     }

@@ -10,6 +10,7 @@ from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, v
 from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
 from ..domain.keys import wallet_number
 from ..domain.periods import month, reports, seal
+from ..domain.rollup_audit import RollupAudit
 from ..domain.tally_audit import TallyAudit
 from ..errors import CheckpointMismatchError, UnreadableRowError
 from .closing import recorded
@@ -200,6 +201,7 @@ class _Verification:
     ) -> list[Finding]:
         ledger, periods = self.books.ledger, self.books.periods
         closings = ClosingAudit(audit, periods.closings_of(wallet) if standings else (), standings)
+        rollups = RollupAudit(wallet.id, self.books.cards.selling)
         while rows := ledger.journal(
             wallet, after=audit.seq, limit=signed.rows_left(closings.rows_left(PAGE))
         ):
@@ -208,10 +210,12 @@ class _Verification:
             closings.read(rows)
             signed.read()
             self.tallies.read(rows)
+            rollups.read(rows)
         holds = ledger.open_holds(wallet)
         self.tallies.read_open(holds)
         found = audit.compare(wallet, holds)
-        return signed.finish() + found + closings.finish(wallet)
+        found += closings.finish(wallet) + rollups.findings(self.books.rollups.of(wallet))
+        return signed.finish() + found
 
     def _first_bad(self, wallet: Wallet, audit: WalletAudit, problem: UnreadableRowError) -> Finding:
         """The row that cannot be read, unless one before it, of the same page, does not follow."""

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.prices import Price, PriceUse
+    from ..domain.pt import Money
     from ..domain.rates import RateCard
     from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
     from .messages import Outbox, TopUps
+    from .rollups import Rollups
 
 
 class Ledger(Protocol):
@@ -205,6 +207,10 @@ class Cards(Protocol):
         """The card of that version, as JSON."""
         ...
 
+    def selling(self, version: str) -> Mapping[str, Money]:
+        """What one PT of each unit sells at by the card of that version; nothing, if it is not there."""
+        ...
+
     def altered(self) -> list[Finding]:
         """Prices and rate cards that are not what they were when they were kept."""
         ...
@@ -365,6 +371,11 @@ class Books(Protocol):
     @property
     def calibration(self) -> Calibrations:
         """What settled calls taught."""
+        ...
+
+    @property
+    def rollups(self) -> Rollups:
+        """What was charged, added up by day."""
         ...
 
     @property

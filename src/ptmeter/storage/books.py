@@ -19,6 +19,7 @@ from .ledger import SqlLedger
 from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
+from .rollups import SqlRollups
 from .statements import Statements
 from .subscriptions import SqlSubscriptions
 from .top_ups import SqlTopUps
@@ -44,6 +45,7 @@ class SqlBooks:
     periods: SqlPeriods
     outbox: SqlOutbox
     top_ups: SqlTopUps
+    rollups: SqlRollups
     chain_key: bytes
 
 
@@ -78,6 +80,7 @@ class Binder:
             SqlPeriods(connection),
             SqlOutbox(connection),
             SqlTopUps(connection, self._statements.recent_top_ups),
+            SqlRollups(connection),
             key,
         )
 

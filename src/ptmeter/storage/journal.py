@@ -14,7 +14,7 @@ from . import rows
 from .asked import Asked, listed
 from .columns import version_from
 from .places import BEFORE, THROUGH
-from .tables import lot, open_hold, rejection, transfer, wallet
+from .tables import lot, open_hold, rejection, rollup, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -154,7 +154,7 @@ class Journal:
     def strays(self) -> list[str]:
         """See `ports.Ledger.strays`."""
         found: list[str] = []
-        for table in (transfer, lot, open_hold, rejection):
+        for table in (transfer, lot, open_hold, rejection, rollup):
             known = exists().where(wallet.c.wallet_id == table.c.wallet_id)
             row = self._connection.execute(select(table.c.wallet_id).where(~known).limit(1)).first()
             if row:

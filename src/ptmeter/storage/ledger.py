@@ -27,6 +27,7 @@ from .journal import Journal
 from .message_rows import message_row, top_up_row
 from .periods import locked_boundary
 from .prepared import LONGEST
+from .rollups import rollup_row
 from .statements import HOLD, KNOWN, LOT
 from .top_ups import recent
 
@@ -210,6 +211,10 @@ class SqlLedger(Journal):
         written["tallies"] = [tally_row(account) for account in plan.accounts]
         written["top_ups"] = [top_up_row(top_up) for top_up in plan.top_ups]
         written["messages"] = [message_row(message(each)) for each in (*plan.notices, *plan.top_ups)]
+        written["rollups"] = [
+            rollup_row(self._locked[bucket.wallet].number, bucket, figures)
+            for bucket, figures in plan.rollups.items()
+        ]
         self._sql.writer.write(self._connection, written)
 
 

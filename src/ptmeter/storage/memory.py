@@ -34,6 +34,7 @@ from ..domain.lots import has_lapsed
 from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..domain.periods import booked_until
+from ..domain.rollups import Figures
 from ..domain.summaries import Span, Standing, Turnover
 from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
@@ -42,6 +43,7 @@ from .memory_calibration import MemoryCalibrations
 from .memory_outbox import MemoryOutbox, MemoryTopUps
 from .memory_periods import ClosedTables, MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
+from .memory_rollups import MemoryRollups
 from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from ..domain.messages import Message
     from ..domain.policy import Policy
     from ..domain.prices import Price
+    from ..domain.rollups import Bucket
     from ..domain.top_ups import TopUp
     from ..ports import Books, Posting
 
@@ -77,6 +80,7 @@ class _Tables:
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
+    rollups: dict[Bucket, Figures] = field(default_factory=dict["Bucket", "Figures"])
     subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
 
     def copy(self) -> _Tables:
@@ -134,6 +138,8 @@ class MemoryLedger:
         tables.accounts |= {account.name: account for account in plan.accounts}
         tables.top_ups |= {top_up.id: top_up for top_up in plan.top_ups}
         MemoryOutbox(tables.outbox).add([message(each) for each in (*plan.notices, *plan.top_ups)])
+        for bucket, more in plan.rollups.items():
+            tables.rollups[bucket] = tables.rollups.get(bucket, Figures()).plus(more)
 
     def wallets(
         self,
@@ -287,6 +293,7 @@ class MemoryBooks:
     periods: MemoryPeriods
     outbox: MemoryOutbox
     top_ups: MemoryTopUps
+    rollups: MemoryRollups
     chain_key: bytes
 
 
@@ -340,6 +347,7 @@ class MemoryStore:
         prices = MemoryPrices(tables.prices, tables.journal)
         outbox, top_ups = MemoryOutbox(tables.outbox), MemoryTopUps(tables.top_ups)
         subscriptions = MemorySubscriptions(tables.subscriptions)
+        rollups = MemoryRollups(tables.rollups)
         return MemoryBooks(
             ledger,
             accounts,
@@ -350,6 +358,7 @@ class MemoryStore:
             periods,
             outbox,
             top_ups,
+            rollups,
             self._chain_key,
         )
 

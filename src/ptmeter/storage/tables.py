@@ -3,10 +3,11 @@ The tables, all named ``ptm_…`` so that they can live beside an application's 
 
 The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
-under the hash of their content. A tally, beside its account, counts what limits go by; the outbox holds what is
-to be told, a top-up what was asked for because there was too little. A rejection is a refusal remembered for a
-day. Calibration is what settled calls taught the estimates; nothing in the journal rests on it. A subscription says
-which plan goes on until when, and its requests what was asked for under which key.
+under the hash of their content. A tally, beside its account, counts what limits go by; a roll-up adds up what
+a wallet was charged on a day; the outbox holds what is to be told, a top-up what was asked for because there was
+too little. A rejection is a refusal remembered for a day. Calibration is what settled calls taught the estimates;
+nothing in the journal rests on it. A subscription says which plan goes on until when, and its requests what was
+asked for under which key.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -99,6 +100,7 @@ transfer = Table(
     Column("price_version", Version),
     Column("card_version", Version),
     Column("cost", Int64),
+    Column("paid", Int64),
     *(Column(token_class, Int32) for token_class in TOKEN_CLASSES),
     Column("requests", Int32),
     Column("kind", Int16, nullable=False),
@@ -106,6 +108,7 @@ transfer = Table(
     Column("multiple", Int16),
     Column("allocations", Allocations),
     Column("member", name()),
+    Column("plan", name(64)),
     Column("note", Body),
     Column("quality", name(32)),
     Column("tool_calls", Body),
@@ -132,6 +135,7 @@ lot = Table(
     Column("remaining", Int64, nullable=False),
     Column("held", Int64, nullable=False),
     Column("expires_at", Instant),
+    Column("paid", Int64),
     Column("priority", Int16, nullable=False),
     CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
     CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
@@ -243,6 +247,24 @@ calibration = Table(
     Column("route", name(), primary_key=True),
     Column("changed_at", Instant, nullable=False),
     Column("body", Body, nullable=False),
+    **_clustered,
+)
+
+rollup = Table(
+    "ptm_rollup",
+    metadata,
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
+    Column("day", Int32, primary_key=True, autoincrement=False),
+    Column("model", name(), primary_key=True),
+    Column("plan", name(64), primary_key=True),
+    Column("currency", name(16), primary_key=True),
+    Column("calls", Int64, nullable=False),
+    Column("amount", Int64, nullable=False),
+    Column("unvalued", Int64, nullable=False),
+    Column("cost", Int64, nullable=False),
+    Column("revenue", Int64, nullable=False),
+    Index("ptm_rollup_day", "day"),
+    CheckConstraint("calls >= 0", name="ptm_rollup_calls"),
     **_clustered,
 )
 

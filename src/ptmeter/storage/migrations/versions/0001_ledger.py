@@ -64,6 +64,7 @@ def upgrade() -> None:
     _create_catalogue()
     _create_periods()
     _create_calibration()
+    _create_rollups()
     _create_outbox()
     _create_subscriptions()
     for table in _JOURNAL:
@@ -135,6 +136,7 @@ def _create_journal() -> None:
         Column("price_version", Version),
         Column("card_version", Version),
         Column("cost", Int64),
+        Column("paid", Int64),
         *(Column(name_, Int32) for name_ in _TOKEN_CLASSES),
         Column("requests", Int32),
         Column("kind", Int16, nullable=False),
@@ -142,6 +144,7 @@ def _create_journal() -> None:
         Column("multiple", Int16),
         Column("allocations", Allocations),
         Column("member", name()),
+        Column("plan", name(64)),
         Column("note", Body),
         Column("quality", name(32)),
         Column("tool_calls", Body),
@@ -171,6 +174,7 @@ def _create_projections() -> None:
         Column("remaining", Int64, nullable=False),
         Column("held", Int64, nullable=False),
         Column("expires_at", Instant),
+        Column("paid", Int64),
         Column("priority", Int16, nullable=False),
         CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
         CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
@@ -272,6 +276,25 @@ def _create_calibration() -> None:
         Column("body", Body, nullable=False),
         **_clustered,
     )
+
+
+def _create_rollups() -> None:
+    _create_table(
+        "ptm_rollup",
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("day", Int32, primary_key=True, autoincrement=False),
+        Column("model", name(), primary_key=True),
+        Column("plan", name(64), primary_key=True),
+        Column("currency", name(16), primary_key=True),
+        Column("calls", Int64, nullable=False),
+        Column("amount", Int64, nullable=False),
+        Column("unvalued", Int64, nullable=False),
+        Column("cost", Int64, nullable=False),
+        Column("revenue", Int64, nullable=False),
+        CheckConstraint("calls >= 0", name="ptm_rollup_calls"),
+        **_clustered,
+    )
+    _create_index("ptm_rollup_day", "ptm_rollup", ["day"])
 
 
 def _create_outbox() -> None:
