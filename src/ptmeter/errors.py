@@ -10,6 +10,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
+    │                                       · QuarantineResolvedError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -258,6 +259,16 @@ class CheckpointMismatchError(ConflictError):
             f"checkpoint {number} does not describe this ledger, {problem}: it is of another ledger, or this one "
             f"was changed; run `ptmeter verify --checkpoints`"
         )
+
+
+class QuarantineResolvedError(ConflictError):
+    """It was decided otherwise about the call in quarantine, and that stands: correct it with an adjustment."""
+
+    code = "quarantine_resolved"
+
+    def __init__(self, account: str, key: str, state: str, resolver: str) -> None:
+        self.account, self.key, self.state, self.resolver = account, key, state, resolver
+        super().__init__(f"call {key!r} of account {account!r} was {state} by {resolver!r} already")
 
 
 # --- what the provider sent -------------------------------------------------------------------

@@ -94,7 +94,11 @@ class Pricing:
     @property
     def card(self) -> RateCard:
         """The rate card in force now."""
-        return self._cards[0] if len(self._cards) == 1 else card_at(self._cards, self._clock())
+        return self.card_at(self._clock())
+
+    def card_at(self, at: datetime) -> RateCard:
+        """The rate card in force at that time; a single one always is."""
+        return self._cards[0] if len(self._cards) == 1 else card_at(self._cards, at)
 
     def estimate(
         self,
@@ -152,14 +156,25 @@ class Pricing:
             notes=(*count.notes, *_what_it_rests_on(learnt, size)),
         )
 
-    def charge(self, model: str, usage: Usage, workload: Workload = PLAIN) -> Charge:
+    def charge(
+        self, model: str, usage: Usage, workload: Workload = PLAIN, *, at: datetime | None = None
+    ) -> Charge:
         """
-        What *usage* of *model* costs.
+        What *usage* of *model* costs, now or by what was in force *at* another time.
 
         Raises:
             UnknownModelError: No price or rate is known for the model, or for a class that was used.
         """
-        return self._tariff(model).charge(usage, workload)
+        return self._tariff(model, at).charge(usage, workload)
+
+    def unit_of(self, model: str) -> str:
+        """
+        The unit that calls of *model* are charged in.
+
+        Raises:
+            UnknownModelError: No price or rate is known for the model.
+        """
+        return self._tariff(model).unit
 
     def count_broken_off(self, model: str, estimate: Estimate, text: str, known: Usage | None) -> Usage:
         """The usage of a stream that ended early: what the provider said of the input, and *text*."""
@@ -167,11 +182,12 @@ class Pricing:
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
-    def _tariff(self, model: str) -> Tariff:
-        """What *model* is rated by now; worked out again only when its price or the card changes."""
-        card = self.card
+    def _tariff(self, model: str, at: datetime | None = None) -> Tariff:
+        """What *model* is rated by, now if left out; worked out again only when its price or the card changes."""
+        at = at or self._clock()
+        card = self.card_at(at)
         try:
-            price = self._catalogue.price(model, self._clock())
+            price = self._catalogue.price(model, at)
             known = self._tariffs.get(model)
             if known and known.price is price and known.card_version == card.version:
                 return known

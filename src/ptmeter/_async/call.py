@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..domain.usage import Usage
 from ..draining import drain_async
@@ -12,6 +11,7 @@ from ..errors import HoldNotPendingError, UsageError, UsageInconsistentError, Us
 from ..operations import metering
 from ..pricing import assumed
 from ..providers.usage import UsageStream, read_usage
+from .quarantine import set_aside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 Chunk = TypeVar("Chunk")
-
-LOG: Final = logging.getLogger("ptmeter")
-"""Where a usage that was set aside is reported, with the counts as they came: they hold no text."""
 
 
 class AsyncCall:
@@ -70,7 +67,8 @@ class AsyncCall:
         Raises:
             UsageMissingError: The answer has no usage, which is not the same as zero: the call is charged
                 for what was expected of it.
-            UsageInconsistentError: Its token counts do not add up: nothing is charged, the hold stays.
+            UsageInconsistentError: Its token counts do not add up: nothing is charged, the hold stays, and the
+                call waits for a person; see `AsyncQuarantine`.
         """
         try:
             self._usage, self.problem = usage_of(response, shape), None
@@ -128,7 +126,7 @@ class AsyncCall:
     async def _end(self, error: BaseException | None) -> None:
         usage = self._measured()
         if isinstance(self.problem, UsageInconsistentError) and usage is None:
-            self._set_aside(self.problem)
+            await self._set_aside(self.problem)
         elif usage is not None:
             await self._settle(usage)
         elif error is not None:
@@ -173,14 +171,19 @@ class AsyncCall:
             self.problem = inconsistent
             return None
 
-    def _set_aside(self, problem: UsageInconsistentError) -> None:
-        """Say what became of the call, where the error is seen and where an operator looks."""
-        note = (
-            f"nothing was charged for the call under key {self._key!r} of account {self.account!r} to "
-            f"{self.model}: its hold stays until it expires, and can be settled by hand, then and later"
+    async def _set_aside(self, problem: UsageInconsistentError) -> None:
+        assert self.hold is not None
+        await set_aside(
+            self._platform,
+            self.account,
+            key=self._key,
+            model=self.model,
+            problem=problem,
+            held=self.hold.amounts[self.estimate.unit],
+            unit=self.estimate.unit,
+            route=self.estimate.route,
+            workload=self._workload,
         )
-        problem.add_note(note)
-        LOG.error("%s; %s; the provider sent %r", problem, note, problem.payload)
 
     def _raise_problem(self, error: BaseException | None) -> None:
         """Raise what was wrong, or leave word of it on the error that leaves the block anyway."""

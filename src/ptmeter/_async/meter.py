@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
+from ..errors import UsageInconsistentError
 from ..operations import metering, reading, sweeping, verifying
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
@@ -21,6 +22,7 @@ from .funds import AsyncFunds, AsyncSubscriptions
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
+from .quarantine import AsyncQuarantine, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,6 +62,7 @@ class AsyncMeter:
         self.checkpoints = AsyncCheckpoints(platform)
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
+        self.quarantine = AsyncQuarantine(platform)
 
     @classmethod
     def open(
@@ -277,10 +280,17 @@ class AsyncMeter:
 
         Raises:
             UsageMissingError: The answer has no usage.
-            UsageInconsistentError: Its token counts do not add up; nothing was charged.
+            UsageInconsistentError: Its token counts do not add up; nothing was charged, and the call waits for
+                a person; see `AsyncQuarantine`.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
-        usage = usage_of(response, shape)
+        try:
+            usage = usage_of(response, shape)
+        except UsageInconsistentError as problem:
+            await set_aside(
+                self._platform, account, key=key, model=model, problem=problem, workload=workload
+            )
+            raise
         charge = self._platform.pricing.charge(model, usage, workload)
         post_debit = partial(
             metering.debit,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
+from ..errors import UsageInconsistentError
 from ..operations import metering, reading, sweeping, verifying
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
@@ -22,6 +23,7 @@ from .funds import Funds, Subscriptions
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
+from .quarantine import Quarantine, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +63,7 @@ class Meter:
         self.checkpoints = Checkpoints(platform)
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
+        self.quarantine = Quarantine(platform)
 
     @classmethod
     def open(
@@ -276,10 +279,15 @@ class Meter:
 
         Raises:
             UsageMissingError: The answer has no usage.
-            UsageInconsistentError: Its token counts do not add up; nothing was charged.
+            UsageInconsistentError: Its token counts do not add up; nothing was charged, and the call waits for
+                a person; see `Quarantine`.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
-        usage = usage_of(response, shape)
+        try:
+            usage = usage_of(response, shape)
+        except UsageInconsistentError as problem:
+            set_aside(self._platform, account, key=key, model=model, problem=problem, workload=workload)
+            raise
         charge = self._platform.pricing.charge(model, usage, workload)
         post_debit = partial(
             metering.debit,

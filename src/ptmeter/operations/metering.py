@@ -187,6 +187,7 @@ def debit(
     charge: Charge | None = None,
     usage: Usage | None = None,
     card: RateCard | None = None,
+    effective_at: datetime | None = None,
 ) -> Posting[Receipt | PtmeterError]:
     """Charge at once, without a hold; refused if less is available, unless *overage* allows it."""
     if card:
@@ -202,6 +203,7 @@ def debit(
             note=note,
             overage=overage,
             usage=_event(charge, usage),
+            effective_at=effective_at,
         )
         for unit in ids
     )

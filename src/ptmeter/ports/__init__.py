@@ -8,7 +8,7 @@ A use case that posts does not write itself: it *yields* the groups it wants pos
 outcomes. So whoever carries it out can put the groups of many callers through the door as one batch.
 """
 
-from .books import Accounts, Books, Calibrations, Cards, Checkpoints, Ledger, Periods, Prices
+from .books import Accounts, Books, Calibrations, Cards, Checkpoints, Ledger, Periods, Prices, Quarantine
 from .stores import AsyncStore, Posting, Store
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "Periods",
     "Posting",
     "Prices",
+    "Quarantine",
     "Store",
 ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.planner import Plan, State
     from ..domain.prices import Price, PriceUse
+    from ..domain.quarantine import Quarantined, QuarantineState
     from ..domain.rates import RateCard
     from ..domain.summaries import Span
 
@@ -94,8 +95,20 @@ class Ledger(Protocol):
         """Drop refusals older than *before*; returns how many."""
         ...
 
+    def hold_queue(self) -> tuple[int, datetime | None]:
+        """How many holds are open, and when the first of them is due."""
+        ...
+
+    def unpriced(self, *, after: tuple[int, int] | None = None, limit: int = 1_000) -> list[Transfer]:
+        """
+        Transfers that were rated by a ceiling, by wallet number and number, beginning after those two.
+
+        They are found without reading others.
+        """
+        ...
+
     def strays(self) -> list[str]:
-        """Rows that belong to no wallet, one sentence for each kind found."""
+        """Rows that belong to no wallet or no transfer, or lack, one sentence for each kind found."""
         ...
 
 
@@ -241,6 +254,40 @@ class Periods(Protocol):
         ...
 
 
+class Quarantine(Protocol):
+    """Calls whose usage contradicts itself, until a person has decided about them and after it."""
+
+    def keep(self, call: Quarantined) -> None:
+        """Write a call down, unless one of its account and key is there."""
+        ...
+
+    def lock(self, account: str, key: str) -> Quarantined | None:
+        """Let nobody else decide about this call before this transaction ends, and read it."""
+        ...
+
+    def find(self, account: str, key: str) -> Quarantined | None:
+        """The call, if it is there."""
+        ...
+
+    def resolve(self, call: Quarantined) -> None:
+        """Write what was decided about a call just locked."""
+        ...
+
+    def page(
+        self,
+        state: QuarantineState | None,
+        *,
+        after: tuple[datetime, bytes] | None = None,
+        limit: int = 100,
+    ) -> list[Quarantined]:
+        """Calls in that state or in any, the oldest first, beginning after that time and `call_id`."""
+        ...
+
+    def backlog(self) -> tuple[int, datetime | None]:
+        """How many calls are open, and since when the oldest is."""
+        ...
+
+
 class Checkpoints(Protocol):
     """Signed checkpoints that are kept outside the database, and were proved to be what was signed."""
 
@@ -299,6 +346,11 @@ class Books(Protocol):
     @property
     def periods(self) -> Periods:
         """The accounting periods."""
+        ...
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The calls that wait for a person."""
         ...
 
     @property

@@ -17,6 +17,7 @@ from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
 from .periods import SqlPeriods
+from .quarantine import SqlQuarantine
 from .statements import Statements
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class SqlBooks:
     calibration: SqlCalibrations
     prices: PriceShelf
     periods: SqlPeriods
+    quarantine: SqlQuarantine
     chain_key: bytes
 
 
@@ -64,6 +66,7 @@ class Binder:
             SqlCalibrations(connection, ledger.now),
             shelf,
             SqlPeriods(connection),
+            SqlQuarantine(connection),
             key,
         )
 

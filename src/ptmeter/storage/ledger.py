@@ -12,6 +12,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import insert
+
 from ..domain import chain
 from ..domain.keys import wallet_number
 from ..domain.ledger import Adjust, Expire, Grant, Kind, Settle, Void
@@ -24,6 +26,7 @@ from .journal import Journal
 from .periods import locked_boundary
 from .prepared import LONGEST
 from .statements import HOLD, KNOWN, LOT
+from .tables import unpriced
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -171,6 +174,8 @@ class SqlLedger(Journal):
         """See `ports.Ledger.write`."""
         self._prices.keep(t.usage.price for t in plan.transfers if t.usage is not None)
         self._sql.writer.write(self._connection, rows.of_plan(plan, self._locked))
+        if parked := rows.unpriced_of(plan, self._locked):
+            self._execute(insert(unpriced), parked)
 
 
 def _with_lots(wallets: Sequence[Wallet], found: Sequence[Row[Any]]) -> dict[WalletId, Wallet]:

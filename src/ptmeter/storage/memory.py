@@ -25,18 +25,18 @@ from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_calibration import MemoryCalibrations
 from .memory_periods import ClosedTables, MemoryPeriods
-from .memory_prices import MemoryPrices
+from .memory_prices import MemoryCards, MemoryPrices
+from .memory_quarantine import MemoryQuarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..domain.audit import Finding
     from ..domain.calibration import Topic
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
     from ..domain.planner import Plan
     from ..domain.policy import Policy
     from ..domain.prices import Price
-    from ..domain.rates import RateCard
+    from ..domain.quarantine import Quarantined
     from ..ports import Books, Posting
 
 T = TypeVar("T")
@@ -58,6 +58,9 @@ class _Tables:
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
+    quarantine: dict[tuple[str, bytes], Quarantined] = field(
+        default_factory=dict[tuple[str, bytes], "Quarantined"]
+    )
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -194,6 +197,21 @@ class MemoryLedger:
             del self._tables.decided[name]
         return len(old)
 
+    def hold_queue(self) -> tuple[int, datetime | None]:
+        """See `ports.Ledger.hold_queue`."""
+        holds = self._tables.holds.values()
+        return len(holds), min((hold.expires_at for hold in holds), default=None)
+
+    def unpriced(self, *, after: tuple[int, int] | None = None, limit: int = 1_000) -> list[Transfer]:
+        """See `ports.Ledger.unpriced`; all are looked at here."""
+        found = {
+            (wallet_number(*row.wallet), row.seq): row
+            for rows in self._tables.journal.values()
+            for row in rows
+            if row.usage and row.usage.price.is_ceiling
+        }
+        return [row for place, row in sorted(found.items()) if after is None or place > after][:limit]
+
     def strays(self) -> list[str]:
         """See `ports.Ledger.strays`; the tables here are keyed by wallet."""
         return []
@@ -272,29 +290,6 @@ class MemoryAccounts:
         return []
 
 
-class MemoryCards:
-    """Rate cards inside one transaction on memory."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._cards = tables.cards
-
-    def keep(self, card: RateCard) -> None:
-        """See `ports.Cards.keep`."""
-        self._cards.setdefault(card.version, card.as_json())
-
-    def find(self, version: str) -> str | None:
-        """See `ports.Cards.find`."""
-        return self._cards.get(version)
-
-    def altered(self) -> list[Finding]:
-        """See `ports.Cards.altered`; nobody gets at what is in memory."""
-        return []
-
-    def missing(self) -> list[Finding]:
-        """See `ports.Cards.missing`; a card is kept with the debit here."""
-        return []
-
-
 @dataclass(frozen=True, slots=True)
 class MemoryBooks:
     """The repositories inside one transaction on memory."""
@@ -305,6 +300,7 @@ class MemoryBooks:
     calibration: MemoryCalibrations
     prices: MemoryPrices
     periods: MemoryPeriods
+    quarantine: MemoryQuarantine
     chain_key: bytes
 
 
@@ -353,10 +349,16 @@ class MemoryStore:
     def _books(self, tables: _Tables) -> MemoryBooks:
         ledger = MemoryLedger(tables, self._clock, self._chain_key)
         periods = MemoryPeriods(tables.closed, tables.wallets)
-        accounts, cards = MemoryAccounts(tables), MemoryCards(tables)
-        calibration = MemoryCalibrations(tables.calibration)
-        prices = MemoryPrices(tables.prices, tables.journal)
-        return MemoryBooks(ledger, accounts, cards, calibration, prices, periods, self._chain_key)
+        return MemoryBooks(
+            ledger,
+            MemoryAccounts(tables),
+            MemoryCards(tables.cards),
+            MemoryCalibrations(tables.calibration),
+            MemoryPrices(tables.prices, tables.journal),
+            periods,
+            MemoryQuarantine(tables.quarantine),
+            self._chain_key,
+        )
 
 
 class AsyncMemoryStore:

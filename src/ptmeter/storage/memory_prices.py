@@ -1,4 +1,4 @@
-"""The prices that debits were rated by, in memory."""
+"""The prices and rate cards that debits were rated by, in memory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from ..domain.audit import Finding
     from ..domain.ledger import Transfer, WalletId
     from ..domain.prices import Price
+    from ..domain.rates import RateCard
 
 
 class MemoryPrices:
@@ -37,3 +39,26 @@ class MemoryPrices:
             if row.usage:
                 found.setdefault(row.usage.price, []).append(row.booked_at)
         return [PriceUse(price, len(times), max(times)) for price, times in found.items()]
+
+
+class MemoryCards:
+    """Rate cards inside one transaction on memory."""
+
+    def __init__(self, cards: dict[str, str]) -> None:
+        self._cards = cards
+
+    def keep(self, card: RateCard) -> None:
+        """See `ports.Cards.keep`."""
+        self._cards.setdefault(card.version, card.as_json())
+
+    def find(self, version: str) -> str | None:
+        """See `ports.Cards.find`."""
+        return self._cards.get(version)
+
+    def altered(self) -> list[Finding]:
+        """See `ports.Cards.altered`; nobody gets at what is in memory."""
+        return []
+
+    def missing(self) -> list[Finding]:
+        """See `ports.Cards.missing`; a card is kept with the debit here."""
+        return []

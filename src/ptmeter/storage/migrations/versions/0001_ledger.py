@@ -79,6 +79,7 @@ def upgrade() -> None:
     _create_catalogue()
     _create_periods()
     _create_calibration()
+    _create_queues()
     for table in _JOURNAL:
         _keep_insert_only(table)
     _keep_closed()
@@ -277,6 +278,41 @@ def _create_calibration() -> None:
         Column("body", Body, nullable=False),
         **_clustered,
     )
+
+
+def _create_queues() -> None:
+    _create_table(
+        "ptm_unpriced",
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("seq", Int64, primary_key=True, autoincrement=False),
+        **_clustered,
+    )
+    _create_table(
+        "ptm_quarantine",
+        Column("account", name(), primary_key=True),
+        Column("call_id", Id, primary_key=True, autoincrement=False),
+        Column("received_at", Instant, nullable=False),
+        Column("held", Int64),
+        Column("resolved_at", Instant),
+        Column("decision", Id),
+        Column("state", Int16, nullable=False),
+        Column("call_key", Body, nullable=False),
+        Column("unit", name(32), nullable=False),
+        Column("model", name(), nullable=False),
+        Column("route", name(), nullable=False),
+        Column("problem", Body, nullable=False),
+        Column("payload", Body, nullable=False),
+        Column("workload", Body),
+        Column("resolver", name()),
+        Column("reason", Body),
+        CheckConstraint(
+            "state = 0 AND resolved_at IS NULL OR state <> 0 AND resolved_at IS NOT NULL "
+            "AND resolver IS NOT NULL AND decision IS NOT NULL",
+            name="ptm_quarantine_resolved",
+        ),
+        **_clustered,
+    )
+    _create_index("ptm_quarantine_state", "ptm_quarantine", ["state", "received_at", "call_id"])
 
 
 def _create_table(name_: str, *columns: Any, **options: Any) -> None:
