@@ -33,11 +33,22 @@ if TYPE_CHECKING:
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Tier
     from .domain.pt import PT, Money
+    from .domain.quarantine import Backlog, Quarantined, QuarantinePage, QuarantineState
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
-    from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.receipts import (
+        Balance,
+        Entry,
+        Granted,
+        Hold,
+        OpenHolds,
+        Page,
+        Receipt,
+        UnitBalance,
+    )
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
     from .domain.summaries import ModelUse, Summary
+    from .domain.unpriced import UnpricedModel
     from .domain.usage import Quality, Usage
     from .errors import (
         AccountFrozenError,
@@ -63,6 +74,7 @@ if TYPE_CHECKING:
         PeriodNotSealedError,
         PeriodOrderError,
         PtmeterError,
+        QuarantineResolvedError,
         RefusedError,
         SchemaOutdatedError,
         StorageError,
@@ -87,6 +99,7 @@ __all__ = [
     "ApprovalMissingError",
     "AsyncCall",
     "AsyncMeter",
+    "Backlog",
     "Balance",
     "Basis",
     "Calibration",
@@ -126,6 +139,7 @@ __all__ = [
     "ModelUse",
     "Money",
     "NotFoundError",
+    "OpenHolds",
     "Overage",
     "Page",
     "PeriodClosedError",
@@ -144,6 +158,10 @@ __all__ = [
     "PublicKey",
     "Quality",
     "Quantile",
+    "QuarantinePage",
+    "QuarantineResolvedError",
+    "QuarantineState",
+    "Quarantined",
     "RateCard",
     "Reading",
     "Receipt",
@@ -163,6 +181,7 @@ __all__ = [
     "UnitBalance",
     "UnknownModelError",
     "UnknownUnitError",
+    "UnpricedModel",
     "UnreadableRowError",
     "UnsafeDurabilityError",
     "Usage",
@@ -202,11 +221,22 @@ _HOMES = {
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Tier"),
     "domain.pt": ("PT", "Money"),
+    "domain.quarantine": ("Backlog", "QuarantinePage", "QuarantineState", "Quarantined"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
-    "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.receipts": (
+        "Balance",
+        "Entry",
+        "Granted",
+        "Hold",
+        "OpenHolds",
+        "Page",
+        "Receipt",
+        "UnitBalance",
+    ),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
+    "domain.unpriced": ("UnpricedModel",),
     "domain.usage": ("Quality", "Usage"),
     "errors": (
         "AccountFrozenError",
@@ -232,6 +262,7 @@ _HOMES = {
         "PeriodNotSealedError",
         "PeriodOrderError",
         "PtmeterError",
+        "QuarantineResolvedError",
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",

@@ -20,6 +20,7 @@ from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
+from ptmeter._async.quarantine import AsyncQuarantine
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ NAMESPACES: dict[str, type] = {
     "checkpoints": AsyncCheckpoints,
     "calibration": AsyncCalibrations,
     "prices": AsyncPrices,
+    "quarantine": AsyncQuarantine,
 }
 
 

@@ -12,10 +12,12 @@ from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
+from ptmeter._async.quarantine import AsyncQuarantine
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds, Subscriptions
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
+from ptmeter._sync.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,7 @@ TWINS = [
     (AsyncPeriods, Periods),
     (AsyncCheckpoints, Checkpoints),
     (AsyncPrices, Prices),
+    (AsyncQuarantine, Quarantine),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}

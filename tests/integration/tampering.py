@@ -11,9 +11,20 @@ import pytest
 from sqlalchemy import CheckConstraint, select
 from tests.integration.wiring import engine_on, meter_on
 
-from ptmeter import Calibration, InsufficientFundsError, Money, Policy, Price, Quality, Usage, Workload
+from ptmeter import (
+    Calibration,
+    Ceiling,
+    InsufficientFundsError,
+    Money,
+    Policy,
+    Price,
+    Quality,
+    Usage,
+    UsageInconsistentError,
+    Workload,
+)
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.ledger import Debit, Grant, Hold, Settle, UsageEvent, WalletId
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.operations import closing, verifying
 from ptmeter.storage.books import Binder
@@ -46,6 +57,12 @@ _USAGE: Final = Usage(
     tool_calls={"web_search": 1},
     quality=Quality.PARTIAL_ESTIMATED,
 )
+
+
+CONTRADICTION: Final = {
+    "object": "chat.completion",
+    "usage": {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 26},
+}
 
 
 # --- a ledger to tamper with ------------------------------------------------------------------
@@ -111,9 +128,38 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
     _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
+    unpriced = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1_000_000)).price("unheard-of")
+    rated = UsageEvent(
+        usage=Usage(output_text=3),
+        price=unpriced,
+        card_version=_card(meter).version,
+        cost=Money(3_000, "USD"),
+    )
+    _post(meter, Debit(**_name("unpriced"), amount=1_000_000, usage=rated))
+    _set_aside(meter)
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
+
+
+def _set_aside(meter: Meter) -> None:
+    """A call in each state that one in quarantine can be in, with all that is kept of one."""
+    for key in ("settled", "dismissed", "waiting"):
+        with (
+            pytest.raises(UsageInconsistentError),
+            meter.call(
+                "acme",
+                model="gpt-4o-mini",
+                messages="hello",
+                key=key,
+                route="eu",
+                workload=Workload(retry_rate=700),
+            ) as call,
+        ):
+            call.record(CONTRADICTION)
+    who = {"actor": "ann", "reason": "the total is right"}
+    meter.quarantine.settle("acme", key="settled", usage=Usage(output_text=6), **who)
+    meter.quarantine.dismiss("acme", key="dismissed", **who)
 
 
 def _begin_to_close(meter: Meter, name: str) -> None:

@@ -93,11 +93,28 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     },
     "ptm_boundary": {"id": 1, "closed_until": 10},
     "ptm_calibration": {"model": "m", "route": "", "changed_at": 1, "body": "{}"},
+    "ptm_unpriced": {"wallet_id": 1, "seq": 1},
+    "ptm_quarantine": {
+        "account": "acme",
+        "call_id": 1,
+        "received_at": 1,
+        "state": 0,
+        "call_key": '"r1"',
+        "unit": "core",
+        "model": "m",
+        "route": "",
+        "problem": "p",
+        "payload": "{}",
+    },
 }
 """A row of each table with nothing in it that may be left out."""
 
 OTHER_KEYS: Final = {"period": "2026-02", "account": "zeta", "model": "n", "route": "eu"}
 """Other values of key columns that are no numbers."""
+
+
+DECIDED: Final = {"state": 1, "resolved_at": 2, "resolver": "ann", "decision": 1}
+"""What a call in quarantine has once somebody decided about it."""
 
 
 class Check(NamedTuple):
@@ -125,6 +142,14 @@ CHECKS: Final = (
     Check("ptm_lot_granted", {"remaining": 6}, {"remaining": 7}),
     Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
     Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
+    *(
+        Check("ptm_quarantine_resolved", allowed, refused)
+        for allowed, refused in (
+            (DECIDED, {"state": 1}),
+            (DECIDED, {"resolved_at": 2}),
+            *((DECIDED, {**DECIDED, name: None}) for name in ("resolved_at", "resolver", "decision")),
+        )
+    ),
     Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
     *(
         Check("ptm_closing_ties", {name: sign * 100, "issued": 3 + sign * other}, {name: sign * 100})

@@ -31,6 +31,8 @@ RECORD = "who and when is in no hash that is kept in the database; a signed chec
 
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
+SENT = "what the provider sent moves nothing: a person decides by it, and that is on record"
+
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.parent": (frozenset({"present"}), SETTING),
     "ptm_account.plan": (frozenset({"present", "absent", "other"}), SETTING),
@@ -47,6 +49,14 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_period.actor": (frozenset({"other"}), RECORD),
     "ptm_period.approver": (frozenset({"other"}), RECORD),
     "ptm_period.reason": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.received_at": (frozenset({"more", "less"}), RECORD),
+    "ptm_quarantine.resolved_at": (frozenset({"more", "less"}), RECORD),
+    "ptm_quarantine.resolver": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.reason": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.model": (frozenset({"other"}), SENT),
+    "ptm_quarantine.route": (frozenset({"other"}), SENT),
+    "ptm_quarantine.problem": (frozenset({"other"}), SENT),
+    "ptm_quarantine.payload": (frozenset({"other"}), SENT),
     "ptm_calibration.model": (frozenset({"other"}), LEARNT),
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
@@ -55,7 +65,11 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
 """By column, the changes that `verify` does not notice, and why."""
 
 UNNOTICED_ROWS: Final = {
-    "taken out": {"ptm_rejection": REFUSAL, "ptm_calibration": LEARNT},
+    "taken out": {
+        "ptm_rejection": REFUSAL,
+        "ptm_calibration": LEARNT,
+        "ptm_quarantine": "nothing in the journal rests on it; what was charged for it stays charged",
+    },
     "put in": {
         "ptm_account": "an account without a wallet has nothing",
         "ptm_rejection": REFUSAL,
@@ -146,6 +160,10 @@ class Names:
                 return f"ptm_calibration/{row['model']} {row['route']}:"
             case "ptm_period":
                 return f"ptm_period/{row['period']} event {row['number']}:"
+            case "ptm_quarantine":
+                return f"ptm_quarantine/account={row['account']}, call_id={row['call_id']} row:"
+            case "ptm_unpriced":
+                return f"{table.name} has rows of wallet {row['wallet_id']},"
             case _:
                 pass
         wallet = self._wallets.get(row["wallet_id"])
@@ -273,6 +291,8 @@ def _those_that_refer_to(table: Table, row: dict[str, Any], names: Names) -> lis
             return [f"ptm_period/{following} period", "ptm_boundary/1 row"]
         case "ptm_closing" if withdrawn(row):
             return SEALS
+        case "ptm_unpriced":
+            return [f"ptm_unpriced lacks rows of wallet {row['wallet_id']}:"]
         case _:
             return []
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..domain.plans import Plans
     from ..domain.pt import Whole
     from ..domain.rates import Workload
-    from ..domain.receipts import Balance, Hold, Page, Receipt
+    from ..domain.receipts import Balance, Hold, OpenHolds, Page, Receipt
     from ..domain.summaries import Summary
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
@@ -346,6 +346,10 @@ class AsyncMeter:
         """
         read = partial(reading.summary, account=account, since=since, until=until)
         return await self._platform.read(read)
+
+    async def open_holds(self) -> OpenHolds:
+        """How many holds are open, of all accounts, and when the first is due; long overdue, nobody sweeps."""
+        return await self._platform.read(reading.open_holds)
 
     async def verify(self) -> Report:
         """Re-derive every balance from the journal and check the hash chain; see `Report`."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..domain.plans import Plans
     from ..domain.pt import Whole
     from ..domain.rates import Workload
-    from ..domain.receipts import Balance, Hold, Page, Receipt
+    from ..domain.receipts import Balance, Hold, OpenHolds, Page, Receipt
     from ..domain.summaries import Summary
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
@@ -343,6 +343,10 @@ class Meter:
         """
         read = partial(reading.summary, account=account, since=since, until=until)
         return self._platform.read(read)
+
+    def open_holds(self) -> OpenHolds:
+        """How many holds are open, of all accounts, and when the first is due; long overdue, nobody sweeps."""
+        return self._platform.read(reading.open_holds)
 
     def verify(self) -> Report:
         """Re-derive every balance from the journal and check the hash chain; see `Report`."""

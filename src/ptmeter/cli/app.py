@@ -17,8 +17,10 @@ from . import (
     database,
     demo,
     estimating,
+    metrics,
     periods,
     prices,
+    quarantine,
     replay,
     rerating,
 )
@@ -86,6 +88,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
     ),
     (database.sweep, ("ptmeter sweep",)),
     (rerating.rerate, rerating.EXAMPLES),
+    (metrics.metrics, ("ptmeter metrics > /var/lib/node_exporter/ptmeter.prom",)),
     (
         replay.replay,
         (
@@ -115,6 +118,7 @@ for _command, _examples in COMMANDS:
 GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
+    ("quarantine", quarantine.COMMANDS, "Calls whose usage contradicts itself: settle or dismiss them."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

@@ -236,5 +236,8 @@ class _Verification:
             settled = settlement(self.books, call) if call.state is QuarantineState.SETTLED else None
             hold, charged = holds[0].transfer if holds else None, settled.transfer if settled else None
             if problem := disagreement(call, hold, charged):
-                row = Finding("ptm_quarantine", f"{call.account} {call.key}", "row", problem)
-                self.findings.append(row)
+                number = int.from_bytes(call_id(call.account, call.key), "big", signed=True)
+                where = f"account={call.account}, call_id={number}"
+                self.findings.append(
+                    Finding("ptm_quarantine", where, "row", f"{problem} (key {call.key!r})")
+                )
