@@ -57,6 +57,7 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_quarantine.route": (frozenset({"other"}), SENT),
     "ptm_quarantine.problem": (frozenset({"other"}), SENT),
     "ptm_quarantine.payload": (frozenset({"other"}), SENT),
+    "ptm_quarantine.workload": (frozenset({"absent"}), SENT),
     "ptm_calibration.model": (frozenset({"other"}), LEARNT),
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
