@@ -157,7 +157,7 @@ def _set_aside(meter: Meter) -> None:
             ) as call,
         ):
             call.record(CONTRADICTION)
-    who = {"actor": "ann", "reason": "the total is right"}
+    who: dict[str, Any] = {"actor": "ann", "reason": "the total is right"}
     meter.quarantine.settle("acme", key="settled", usage=Usage(output_text=6), **who)
     meter.quarantine.dismiss("acme", key="dismissed", **who)
 
