@@ -66,9 +66,7 @@ def rate(call: Quarantined, usage: Usage) -> Charge:
     return CARD.rate(call.model, usage, price(call.model, 100_000), call.workload)
 
 
-def decide(
-    books: Books, key: str = "h", usage: Usage | None = USAGE, **named: Any
-) -> Receipt | Quarantined:
+def decide(books: Any, key: str = "h", usage: Usage | None = USAGE, **named: Any) -> Receipt | Quarantined:
     decision = Decision(usage=usage, by="ann", reason="so it is")
     if usage is None:
         return quarantining.dismiss(books, "acme", key=key, decision=decision)
@@ -119,9 +117,10 @@ def test_a_call_is_in_quarantine_once(store: Store, clock: Clock) -> None:
 
 def test_what_no_name_can_be_is_refused(store: Store) -> None:
     """An account of none of our names, a key that is empty, a model that no column holds."""
-    for wrong in ({"account": " acme"}, {"key": ""}):
-        with pytest.raises(InvalidArgumentError):
-            keep(store, **wrong)
+    with pytest.raises(InvalidArgumentError):
+        keep(store, account=" acme")
+    with pytest.raises(InvalidArgumentError):
+        keep(store, "")
     with pytest.raises(InvalidArgumentError, match="cannot name a model"):
         store.run(
             partial(

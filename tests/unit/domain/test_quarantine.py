@@ -11,9 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptmeter import PT, InvalidArgumentError, Quarantined, QuarantineResolvedError, QuarantineState, Usage
+from ptmeter import (
+    PT,
+    Ceiling,
+    InvalidArgumentError,
+    Money,
+    Quarantined,
+    QuarantineResolvedError,
+    QuarantineState,
+    Usage,
+)
 from ptmeter.domain import quarantine
+from ptmeter.domain.ledger import Kind, Transfer, UsageEvent, WalletId
 from ptmeter.domain.quarantine import LARGEST_PAYLOAD, Decision
+from ptmeter.domain.usage import TOKEN_CLASSES
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = datetime(2026, 1, 2, tzinfo=UTC)
@@ -208,6 +219,73 @@ def test_the_key_of_a_charge_is_that_of_the_decision_or_of_the_record() -> None:
 
     assert "r1" == quarantine.decided_key(recorded)
     assert 3 == len({"r1", quarantine.decided_key(one), quarantine.decided_key(other)})
+
+
+HOLD = Transfer(
+    id=b"1" * 8,
+    wallet=WalletId("acme", "core"),
+    seq=2,
+    kind=Kind.HOLD,
+    amount=3_000_000,
+    available_after=7_000_000,
+    held_after=3_000_000,
+    fingerprint=b"2" * 8,
+    effective_at=AT,
+    booked_at=AT,
+)
+EVENT = UsageEvent(
+    usage=USAGE,
+    price=Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1)).price("small"),
+    card_version="0" * 16,
+    cost=Money(6, "USD"),
+)
+CHARGED = replace(HOLD, seq=3, kind=Kind.SETTLE, amount=1_000_000, completes=2, usage=EVENT)
+SETTLED = quarantine.decide(CALL, Decision(usage=USAGE, by="ann", reason="so it is"), at=AT)
+DISMISSED = quarantine.decide(CALL, Decision(usage=None, by="ann", reason="so it is"), at=AT)
+
+
+@pytest.mark.parametrize(
+    ("call", "hold", "charged"),
+    [
+        (CALL, HOLD, None),
+        (DISMISSED, HOLD, None),
+        (SETTLED, HOLD, CHARGED),
+        (replace(CALL, held=None), None, None),
+        (replace(SETTLED, held=None), None, CHARGED),
+    ],
+)
+def test_a_call_that_goes_with_the_journal_is_sound(
+    call: Quarantined, hold: Transfer | None, charged: Transfer | None
+) -> None:
+    """Its hold is there if it had one, and it was charged what was decided, if it was."""
+    assert None is quarantine.disagreement(call, hold, charged)
+
+
+@pytest.mark.parametrize(
+    ("call", "hold", "charged", "problem"),
+    [
+        (CALL, None, None, "its hold is not"),
+        (CALL, replace(HOLD, amount=2_000_000), None, "its hold is not"),
+        (CALL, replace(HOLD, kind=Kind.GRANT), None, "its hold is not"),
+        (replace(CALL, unit="advanced"), HOLD, None, "its hold is not"),
+        (SETTLED, HOLD, None, "nothing was charged for it"),
+        (replace(SETTLED, held=None), None, None, "nothing was charged for it"),
+        (SETTLED, HOLD, replace(CHARGED, usage=None), "something else was charged"),
+        (
+            SETTLED,
+            HOLD,
+            replace(CHARGED, usage=replace(EVENT, usage=Usage(output_text=7))),
+            "something else was charged",
+        ),
+        (replace(DISMISSED, state=QuarantineState.SETTLED), HOLD, CHARGED, "something else was charged"),
+        (replace(SETTLED, state=QuarantineState.DISMISSED), HOLD, None, "that was not decided"),
+    ],
+)
+def test_what_does_not_go_with_the_journal_is_said(
+    call: Quarantined, hold: Transfer | None, charged: Transfer | None, problem: str
+) -> None:
+    """A hold that is not there or another one, a charge that is missing, or is not what was decided."""
+    assert problem in (quarantine.disagreement(call, hold, charged) or "")
 
 
 def test_a_call_says_how_it_stands() -> None:
