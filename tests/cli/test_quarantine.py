@@ -193,6 +193,9 @@ def test_what_waits_is_printed_for_prometheus(run: Run, unpriced: str) -> None:
     assert 'ptmeter_unpriced_calls{model="unheard-of"} 2.0' in lines
     assert 'ptmeter_unpriced_pt{model="unheard-of",unit="core"} 2.0' in lines
     assert "ptmeter_open_holds 1.0" in lines
+    document = run("metrics", "--json").json["metrics"]
+    assert {"name": "ptmeter_unpriced_calls", "labels": {"model": "unheard-of"}, "value": 2} in document
+    assert 6 == len(document)
 
 
 def test_without_the_extra_metrics_names_it(

@@ -15,6 +15,7 @@ def metrics(
     db: options.Database,
     prices: options.PricesFile = None,
     durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
 ) -> int:
     """
     Print gauges of the ledger in Prometheus' exposition format.
@@ -23,11 +24,17 @@ def metrics(
     open holds. Write them where node_exporter's textfile collector looks.
     """
     try:
-        from ..telemetry.prometheus import exposition
+        from ..telemetry.prometheus import MeterCollector, exposition
     except ImportError as missing:
         raise ConfigurationError(str(missing)) from missing
     options.must_exist(db)
     with options.open_meter(db, options.rate_card(None), options.policy(durability), prices) as meter:
-        text = exposition(meter)
-    sys.stdout.write(text)
+        if as_json:
+            from .writing import write_json
+
+            samples = [each for family in MeterCollector(meter).collect() for each in family.samples]
+            found = [{"name": s.name, "labels": dict(s.labels), "value": s.value} for s in samples]
+            write_json({"metrics": found})
+        else:
+            sys.stdout.write(exposition(meter))
     return ExitCode.OK
