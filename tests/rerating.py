@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ptmeter import Price, UnknownModelError, Usage, read_rate_card
+from ptmeter import Price, Processing, UnknownModelError, Usage, read_rate_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +30,17 @@ def price(model: str, rate: int) -> Price:
 
 
 class PriceList:
-    """A catalogue that can be changed: pico-dollars per token, by model."""
+    """A catalogue that can be changed: pico-dollars per token, by model, and as ``model_batch`` for its batches."""
 
     def __init__(self, **rates: int) -> None:
         self.rates: Mapping[str, int] = rates
 
-    def price(self, model: str, at: datetime) -> Price:
+    def price(self, model: str, at: datetime, *, processing: Processing = Processing.STANDARD) -> Price:
         name = model.removeprefix("acme/")
-        if name not in self.rates:
-            raise UnknownModelError(model, "price")
-        return price(name, self.rates[name])
+        key = name if processing is Processing.STANDARD else f"{name}_{processing}"
+        if key not in self.rates:
+            raise UnknownModelError(model, processing.price_name)
+        return replace(price(name, self.rates[key]), processing=processing)
 
 
 def card(*, large_in: str = "core", step: str = "0.01", method: str = "cost_plus") -> RateCard:

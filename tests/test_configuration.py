@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib import resources
 from types import MappingProxyType
@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptmeter.configuration import read_plans, read_prices, read_rate_card, reference_card, reference_plans
-from ptmeter.domain.plans import Plan
-from ptmeter.domain.prices import ALWAYS, Price, Tier
+from ptmeter.domain.flags import Flag
+from ptmeter.domain.limits import Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
+from ptmeter.domain.plans import Plan, RollOver, Trial
+from ptmeter.domain.prices import ALWAYS, Price, Processing, Tier
 from ptmeter.domain.pt import MICRO, PT, Money
 from ptmeter.domain.rates import (
     Band,
@@ -29,6 +31,7 @@ from ptmeter.domain.rates import (
     Workload,
 )
 from ptmeter.domain.usage import TOKEN_CLASSES, Usage
+from ptmeter.domain.windows import Every
 from ptmeter.errors import ConfigurationError, UnknownModelError
 from ptmeter.providers.prices import GenaiPrices
 
@@ -589,6 +592,245 @@ def test_plans_are_read_as_they_are_written() -> None:
     )
 
 
+FULL_PLAN: dict[str, Any] = {
+    "price_per_month": 49,
+    "price_per_year": 499,
+    "allowance": {"core": 1000},
+    "units": ["core"],
+    "features": ["teams", "sso"],
+    "agent_slots": 3,
+    "requests_per_minute": 4,
+    "requests_per_hour": 120,
+    "requests_per_day": 900,
+    "concurrent": 5,
+    "caps": {"core": {"day": 50, "month": "900.5"}, "advanced": {"week": 7}},
+    "spend_caps": {"year": 100, "month": "9.50"},
+    "shares": {"advanced": {"soft": "20%", "hard": "25%", "overflow": 2}},
+    "burn": {
+        "warn": "30%",
+        "steps": [{"share": "40%", "wait": "30 min"}, {"share": "60.5%", "wait": "2 h"}],
+        "repeats": 3,
+    },
+    "roll_over": {"shares": {"core": "50%"}, "annual_only": True},
+    "trial": {"days": 14, "allowance": {"core": 100}},
+    "alerts": ["75%", "100%"],
+    "low_balance": {"core": "2.5"},
+}
+
+
+def test_the_limits_of_a_plan_are_read_as_they_are_written() -> None:
+    """All that limits a plan and all it gives besides arrives in the domain's plan, exactly."""
+    assert read_plans({"plans": {"pro": FULL_PLAN}}).find("pro") == Plan(
+        name="pro",
+        price_per_month=Money.usd(49),
+        price_per_year=Money.usd(499),
+        allowance={"core": PT.of(1000)},
+        units=frozenset({"core"}),
+        features=frozenset({"sso", "teams"}),
+        agent_slots=3,
+        limits=Limits(
+            paces=(
+                Pace(timedelta(minutes=1), 4),
+                Pace(timedelta(hours=1), 120),
+                Pace(timedelta(days=1), 900),
+            ),
+            concurrent=5,
+            caps=(
+                Cap("core", Every.DAY, 50_000_000),
+                Cap("core", Every.MONTH, 900_500_000),
+                Cap("advanced", Every.WEEK, 7_000_000),
+            ),
+            spend=(
+                SpendCap(Every.YEAR, Money.usd(100)),
+                SpendCap(Every.MONTH, Money.usd("9.5")),
+            ),
+            shares={"advanced": Share(unit="advanced", soft=2_000, hard=2_500, overflow=2)},
+            burn=Burn(
+                warn=3_000,
+                steps=(BurnStep(4_000, timedelta(minutes=30)), BurnStep(6_050, timedelta(hours=2))),
+                repeats=3,
+            ),
+        ),
+        roll_over=RollOver({"core": 5_000}, annual_only=True),
+        trial=Trial(14, {"core": PT.of(100)}),
+        alerts=(7_500, 10_000),
+        low_balance={"core": 2_500_000},
+    )
+
+
+def test_a_plan_says_which_units_it_speaks_of() -> None:
+    """The units of a plan are those it gives, opens, caps, limits the share of, rolls over or warns of."""
+    plan = dict(FULL_PLAN, caps={"capped": {"day": 1}}, shares={"shared": {"hard": "5%"}})
+    plan |= {"roll_over": {"shares": {"rolled": "1%"}}, "low_balance": {"low": 1}, "units": ["open"]}
+    plan["trial"] = {"days": 1, "allowance": {"tried": 1}}
+
+    assert {"core", "open", "capped", "shared", "rolled", "low", "tried"} == read_plans(
+        {"plans": {"pro": plan}}
+    ).units
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90 s", timedelta(seconds=90)),
+        ("30min", timedelta(minutes=30)),
+        ("24 h", timedelta(days=1)),
+        ("3 d", timedelta(days=3)),
+    ],
+)
+def test_a_time_is_written_with_its_unit(text: str, expected: timedelta) -> None:
+    """How long somebody waits is text with a unit, with or without a space between."""
+    burn = {"steps": [{"share": "40%", "wait": text}]}
+    read = read_plans({"plans": {"pro": {**FULL_PLAN, "burn": burn}}}).find("pro").limits.burn
+
+    assert read is not None
+    assert expected == read.steps[0].wait
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("requests_per_minute", "4", ": expected a whole number from 0 to 1,000,000,000, not '4'"),
+        ("requests_per_hour", True, ": expected a whole number from 0 to 1,000,000,000, not True"),
+        ("concurrent", -1, ": expected a whole number from 0 to 1,000,000,000, not -1"),
+        ("caps", {"core": {"hour": 1}}, ".core.hour: expected day, week, month, year, not 'hour'"),
+        ("shares", {"core": {"hard": "101%"}}, '.core.hard: expected a share of up to "100%", not 101%'),
+        ("shares", {"core": {}}, ".core: expected a soft share, a hard one or both"),
+        (
+            "shares",
+            {"core": {"soft": "30%", "hard": "25%"}},
+            ".core.soft: expected a share that is not above the hard one",
+        ),
+        (
+            "shares",
+            {"core": {"soft": "30%", "overflow": 2}},
+            ".core.overflow: expected a hard share, for overflow is what exceeds it",
+        ),
+        (
+            "shares",
+            {"core": {"hard": "30%", "overflow": "2"}},
+            ".core.overflow: expected a whole number from 1 to 100, not '2'",
+        ),
+        (
+            "burn",
+            {"steps": [{"share": "40%", "wait": 30}]},
+            '.steps[0].wait: expected a time such as "30 s", "30 min", "24 h" or "3 d", not 30',
+        ),
+        (
+            "burn",
+            {"steps": [{"share": "0%", "wait": "1 h"}]},
+            '.steps[0].share: expected a share above "0%"',
+        ),
+        (
+            "burn",
+            {"steps": [{"share": "40%", "wait": "2 h"}, {"share": "60%", "wait": "1 h"}]},
+            ".steps[1].wait: expected a time that is not shorter than in the step before",
+        ),
+        (
+            "burn",
+            {"steps": [{"share": "40%", "wait": "2 h"}, {"share": "40%", "wait": "3 h"}]},
+            ".steps[1].share: expected a share above that of the step before",
+        ),
+        ("burn", {"repeats": 0}, ".repeats: expected a whole number from 1 to 1,000,000,000, not 0"),
+        (
+            "features",
+            ["Single sign-on"],
+            (
+                "[0]: expected the name of a feature, of up to 64 lower-case letters, digits and underscores, "
+                "not 'Single sign-on'"
+            ),
+        ),
+        ("roll_over", {"shares": {}}, ".shares: expected at least one"),
+        (
+            "trial",
+            {"days": 0, "allowance": {}},
+            ".days: expected a whole number from 1 to 1,000,000,000, not 0",
+        ),
+        ("alerts", ["80%", "80%"], "[1]: expected a share above the one before"),
+        (
+            "low_balance",
+            {"core": 0},
+            '.core: expected PT such as 3 or "0.25", more than 0 and in steps of 1e-6, not 0',
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_limit_is_said_where_it_is(field: str, value: object, problem: str) -> None:
+    """Each limit that cannot be one is refused, with its place and what is expected there."""
+    assert [f"plans: plans.pro.{field}{problem}"] == refusal(
+        read_plans, {"plans": {"pro": {**FULL_PLAN, field: value}}}
+    )
+
+
+def test_only_a_plan_by_the_year_rolls_over_by_the_year() -> None:
+    """Roll-over for annual subscriptions makes no sense where there is no price for a year."""
+    plan = {name: value for name, value in FULL_PLAN.items() if name != "price_per_year"}
+
+    assert [
+        (
+            "plans: plans.pro.roll_over.annual_only: expected price_per_year, for nobody can be on this plan by "
+            "the year"
+        )
+    ] == refusal(read_plans, {"plans": {"pro": plan}})
+
+
+def test_flags_are_read_with_the_plans() -> None:
+    """A flag arrives with its share and the accounts that are let in or kept out."""
+    flags = {"teams": {"share": "12.5%", "allow": ["acme"], "deny": ["zeta", "Umbrella Corp."]}}
+
+    assert {
+        "teams": Flag(
+            name="teams",
+            share=1_250,
+            allow=frozenset({"acme"}),
+            deny=frozenset({"zeta", "Umbrella Corp."}),
+        )
+    } == read_plans({"plans": {"pro": FULL_PLAN}, "flags": flags}).flags
+
+
+def test_a_flag_without_a_feature_is_refused() -> None:
+    """A flag for what no plan has, or for and against the same account, is refused where it stands."""
+    flags = {
+        "team": {"share": "10%"},
+        "sso": {"share": "101%"},
+        "teams": {"share": "5%", "allow": ["acme"], "deny": ["zeta", "acme"]},
+    }
+    plans = {"plans": {"pro": FULL_PLAN}, "flags": flags}
+
+    assert ['plans: flags.sso.share: expected a share of up to "100%", not 101%'] == refusal(
+        read_plans, plans
+    )
+    flags["sso"]["share"] = "100%"
+    assert [
+        "plans: flags.team: expected a feature of some plan (sso, teams)",
+        "plans: flags.teams.deny[1]: expected an account that is not allowed as well",
+    ] == refusal(read_plans, plans)
+
+
+def test_a_limit_out_of_order_has_its_line(write: Callable[[str, str], str]) -> None:
+    """What is wrong between two limits is said at the line of the one to mend."""
+    text = """\
+plans:
+  pro:
+    price_per_month: 49
+    allowance: {core: 1000}
+    units: [core]
+    shares:
+      advanced:
+        hard: "25%"
+        soft: "30%"
+    burn:
+      steps:
+        - {share: "40%", wait: 2 h}
+        - share: "60%"
+          wait: 30 min
+"""
+
+    assert [
+        "plans.yaml:9: plans.pro.shares.advanced.soft: expected a share that is not above the hard one",
+        "plans.yaml:14: plans.pro.burn.steps[1].wait: expected a time that is not shorter than in the step before",
+    ] == refusal(read_plans, write("plans.yaml", text))
+
+
 # --- prices -----------------------------------------------------------------------------------
 
 PRICES: dict[str, Any] = {
@@ -686,6 +928,24 @@ def test_prices_override_those_of_the_catalogue() -> None:
 
     assert 1_500_000 == catalogue.price("acme/large", at).rates["input_uncached"]
     assert 0 == catalogue.price("house-model", at).rates["output_text"]
+
+
+@pytest.mark.parametrize("processing", ["batch", "flex", "priority", "fast", "ultrafast"])
+def test_a_price_may_be_for_one_processing(processing: str) -> None:
+    """Beside the standard one of the same date; a name that is none is refused, and so is what nobody knows."""
+    standard = {"usd_per_million_tokens": RATES}
+    own = {**standard, "processing": processing}
+    found = read_prices({"prices": {"a/b": [standard, own]}})["a/b"]
+
+    assert [Processing.STANDARD, Processing(processing)] == [price.processing for price in found]
+    for wrong in ("unknown", "bulk", "BATCH"):
+        problem = refusal(read_prices, {"prices": {"a/b": [{**own, "processing": wrong}]}})[-1]
+        assert problem.startswith("prices: prices['a/b'][0].processing: expected 'standard', 'batch'")
+    twice = refusal(read_prices, {"prices": {"a/b": [own, standard, own]}})
+    assert (
+        "prices: prices['a/b'][2].effective_from: expected another date than that of the price at [0]"
+        in twice
+    )
 
 
 RATES = {"input_uncached": 1, "output_text": 2}
@@ -794,6 +1054,49 @@ def test_the_reference_plans() -> None:
         )
         for plan in plans
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "minute", "hour", "concurrent", "soft", "hard"),
+    [
+        ("freemium", 1, 30, 1, None, None),
+        ("entry", 2, 60, 2, None, None),
+        ("pro", 4, 120, 4, 2_000, 2_500),
+        ("pro_plus", 6, 180, 6, 2_000, 2_500),
+        ("business", 10, 300, 10, None, None),
+        ("enterprise", 20, 600, 20, 3_000, 3_500),
+    ],
+)
+def test_the_reference_limits(
+    name: str, minute: int, hour: int, concurrent: int, soft: int | None, hard: int | None
+) -> None:
+    """Rates, calls at once and the advanced share of each reference plan; burn rate and alerts of all."""
+    plan = reference_plans().find(name)
+    share = plan.limits.shares.get("advanced")
+
+    assert (Pace(timedelta(minutes=1), minute), Pace(timedelta(hours=1), hour)) == plan.limits.paces
+    assert concurrent == plan.limits.concurrent
+    assert (soft, hard, 2) == ((share.soft, share.hard, share.overflow) if share else (None, None, 2))
+    assert plan.limits.burn == Burn(
+        warn=3_000,
+        steps=(
+            BurnStep(4_000, timedelta(minutes=30)),
+            BurnStep(6_000, timedelta(hours=2)),
+            BurnStep(8_000, timedelta(hours=24)),
+        ),
+        repeats=4,
+    )
+    assert (8_000, 9_000, 10_000) == plan.alerts
+
+
+def test_only_the_annual_business_plan_rolls_over() -> None:
+    """Half of the unused core PT of an annual business subscription goes on; teams begin with that plan."""
+    plans = reference_plans().by_name
+
+    assert {"business": RollOver({"core": 5_000}, annual_only=True)} == {
+        name: plan.roll_over for name, plan in plans.items() if plan.roll_over
+    }
+    assert {"business", "enterprise"} == {name for name, plan in plans.items() if "teams" in plan.features}
 
 
 def test_pro_is_the_cheapest_plan_for_a_large_model() -> None:

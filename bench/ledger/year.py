@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ptmeter.domain import chain
+from ptmeter.domain.batches import Plan, State
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Hold, Settle, Void
-from ptmeter.domain.planner import Plan, State, plan
+from ptmeter.domain.planner import plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,16 +22,22 @@ if TYPE_CHECKING:
         reference_plans,
     )
     from .domain.accounting import RollForward, TrialBalance
+    from .domain.accounts import Account
+    from .domain.admission import Limit
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
+    from .domain.entitlements import Entitlement
     from .domain.estimates import Count, Estimate, Method
+    from .domain.flags import Flag
+    from .domain.headroom import Headroom
     from .domain.ledger import Overage
+    from .domain.limits import Limits
     from .domain.periods import PeriodReport
-    from .domain.plans import Plan, Plans
+    from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
-    from .domain.prices import Price, PriceUse, Tier
+    from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
     from .domain.quarantine import Backlog, Quarantined, QuarantinePage, QuarantineState
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     )
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
+    from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
     from .domain.unpriced import UnpricedModel
     from .domain.usage import Quality, Usage
@@ -67,6 +74,7 @@ if TYPE_CHECKING:
         InvalidArgumentError,
         InvariantError,
         LedgerBusyError,
+        LimitError,
         ModelLockedError,
         NotFoundError,
         PeriodClosedError,
@@ -78,8 +86,12 @@ if TYPE_CHECKING:
         RefusedError,
         SchemaOutdatedError,
         StorageError,
+        SubscriptionExistsError,
+        SubscriptionNotFoundError,
+        TrialUsedError,
         UnavailableError,
         UnknownModelError,
+        UnknownTierError,
         UnknownUnitError,
         UnreadableRowError,
         UnsafeDurabilityError,
@@ -93,6 +105,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PT",
+    "Account",
     "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
@@ -115,12 +128,16 @@ __all__ = [
     "Content",
     "ContentionError",
     "Count",
+    "Discount",
     "Durability",
+    "Entitlement",
     "Entry",
     "Estimate",
     "Finding",
+    "Flag",
     "GenaiPrices",
     "Granted",
+    "Headroom",
     "Hold",
     "HoldNotFoundError",
     "HoldNotPendingError",
@@ -128,9 +145,13 @@ __all__ = [
     "IdempotencyConflictError",
     "IndeterminateError",
     "InsufficientFundsError",
+    "Interval",
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Limit",
+    "LimitError",
+    "Limits",
     "Meter",
     "Method",
     "ModelChange",
@@ -154,6 +175,7 @@ __all__ = [
     "PriceChange",
     "PriceCheck",
     "PriceUse",
+    "Processing",
     "PtmeterError",
     "PublicKey",
     "Quality",
@@ -169,17 +191,26 @@ __all__ = [
     "Report",
     "Rerating",
     "RollForward",
+    "RollOver",
     "SchemaOutdatedError",
     "Shape",
     "SigningKey",
+    "Status",
     "StorageError",
+    "Subscribed",
+    "Subscription",
+    "SubscriptionExistsError",
+    "SubscriptionNotFoundError",
     "Summary",
     "Tier",
     "Tokenizers",
+    "Trial",
     "TrialBalance",
+    "TrialUsedError",
     "UnavailableError",
     "UnitBalance",
     "UnknownModelError",
+    "UnknownTierError",
     "UnknownUnitError",
     "UnpricedModel",
     "UnreadableRowError",
@@ -189,6 +220,7 @@ __all__ = [
     "UsageInconsistentError",
     "UsageMissingError",
     "UsageStream",
+    "When",
     "Workload",
     "read_plans",
     "read_prices",
@@ -213,13 +245,19 @@ _HOMES = {
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
+    "domain.accounts": ("Account",),
+    "domain.admission": ("Limit",),
+    "domain.headroom": ("Headroom",),
+    "domain.limits": ("Limits",),
+    "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
+    "domain.flags": ("Flag",),
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
-    "domain.plans": ("Plan", "Plans"),
+    "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
     "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
-    "domain.prices": ("Price", "PriceUse", "Tier"),
+    "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),
     "domain.quarantine": ("Backlog", "QuarantinePage", "QuarantineState", "Quarantined"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
@@ -234,6 +272,7 @@ _HOMES = {
         "UnitBalance",
     ),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
+    "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
     "domain.unpriced": ("UnpricedModel",),
@@ -255,6 +294,7 @@ _HOMES = {
         "InvalidArgumentError",
         "InvariantError",
         "LedgerBusyError",
+        "LimitError",
         "ModelLockedError",
         "NotFoundError",
         "PeriodClosedError",
@@ -266,8 +306,12 @@ _HOMES = {
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",
+        "SubscriptionExistsError",
+        "SubscriptionNotFoundError",
+        "TrialUsedError",
         "UnavailableError",
         "UnknownModelError",
+        "UnknownTierError",
         "UnknownUnitError",
         "UnreadableRowError",
         "UnsafeDurabilityError",

@@ -12,21 +12,23 @@ from .domain.calibration import checked_route
 from .domain.estimates import Count, Estimate
 from .domain.keys import digest
 from .domain.policy import HoldSize
+from .domain.prices import Processing
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
-from .errors import InvalidArgumentError, InvariantError, UnknownModelError
+from .errors import InvalidArgumentError, UnknownModelError, UnknownTierError
 from .learning import Learning
+from .providers.tiers import asked_processing, asked_tier, served_processing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .domain.calibration import Bound
-    from .domain.ledger import UsageEvent
     from .domain.policy import Policy
     from .domain.prices import Price
     from .domain.rates import Charge, RateCard, Tariff, Workload
     from .domain.sketches import Quantile
     from .learning import Outlook
+    from .providers.readings import Reading
 
     Request = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
     """What is sent to a model: text, chat messages, or the whole body of the request."""
@@ -42,12 +44,12 @@ MOST_TARIFFS: Final = 1_000
 class Catalogue(Protocol):
     """Where prices come from."""
 
-    def price(self, model: str, at: datetime) -> Price:
+    def price(self, model: str, at: datetime, *, processing: Processing = Processing.STANDARD) -> Price:
         """
-        The price of *model* at that time.
+        The price of *model* at that time, for calls that are processed so.
 
         Raises:
-            UnknownModelError: There is none.
+            UnknownModelError: There is none: the standard price never stands in for another.
         """
         ...
 
@@ -84,7 +86,7 @@ class Pricing:
         self._tokens = tokens
         self.learning = learning or Learning()
         self._clock = clock or _utc_now
-        self._tariffs: dict[str, Tariff] = {}
+        self._tariffs: dict[tuple[str, Processing], Tariff] = {}
 
     @property
     def catalogue(self) -> Catalogue:
@@ -119,10 +121,12 @@ class Pricing:
         says otherwise.
 
         Raises:
-            UnknownModelError: No price or rate is known for the model.
-            InvalidArgumentError: The route cannot be one.
+            UnknownModelError: No price or rate is known for the model, or none for how it is to be processed.
+            UnknownTierError: The request asks for a service tier that is not known.
+            InvalidArgumentError: The route cannot be one, or the request and the workload contradict each other.
         """
-        tariff = self._tariff(model)
+        workload = self.asked(model, request, workload)
+        tariff = self._tariff(model, workload.processing)
         counted = self._tokens.count_request(model, request)
         stated = _checked("max_tokens", max_tokens) if max_tokens is not None else _output_limit(request)
         size = quantile or self._policy.hold
@@ -153,7 +157,7 @@ class Pricing:
             cost_expected=likely.cost,
             cost_at_most=worst.cost,
             definition=tariff.definition,
-            notes=(*count.notes, *_what_it_rests_on(learnt, size)),
+            notes=(*count.notes, *_what_it_rests_on(learnt, size), *_at_which_price(workload)),
         )
 
     def charge(
@@ -163,18 +167,41 @@ class Pricing:
         What *usage* of *model* costs, now or by what was in force *at* another time.
 
         Raises:
-            UnknownModelError: No price or rate is known for the model, or for a class that was used.
+            UnknownModelError: No price or rate is known for the model, for how it was processed, or for a class
+                that was used.
         """
-        return self._tariff(model, at).charge(usage, workload)
+        return self._tariff(model, workload.processing, at).charge(usage, workload)
 
-    def unit_of(self, model: str) -> str:
+    def asked(self, model: str, request: Request, workload: Workload) -> Workload:
         """
-        The unit that calls of *model* are charged in.
+        The workload of a call that is about to be sent: with the processing that the request asks for, if it does.
 
         Raises:
-            UnknownModelError: No price or rate is known for the model.
+            UnknownTierError: It asks for a service tier that is not known.
+            InvalidArgumentError: It asks for another processing than the workload.
         """
-        return self._tariff(model).unit
+        tier, said = asked_tier(request), workload.processing
+        if tier is None and said is Processing.STANDARD:
+            return workload
+        found = asked_processing(tier, self._charged_by(model), said)
+        if found is Processing.UNKNOWN and self._policy.unpriced is None:
+            raise UnknownTierError(model, tier or said)
+        return replace(workload, processing=found)
+
+    def served(self, model: str, workload: Workload, reading: Reading) -> Workload:
+        """
+        The workload of a call that was answered: with the processing that the answer says it had, if it does.
+
+        Raises:
+            UnknownTierError: It says a service tier that is not known, and there is no ceiling.
+        """
+        tier = reading.service_tier
+        if tier is None:
+            return workload
+        found = served_processing(tier, self._charged_by(model), workload.processing)
+        if found is Processing.UNKNOWN and self._policy.unpriced is None:
+            raise UnknownTierError(model, tier, reading.raw)
+        return replace(workload, processing=found)
 
     def count_broken_off(self, model: str, estimate: Estimate, text: str, known: Usage | None) -> Usage:
         """The usage of a stream that ended early: what the provider said of the input, and *text*."""
@@ -182,13 +209,29 @@ class Pricing:
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
-    def _tariff(self, model: str, at: datetime | None = None) -> Tariff:
+    def unit_of(self, model: str) -> str:
+        """
+        The unit in which calls to *model* are charged.
+
+        Raises:
+            UnknownModelError: No price or rate is known for it.
+        """
+        return self._tariff(model, Processing.STANDARD).unit
+
+    def _charged_by(self, model: str) -> str:
+        """Who charges for calls of *model*: they say what the name of a tier means."""
+        try:
+            return self._catalogue.price(model, self._clock()).provider
+        except UnknownModelError:
+            return model.partition("/")[0]
+
+    def _tariff(self, model: str, processing: Processing, at: datetime | None = None) -> Tariff:
         """What *model* is rated by, now if left out; worked out again only when its price or the card changes."""
         at = at or self._clock()
-        card = self.card_at(at)
+        card, asked = self.card_at(at), (model, processing)
         try:
-            price = self._catalogue.price(model, at)
-            known = self._tariffs.get(model)
+            price = price_for(self._catalogue, model, at, processing)
+            known = self._tariffs.get(asked)
             if known and known.price is price and known.card_version == card.version:
                 return known
             tariff = card.tariff(model, price)
@@ -199,72 +242,24 @@ class Pricing:
             return card.tariff_in(ceiling.unit, model, ceiling.price(model))
         if len(self._tariffs) >= MOST_TARIFFS:
             self._tariffs.clear()
-        self._tariffs[model] = tariff
+        self._tariffs[asked] = tariff
         return tariff
 
 
-class Repricing:
+def price_for(catalogue: Catalogue, model: str, at: datetime, processing: Processing) -> Price:
     """
-    What calls recorded long ago would be charged by a catalogue.
-
-    Each is rated by the price that the catalogue has for the time of the call, and by *card* or, left out,
-    by the card it was rated by at first. A model is known by the name its price has.
-    """
-
-    def __init__(
-        self, catalogue: Catalogue, read_card: Callable[[str, str], RateCard], card: RateCard | None = None
-    ) -> None:
-        self._catalogue = catalogue
-        self._read_card = read_card
-        self._card = card
-        self._cards: dict[str, RateCard] = {}
-        self._tariffs: dict[tuple[str, str, str], Tariff] = {}
-
-    def __call__(self, event: UsageEvent, at: datetime, find_card: Callable[[str], str | None]) -> Charge:
-        """
-        What the call of *event*, which happened at that time, is charged.
-
-        Raises:
-            UnknownModelError: No price or rate is known for the model, or for a class that was used.
-            ConfigurationError: The card it was rated by is not kept as a card file: give one.
-        """
-        card = self._card or self._first_card(event.card_version, find_card)
-        listed = listed_price(self._catalogue, event.price, at)
-        asked = (card.version, event.price.model, listed.version)
-        if asked not in self._tariffs:
-            if len(self._tariffs) >= MOST_TARIFFS:
-                self._tariffs.clear()
-            self._tariffs[asked] = card.tariff(event.price.model, listed)
-        return self._tariffs[asked].charge(event.usage, event.workload)
-
-    def _first_card(self, version: str, find_card: Callable[[str], str | None]) -> RateCard:
-        if version not in self._cards:
-            kept = find_card(version)
-            if kept is None:
-                msg = (
-                    f"the rate card {version}, by which calls were rated, is not kept: run `ptmeter verify`"
-                )
-                raise InvariantError(msg)
-            self._cards[version] = self._read_card(version, kept)
-        return self._cards[version]
-
-
-def listed_price(catalogue: Catalogue, price: Price, at: datetime) -> Price:
-    """
-    What *catalogue* has at that time for the model of *price*.
+    The price of *model* for calls processed so, and no other, whatever the catalogue.
 
     Raises:
-        UnknownModelError: It has none.
+        UnknownModelError: There is none.
     """
-    if not price.is_ceiling:
-        try:
-            return catalogue.price(f"{price.provider}/{price.model}", at)
-        except UnknownModelError:  # an override under the model's bare name: its price says whose it is
-            found = catalogue.price(price.model, at)
-            if found.provider == price.provider:
-                return found
-            raise
-    return catalogue.price(price.model, at)
+    if processing is Processing.STANDARD:
+        return catalogue.price(model, at)
+    if processing is not Processing.UNKNOWN:
+        found = catalogue.price(model, at, processing=processing)
+        if found.processing is processing:
+            return found
+    raise UnknownModelError(model, processing.price_name)
 
 
 def assumed(estimate: Estimate) -> Usage:
@@ -282,7 +277,7 @@ def request_digest(
     """What identifies a request, so that another one under the same key is noticed."""
     body = json.dumps(request, sort_keys=True, default=repr)
     kind = (str(workload.complexity), str(workload.content), workload.retry_rate, workload.tool_calls)
-    return digest((model, max_tokens, body, *kind), size=16)
+    return digest((model, max_tokens, body, *kind, str(workload.processing)), size=16)
 
 
 def _output_limit(request: Request) -> int | None:
@@ -327,6 +322,11 @@ def _what_it_rests_on(learnt: Outlook, size: HoldSize | Quantile) -> Iterator[st
             f"the hold is the most the call can cost: it takes {size.calls_needed:,} settled calls of its "
             f"route to know what {size} of them stay within"
         )
+
+
+def _at_which_price(workload: Workload) -> Iterator[str]:
+    if workload.processing is not Processing.STANDARD:
+        yield f"at the {workload.processing.price_name}"
 
 
 def _dearest(price: Price, tokens: int, output: int) -> Usage:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ptmeter import Usage
+from ptmeter import Processing, Usage, Workload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,6 +152,11 @@ def test_statement_lists_each_transfer_with_the_balance_after_it(run: Run, meter
     )
     assert {"input_uncached": 1_000, "output_text": 9} == charged["tokens"]
     assert "gpt-4o-mini, 1,009 tokens" in run("statement", "acme").out
+    batch = Workload(processing=Processing.BATCH)
+    meter.record("acme", model="gpt-4o-mini", response=Usage(input_uncached=50), key="b", workload=batch)
+    assert "gpt-4o-mini (batch), 50 tokens" in run("statement", "acme").out
+    lines = run("statement", "acme", "--json").json["entries"]
+    assert [None, "standard", "batch"] == [line["processing"] for line in lines][-3:]
 
 
 def test_statement_goes_on_where_the_page_ended(run: Run, meter: Meter) -> None:

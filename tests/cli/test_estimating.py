@@ -50,6 +50,19 @@ def test_a_request_names_its_model_and_its_longest_answer(run: Run, tmp_path: Pa
     assert ("gpt-4o-mini", 2_000, "3") == (found["model"], found["output_tokens_at_most"], found["at_most"])
 
 
+def test_how_it_is_to_be_processed_may_be_said(run: Run, tmp_path: Path) -> None:
+    """By an option, or by the request itself; a note says which price it is, and half of it is half the cost."""
+    (tmp_path / "request.json").write_text(json.dumps(BODY))
+    (tmp_path / "flex.json").write_text(json.dumps({**BODY, "model": "o3", "service_tier": "flex"}))
+    standard = run("estimate", str(tmp_path / "request.json"), "--json").json
+    batch = run("estimate", str(tmp_path / "request.json"), "--processing", "batch", "--json").json
+
+    assert float(standard["cost_at_most"]) == 2 * float(batch["cost_at_most"])
+    assert "at the batch price" in batch["notes"]
+    assert "at the flex price" in run("estimate", str(tmp_path / "flex.json")).out
+    assert 2 == run("estimate", str(tmp_path / "flex.json"), "--processing", "priority").code
+
+
 def test_a_pipe_is_read_too(run: Run, pipe: io.BytesIO) -> None:
     """Standard input is read when no file is named or the file is ``-``."""
     pipe.write(json.dumps(BODY).encode())

@@ -116,6 +116,48 @@ def test_a_price_is_shown(run: Run, tmp_path: Path) -> None:
     assert 2 == run("prices", "show", "house/large").code
 
 
+def test_a_price_is_shown_for_how_calls_are_processed(run: Run) -> None:
+    """The price asked for, and below it which others there are; one that is not listed is refused by name."""
+    shown = run("prices", "show", "o3", "--processing", "flex", "--json").json
+    people = run("prices", "show", "o3").out
+    refused = run("prices", "show", "gpt-4o", "--processing", "flex", "--json")
+
+    assert ("flex", ["standard", "batch", "priority", "fast"]) == (shown["processing"], shown["also"])
+    assert "1" == shown["rates"][0]["amount"]
+    assert "also listed: batch, flex, priority, fast" in " ".join(people.split())
+    assert "(flex)" in run("prices", "show", "o3", "--processing", "flex").out
+    assert (2, True) == (refused.code, "no flex price is known" in refused.error["message"])
+
+
+def test_lists_are_compared_processing_by_processing(
+    run: Run, exported: tuple[Path, Any], tmp_path: Path
+) -> None:
+    """A batch that became dearer is told as such, of an export and of a price file; the standard price is no part of it."""
+    file, document = exported
+    document["prices"]["openai/o3 (batch)"][-1]["rates"]["output_text"] = 3_000_000
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(document), encoding="utf-8")
+    files = []
+    for dollars in ("1", "2"):
+        each = {"usd_per_million_tokens": {"input_uncached": "3", "output_text": "4"}}
+        batch = {"usd_per_million_tokens": {"input_uncached": dollars, "output_text": "2"}}
+        made = {"prices": {"house/a": [each, {**batch, "processing": "batch"}]}}
+        files.append(tmp_path / f"own{dollars}.json")
+        files[-1].write_text(json.dumps(made), encoding="utf-8")
+
+    [found] = run("prices", "diff", str(old), str(file), "--json").json["models"]
+    [own] = run("prices", "diff", *map(str, files), "--json").json["models"]
+
+    [change] = found["changes"]
+    assert ("openai/o3 (batch)", "output_text", "3", "4") == (
+        found["model"],
+        change["what"],
+        change["old"],
+        change["new"],
+    )
+    assert ("house/a (batch)", "100.0") == (own["model"], own["changes"][0]["percent"])
+
+
 def test_the_ledger_is_checked(run: Run, db: str, tmp_path: Path) -> None:
     """Models that lost their price or changed it are named, and calls at a ceiling until they are put right."""
     ceiling = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 50_000_000))

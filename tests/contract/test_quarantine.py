@@ -55,6 +55,7 @@ def keep(store: Store, key: str = "h", *, placed: Hold | None = None, account: s
             model="small",
             route="eu",
             held=placed and placed.amounts["core"],
+            payer=placed and placed.payer,
             workload=Workload(retry_rate=700),
             problem="it does not add up",
             payload={"total_tokens": 26},
@@ -62,16 +63,16 @@ def keep(store: Store, key: str = "h", *, placed: Hold | None = None, account: s
     )
 
 
-def rate(call: Quarantined, usage: Usage) -> Charge:
-    return CARD.rate(call.model, usage, price(call.model, 100_000), call.workload)
+def rate(call: Quarantined, usage: Usage, workload: Workload) -> Charge:
+    return CARD.rate(call.model, usage, price(call.model, 100_000), workload)
 
 
 def decide(books: Any, key: str = "h", usage: Usage | None = USAGE, **named: Any) -> Receipt | Quarantined:
     decision = Decision(usage=usage, by="ann", reason="so it is")
     if usage is None:
         return quarantining.dismiss(books, "acme", key=key, decision=decision)
-    how: dict[str, Any] = {"rate": rate, "card_at": lambda _: CARD, "overage": Overage.ALLOW} | named
-    return quarantining.settle(books, "acme", key=key, decision=decision, **how)
+    how: dict[str, Any] = {"rate": rate, "card_at": lambda _: CARD, "overage": Overage.ALLOW, "rules": None}
+    return quarantining.settle(books, "acme", key=key, decision=decision, **(how | named))
 
 
 def state_of(store: Store, key: str = "h") -> QuarantineState:
@@ -131,6 +132,7 @@ def test_what_no_name_can_be_is_refused(store: Store) -> None:
                 model="m" * 201,
                 route="",
                 held=None,
+                payer=None,
                 workload=Workload(),
                 problem="",
                 payload={},
@@ -204,7 +206,7 @@ def test_a_call_is_settled_once(store: Store, clock: Clock) -> None:
 
     first = store.run(decide)
     clock.turn(timedelta(hours=9))
-    again = store.run(partial(decide, rate=lambda _, __: pytest.fail("it was rated before")))
+    again = store.run(partial(decide, rate=lambda *_: pytest.fail("it was rated before")))
 
     assert isinstance(first, Receipt)
     assert isinstance(again, Receipt)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import ptmeter
-from ptmeter.configuration import forms
+from ptmeter.configuration import forms, plan_forms
 from ptmeter.domain.ledger import REMEMBERED, Kind, WalletState
 from ptmeter.domain.rates import Banded
 from ptmeter.storage.tables import metadata
@@ -27,8 +27,14 @@ FORMS: Final = {
     ("rate-card", "A unit"): forms.UnitForm,
     ("rate-card", "The buffer"): forms.BufferForm,
     ("rate-card", "A rule"): forms.RuleForm,
-    ("plans", "Plan file"): forms.PlansForm,
-    ("plans", "A plan"): forms.PlanForm,
+    ("plans", "Plan file"): plan_forms.PlansForm,
+    ("plans", "A plan"): plan_forms.PlanForm,
+    ("plans", "A share"): plan_forms.ShareForm,
+    ("plans", "A burn rate"): plan_forms.BurnForm,
+    ("plans", "A step"): plan_forms.BurnStepForm,
+    ("plans", "Roll-over"): plan_forms.RollOverForm,
+    ("plans", "A flag"): plan_forms.FlagForm,
+    ("plans", "A trial"): plan_forms.TrialForm,
     ("prices", "Price file"): forms.PricesForm,
     ("prices", "A price"): forms.PriceForm,
 }

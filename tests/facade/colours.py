@@ -17,10 +17,11 @@ from tests.integration.wiring import unprepared
 from ptmeter import AsyncCall, AsyncMeter, Meter
 from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
-from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
+from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.quarantine import AsyncQuarantine
+from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:

@@ -224,12 +224,12 @@ async def test_an_adjustment_takes_no_more_than_there_is(meter: AsyncMeter) -> N
 async def test_subscribing_twice_under_a_key_is_once(opened: Opener) -> None:
     """A plan gives its allowance once per key, and a new cycle has a new key."""
     async with opened(plans=reference_plans()) as meter:
-        first = await meter.plans.subscribe("acme", "pro", key="2026-01")
-        again = await meter.plans.subscribe("acme", "pro", key="2026-01")
+        first = await meter.plans.assign("acme", "pro", key="2026-01")
+        again = await meter.plans.assign("acme", "pro", key="2026-01")
         assert (False, True) == (first.replayed, again.replayed)
         assert {"core": PT.of(1000), "advanced": PT.of(50)} == again.available
 
-        await meter.plans.subscribe("acme", "pro", key="2026-02")
+        await meter.plans.assign("acme", "pro", key="2026-02")
         assert ("2,000 PT", "0 PT") == core(await meter.balance("acme"))
 
 
@@ -238,7 +238,7 @@ async def test_an_allowance_lapses_with_its_cycle(opened: Opener, clock: Clock) 
     async with opened(plans=reference_plans(), clock=clock) as meter:
         await meter.funds.grant("acme", core=10, source="top-up", key="g1")
         until = clock() + timedelta(days=30)
-        await meter.plans.subscribe("acme", "freemium", key="2026-01", until=until)
+        await meter.plans.assign("acme", "freemium", key="2026-01", until=until)
         await meter.settle(await meter.hold("acme", core=40, key="r1"), core=40, key="r1")
         assert ("70 PT", "0 PT") == core(await meter.balance("acme"))
 
@@ -252,10 +252,10 @@ async def test_a_plan_must_be_known(opened: Opener) -> None:
         with pytest.raises(
             ConfigurationError, match="there is no plan 'gold': the plans are freemium, entry"
         ):
-            await meter.plans.subscribe("acme", "gold", key="s1")
+            await meter.plans.assign("acme", "gold", key="s1")
     async with opened() as meter:
         with pytest.raises(ConfigurationError, match="this meter has no plans"):
-            await meter.plans.subscribe("acme", "pro", key="s1")
+            await meter.plans.assign("acme", "pro", key="s1")
 
 
 # --- estimates ---
@@ -611,7 +611,7 @@ async def test_a_unit_the_account_was_never_given_is_insufficient(opened: Opener
 async def test_a_locked_model_names_the_cheapest_plan(opened: Opener) -> None:
     """The plan's units decide, before anything is held; an account without a plan may use every model."""
     async with opened(plans=reference_plans()) as meter:
-        await meter.plans.subscribe("acme", "freemium", key="s1")
+        await meter.plans.assign("acme", "freemium", key="s1")
         await meter.funds.grant("acme", advanced=50, source="add-on", key="g1")
         with pytest.raises(ModelLockedError) as caught:
             async with meter.call("acme", model="gpt-4.1", messages=MESSAGES, key="r1"):
@@ -629,8 +629,8 @@ async def test_a_locked_model_names_the_cheapest_plan(opened: Opener) -> None:
 async def test_an_upgrade_opens_the_model(opened: Opener) -> None:
     """After subscribing to the plan that was named, the same call goes through."""
     async with opened(plans=reference_plans()) as meter:
-        await meter.plans.subscribe("acme", "freemium", key="s1")
-        await meter.plans.subscribe("acme", "pro", key="s2")
+        await meter.plans.assign("acme", "freemium", key="s1")
+        await meter.plans.assign("acme", "pro", key="s2")
         async with meter.call("acme", model="gpt-4.1", messages=MESSAGES, key="r1") as call:
             call.record(ANSWER)
         assert call.receipt is not None

@@ -9,15 +9,17 @@ import pytest
 
 from ptmeter import AsyncCall, AsyncMeter, Call, Meter
 from ptmeter._async.checkpoints import AsyncCheckpoints
-from ptmeter._async.funds import AsyncFunds, AsyncSubscriptions
+from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.quarantine import AsyncQuarantine
+from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter._sync.checkpoints import Checkpoints
-from ptmeter._sync.funds import Funds, Subscriptions
+from ptmeter._sync.funds import Funds
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
 from ptmeter._sync.quarantine import Quarantine
+from ptmeter._sync.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +89,7 @@ def test_only_one_twin_is_to_be_awaited(asynchronous: type, synchronous: type) -
     assert [] == [
         name
         for name, method in functions(asynchronous).items()
-        if name in {"hold", "settle", "void", "record", "balance", "grant", "subscribe", "aclose"}
+        if name in {"hold", "settle", "void", "record", "balance", "grant", "subscribe", "may", "aclose"}
         and asynchronous is not AsyncCall
         and not inspect.iscoroutinefunction(method)
     ]

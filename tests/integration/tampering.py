@@ -8,23 +8,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from sqlalchemy import CheckConstraint, select
+from sqlalchemy import CheckConstraint, select, update
 from tests.integration.wiring import engine_on, meter_on
 
 from ptmeter import (
+    PT,
     Calibration,
     Ceiling,
     InsufficientFundsError,
     Money,
+    Plan,
+    Plans,
     Policy,
     Price,
     Quality,
     Usage,
     UsageInconsistentError,
     Workload,
+    reference_plans,
 )
+from ptmeter.domain.accounts import Account
+from ptmeter.domain.admission import Admission, Rules
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Debit, Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.operations import closing, verifying
 from ptmeter.storage.books import Binder
@@ -64,6 +71,28 @@ CONTRADICTION: Final = {
     "usage": {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 26},
 }
 
+_LIMITS: Final = Limits(
+    paces=(Pace(timedelta(minutes=1), 9),),
+    shares={"core": Share(unit="core", hard=0, overflow=2)},
+    burn=Burn(warn=100, steps=(BurnStep(200, timedelta(days=99)),)),
+)
+_RULES: Final = Rules(
+    plans=Plans(
+        {
+            name: Plan(
+                name=name,
+                price_per_month=Money(0),
+                price_per_year=None,
+                allowance={"core": PT(10_000_000)},
+                units=frozenset({"core"}),
+                limits=limits,
+            )
+            for name, limits in (("pro", Limits()), ("team", _LIMITS))
+        }
+    ),
+    sells_at={"core": 1},
+)
+
 
 # --- a ledger to tamper with ------------------------------------------------------------------
 
@@ -71,7 +100,7 @@ CONTRADICTION: Final = {
 def populate(url: str) -> None:
     """Fill every column of every table: two accounts, three units' worth of trouble, two months closed."""
     clock = Clock(datetime(2026, 1, 5, tzinfo=UTC))
-    with meter_on(url, clock=clock, policy=POLICY) as meter:
+    with meter_on(url, clock=clock, policy=POLICY, plans=reference_plans()) as meter:
         _in_january(meter, clock)
         clock.turn(datetime(2026, 2, 1, tzinfo=UTC) - clock())
         meter.periods.close("2026-01", by="ann")
@@ -84,6 +113,7 @@ def populate(url: str) -> None:
         _in_march(meter, clock)
         clock.turn(datetime(2026, 4, 1, tzinfo=UTC) - clock())
         _begin_to_close(meter, "2026-03")
+    _deliver_one(url)
 
 
 def _in_january(meter: Meter, clock: Clock) -> None:
@@ -127,7 +157,6 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     meter.hold("acme", core=8, key="open", ttl=timedelta(days=200))  # of two lots
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
-    _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
     unpriced = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1_000_000)).price("unheard-of")
     rated = UsageEvent(
         usage=Usage(output_text=3),
@@ -137,6 +166,8 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     )
     _post(meter, Debit(**_name("unpriced"), amount=1_000_000, usage=rated))
     _set_aside(meter)
+    _in_a_team(meter, clock)
+    meter.plans.subscribe("acme", "freemium", key="s1")
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
@@ -160,6 +191,38 @@ def _set_aside(meter: Meter) -> None:
     who: dict[str, Any] = {"actor": "ann", "reason": "the total is right"}
     meter.quarantine.settle("acme", key="settled", usage=Usage(output_text=6), **who)
     meter.quarantine.dismiss("acme", key="dismissed", **who)
+
+
+def _in_a_team(meter: Meter, clock: Clock) -> None:
+    """Have a member of a team use the team's PT, beyond a hard cap, and leave a call under way."""
+    member = Account(
+        name="ann",
+        parent="acme",
+        pooled=True,
+        plan="team",
+        anchor=clock() - timedelta(days=40),
+        zone="Europe/Berlin",
+        placed_at=clock() - timedelta(days=1),
+        overflow=True,
+        terms=Limits(concurrent=9),
+    )
+    _store(meter).run(lambda books: books.accounts.save(member))
+    _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
+    admission = Admission(account="ann", rules=_RULES)
+    for name in ("ann:1", "ann:2"):
+        held = {**_name(name), "amount": 1_000_000, "ttl": timedelta(days=90)}
+        meter.post([(Hold(**held, admission=admission),)])
+    used = {**_name("ann:s"), "hold_id": transfer_id(*CORE, "ann:1"), "amount": 2_000_000}
+    meter.post([(Settle(**used, multiple=2, rules=_RULES),)])
+
+
+def _deliver_one(url: str) -> None:
+    """Have a message delivered, after a first attempt that failed."""
+    outbox = TABLES["ptm_outbox"]
+    with engine_on(url) as engine, engine.begin() as connection:
+        first = connection.execute(select(outbox.c.message_id)).scalars().first()
+        this = update(outbox).where(outbox.c.message_id == first)
+        connection.execute(this.values(delivered_at=1, attempts=2, problem="no answer"))
 
 
 def _begin_to_close(meter: Meter, name: str) -> None:

@@ -27,7 +27,7 @@ DATABASES: Final = servers("sqlite", "postgres", "mysql")
 HEAD: Final = bytes(33)
 
 ROWS: Final[dict[str, dict[str, Any]]] = {
-    "ptm_account": {"account": "acme", "opened_at": 1},
+    "ptm_account": {"account": "acme", "opened_at": 1, "pooled": 0, "overflow": 0},
     "ptm_wallet": {
         "wallet_id": 1,
         "available": 1,
@@ -93,6 +93,23 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     },
     "ptm_boundary": {"id": 1, "closed_until": 10},
     "ptm_calibration": {"model": "m", "route": "", "changed_at": 1, "body": "{}"},
+    "ptm_outbox": {
+        "account": "acme",
+        "message_id": 1,
+        "noted_at": 1,
+        "due_at": 1,
+        "attempts": 0,
+        "topic": "alert",
+        "body": "{}",
+    },
+    "ptm_subscription": {"account": "acme", "changed_at": 1},
+    "ptm_subscription_request": {
+        "account": "acme",
+        "request_id": 1,
+        "fingerprint": 1,
+        "noted_at": 1,
+        "body": "{}",
+    },
     "ptm_unpriced": {"wallet_id": 1, "seq": 1},
     "ptm_quarantine": {
         "account": "acme",
@@ -150,6 +167,7 @@ CHECKS: Final = (
             *((DECIDED, {**DECIDED, name: None}) for name in ("resolved_at", "resolver", "decision")),
         )
     ),
+    Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
     Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
     *(
         Check("ptm_closing_ties", {name: sign * 100, "issued": 3 + sign * other}, {name: sign * 100})

@@ -10,12 +10,12 @@ import pytest
 from tests.integration.wiring import meter_on, query, servers
 from tests.rerating import PriceList, card, used
 
-from ptmeter import PT, Basis, Workload
+from ptmeter import PT, Basis, Processing, Workload
 from ptmeter.configuration import kept_card
 from ptmeter.domain.rates import Complexity, Content
 from ptmeter.domain.rerating import Span, authority
 from ptmeter.operations import rerating
-from ptmeter.pricing import Repricing
+from ptmeter.repricing import Repricing
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
@@ -29,7 +29,13 @@ START = datetime(2026, 1, 5, tzinfo=UTC)
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 SPAN: dict[str, Any] = {"since": START, "until": FEBRUARY}
 WHO: dict[str, Any] = {"by": "ann", "reason": "the list was wrong"}
-HARD = Workload(complexity=Complexity.COMPLEX, content=Content.MIXED, retry_rate=700, tool_calls=3)
+HARD = Workload(
+    complexity=Complexity.COMPLEX,
+    content=Content.MIXED,
+    retry_rate=700,
+    tool_calls=3,
+    processing=Processing.BATCH,
+)
 ACCOUNTS = [f"a{number}" for number in range(5)]
 
 JANUARY = (
@@ -66,13 +72,13 @@ def test_a_sealed_month_is_rated_again(name: str, backend_of: Callable[[str], Ba
     rows, its closings and its hash, recorded anew as well; and taken back, everybody has what he had.
     """
     url, clock = backend_of(name).empty(), Clock(START)
-    prices = PriceList(small=100_000)
+    prices = PriceList(small=100_000, small_batch=50_000)
     with meter_on(url, card=card(), catalogue=prices, clock=clock) as meter:
         make_calls(meter)
         clock.turn(FEBRUARY + timedelta(days=1) - clock())
         sealed = meter.periods.close("2026-01", by="ann")
         before, january = balances(meter), [query(url, statement) for statement in JANUARY]
-        prices.rates = {"small": 130_000}
+        prices.rates = {"small": 130_000, "small_batch": 70_000}
         foreseen = meter.prices.preview(**SPAN)
 
         killed_after(meter, prices, pages=2)
@@ -134,16 +140,16 @@ def test_calls_move_to_another_unit_and_back(name: str, backend_of: Callable[[st
 def test_the_prices_that_were_used_are_counted(name: str, backend_of: Callable[[str], Backend]) -> None:
     """Every price by which calls were rated, with how many and the last of them; what only stands by is not."""
     url, clock = backend_of(name).empty(), Clock(START)
-    prices = PriceList(small=100_000)
+    prices = PriceList(small=100_000, small_batch=50_000)
     with meter_on(url, card=card(), catalogue=prices, clock=clock) as meter:
         make_calls(meter)
         clock.turn(timedelta(days=1))
-        prices.rates = {"small": 200_000}
+        prices.rates = {"small": 200_000, "small_batch": 100_000}
         meter.record("a0", model="small", response=used(9_000), key="last")
 
         uses = meter._platform.store.survey(lambda books: books.prices.uses())
 
-        assert [(400_000, 30), (800_000, 1)] == sorted(
+        assert [(200_000, 15), (400_000, 15), (800_000, 1)] == sorted(
             (use.price.rates["output_text"], use.calls) for use in uses
         )
         assert meter.statement("a0", limit=1_000).entries[-1].booked_at == max(use.last_at for use in uses)

@@ -29,11 +29,11 @@ from genai_prices.types import (
 )
 from genai_prices.types import Tier as Step
 
-from ptmeter.domain.prices import ALWAYS, Price, Tier
+from ptmeter.domain.prices import ALWAYS, Price, Processing, Tier
 from ptmeter.domain.usage import TOKEN_CLASSES, Usage
 from ptmeter.errors import ConfigurationError, InvalidArgumentError, UnknownModelError
 from ptmeter.providers import prices as catalogue
-from ptmeter.providers.prices import FALLBACKS, GenaiPrices
+from ptmeter.providers.prices import CONTEXTS, FALLBACKS, GenaiPrices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,17 @@ COSTS = {
     "mistral-large-4": (1_801_800, 824_670, 4_665_010, 147_747_110),
     "kimi-k3": (10_464_000, 5_334_300, 29_019_900, 639_333_900),
 }
+
+
+LEAST_COMPARED = {
+    Processing.STANDARD: 2_000,
+    Processing.BATCH: 200,
+    Processing.FLEX: 40,
+    Processing.PRIORITY: 40,
+    Processing.FAST: 50,
+    Processing.ULTRAFAST: 0,
+}
+"""How many costs there are to compare at least, by how calls are processed."""
 
 
 @pytest.fixture(scope="module")
@@ -178,24 +189,29 @@ def test_the_cross_check_sees_a_cliff_that_is_one_token_off(listed: GenaiPrices)
     assert their_cost("gemini-2.5-pro", at_the_edge) != off.cost(at_the_edge).nano
 
 
-def test_the_whole_catalogue_costs_the_same() -> None:
+@pytest.mark.parametrize("processing", [Processing.STANDARD, *CONTEXTS])
+def test_the_whole_catalogue_costs_the_same(processing: Processing) -> None:
     """
-    Every model at every date: our cost is theirs rounded, or refused.
+    Every model at every date, however it is processed: our cost is theirs rounded, or refused.
 
     The exceptions are prices by time of day, of which ours is the dearest, and so never below theirs.
     """
     random = Random(20261122)
     compared, dearer, disagreements = 0, 0, list[str]()
-    for provider, model, history in _catalogue():
+    for provider, model, history in _catalogue(processing):
         for price, until in zip(
             history, [*(later.effective_from for later in history[1:]), AT], strict=True
         ):
             at = _between(price.effective_from, until, random)
             for usage in _usages(price, random):
                 ours = price.cost(usage).nano
-                cost = nano(
-                    model.calc_price(theirs(usage), provider, genai_request_timestamp=at).total_price
+                found = model.calc_price(
+                    theirs(usage),
+                    provider,
+                    genai_request_timestamp=at,
+                    price_context=dict(CONTEXTS.get(processing, {})),
                 )
+                cost = nano(found.total_price)
                 compared += 1
                 if "dearest time of day" in price.source and ours > cost:
                     dearer += 1
@@ -203,18 +219,18 @@ def test_the_whole_catalogue_costs_the_same() -> None:
                     disagreements.append(f"{provider.id}/{model.id} at {at}: {ours} != {cost}")
 
     assert [] == disagreements
-    assert 2_000 < compared
-    assert 0 < dearer < compared / 100
+    assert LEAST_COMPARED[processing] <= compared
+    assert (0 < dearer < compared / 100) == (processing is Processing.STANDARD)
 
 
-def _catalogue() -> Iterator[tuple[Provider, ModelInfo, list[Price]]]:
+def _catalogue(processing: Processing) -> Iterator[tuple[Provider, ModelInfo, list[Price]]]:
     for provider in providers:
         for model in provider.models:
             try:
-                history = list(catalogue._history(provider, model))
+                history = list(catalogue._history(provider, model, processing))
             except ConfigurationError:
                 continue
-            if all({"input_uncached", "output_text"} <= set(price.rates) for price in history):
+            if history and all({"input_uncached", "output_text"} <= set(price.rates) for price in history):
                 yield provider, model, history
 
 

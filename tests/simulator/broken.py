@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.simulator.database import Posting, Session
     from tests.simulator.intents import Intent
 
+    from ptmeter.domain.batches import State
     from ptmeter.domain.ledger import Linked, OpenHold, WalletId
-    from ptmeter.domain.planner import State
     from ptmeter.ports import Books, Ledger
     from ptmeter.storage.lanes import _AsyncTicket
 

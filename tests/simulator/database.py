@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tests.simulator.loop import Owner, VirtualLoop
 
     from ptmeter import Policy
+    from ptmeter.domain.batches import Plan, State
     from ptmeter.domain.ledger import Linked, Outcome, Transfer
-    from ptmeter.domain.planner import Plan, State
     from ptmeter.ports import Books, Ledger
 
 T = TypeVar("T")

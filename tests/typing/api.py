@@ -18,6 +18,7 @@ from ptmeter import (
     Ceiling,
     Checkpoint,
     Durability,
+    Entitlement,
     Estimate,
     Granted,
     Hold,
@@ -34,9 +35,12 @@ from ptmeter import (
     Report,
     Rerating,
     SigningKey,
+    Status,
+    Subscribed,
     Summary,
     UnitBalance,
     Usage,
+    When,
     reference_card,
     reference_plans,
 )
@@ -84,7 +88,14 @@ def moving(meter: Meter) -> None:
     """PT in and out; amounts are whole PT by unit."""
     assert_type(meter.funds.grant("acme", source="top-up", key="pi_1", core=10, advanced="7.25"), Granted)
     assert_type(meter.funds.adjust("acme", reason="goodwill", key="a", core=Decimal("-1.5")), Granted)
-    assert_type(meter.plans.subscribe("acme", "pro", key="in_1", until=LATER), Granted)
+    assert_type(meter.plans.assign("acme", "pro", key="in_1", until=LATER), Granted)
+    begun = assert_type(meter.plans.subscribe("acme", "pro", key="s", interval="year"), Subscribed)
+    assert_type(begun.subscription.status, Status)
+    assert_type(meter.plans.change("acme", "team", key="c", when=When.NOW).amounts["core"], PT)
+    assert_type(meter.plans.cancel("acme", key="x", when="now"), Subscribed)
+    assert_type(meter.plans.renew("acme"), Subscribed)
+    assert_type(meter.plans.renew_due(limit=10).accounts, tuple[str, ...])
+    assert_type(meter.plans.price(meter.plans.find("acme"), at=LATER), Money)
     held = assert_type(meter.hold("acme", key="h", ttl=timedelta(minutes=1), core=10), Hold)
     receipt = assert_type(meter.settle(held, key="s", core="7.25", overage=Overage.ALLOW), Receipt)
     assert_type(receipt.charged["core"], PT)
@@ -99,6 +110,8 @@ def reading(meter: Meter) -> None:
     balance = assert_type(meter.balance("acme"), Balance)
     assert_type(balance["core"], UnitBalance)
     assert_type(balance.core.available, PT)
+    assert_type(meter.may("acme", model="gpt-4o-mini"), Entitlement)
+    assert_type(meter.may("acme", feature="teams").cheapest, str | None)
     page = assert_type(meter.statement("acme", since=LATER, limit=10), Page)
     assert_type(page.after, str | None)
     assert_type([entry.amount for entry in page.entries], list[PT])

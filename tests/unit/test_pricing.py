@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,16 +20,21 @@ from ptmeter import (
     Method,
     Policy,
     Price,
+    Processing,
     Quantile,
     RateCard,
+    Reading,
     UnknownModelError,
+    UnknownTierError,
     Usage,
+    Workload,
     reference_card,
 )
-from ptmeter.domain.rates import Band, Banded, ModelRule, UnitRate
+from ptmeter.domain.rates import PLAIN, Band, Banded, ModelRule, UnitRate
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.learning import Learning
 from ptmeter.pricing import MOST_TARIFFS, Pricing, request_digest
+from ptmeter.repricing import listed_price
 from ptmeter.testing import Clock
 
 MODEL = "small-1"
@@ -53,9 +59,15 @@ class Listed:
         doubled = {name: 2 * rate for name, rate in self.rates.items()}
         self.second = Price(provider="acme", model=MODEL, source="list", rates=doubled)
 
-    def price(self, model: str, at: datetime) -> Price:
+    def price(self, model: str, at: datetime, *, processing: Processing = Processing.STANDARD) -> Price:
         if not model.startswith("small"):
-            raise UnknownModelError(model, "price")
+            raise UnknownModelError(model, processing.price_name)
+        if processing in (Processing.BATCH, Processing.PRIORITY):
+            rates = {
+                name: rate * (2 if processing is Processing.PRIORITY else 1) // 2
+                for name, rate in self.rates.items()
+            }
+            return replace(self.first, rates=rates, processing=processing)
         return self.first if at < datetime(2026, 1, 2, 12, tzinfo=UTC) else self.second
 
 
@@ -190,6 +202,122 @@ def test_requests_are_told_apart() -> None:
     ]
     assert request_digest(MODEL, [message], None) not in others
     assert len(set(others)) == 3
+
+
+# --- how calls are processed ---
+
+
+class Careless(Listed):
+    """A catalogue that has one price, whatever it is asked for."""
+
+    def price(self, model: str, at: datetime, *, processing: Processing = Processing.STANDARD) -> Price:
+        return self.first
+
+
+def answered(tier: str | None) -> Reading:
+    return Reading(Usage(input_uncached=10), MODEL, "acme", tier, {"said": tier})
+
+
+def test_an_estimate_is_at_the_price_of_its_processing(clock: Clock) -> None:
+    """By what the workload says, or the request; and the notes say so."""
+    priced = pricing(clock)
+    batch = Workload(processing=Processing.BATCH)
+    body = {"messages": [], "service_tier": "default"}
+    plain = priced.estimate(MODEL, body)
+
+    said = priced.estimate(MODEL, body, workload=batch)
+    asked = priced.estimate(MODEL, {**body, "service_tier": "priority"})
+
+    assert 2 * said.cost_at_most.nano == plain.cost_at_most.nano == asked.cost_at_most.nano
+    assert ("at the batch price", "at the priority price") == (said.notes[-1], asked.notes[-1])
+    assert said.notes[:-1] == plain.notes
+
+
+def test_a_processing_without_a_price_is_refused_before_the_call(clock: Clock) -> None:
+    """The standard price does not take its place: not in an estimate, not in a charge."""
+    flex = Workload(processing=Processing.FLEX)
+
+    with pytest.raises(UnknownModelError, match="no flex price is known for model 'small-1'"):
+        pricing(clock).estimate(MODEL, "one", workload=flex)
+    with pytest.raises(UnknownModelError, match="no flex price"):
+        pricing(clock).charge(MODEL, Usage(), flex)
+
+
+def test_a_careless_catalogue_is_not_believed(clock: Clock) -> None:
+    """A price for another processing than was asked for is none, whoever gives it."""
+    careless = Pricing((card(),), Policy(), catalogue=Careless(), tokens=Words(), clock=clock)
+
+    assert 1_000 == careless.charge(MODEL, Usage(input_uncached=10)).cost.nano
+    with pytest.raises(UnknownModelError, match="no batch price"):
+        careless.charge(MODEL, Usage(), Workload(processing=Processing.BATCH))
+
+
+def test_what_was_served_is_charged(clock: Clock) -> None:
+    """Downgraded, upgraded or as asked for; the rest of the workload stays as it was."""
+    priced = pricing(clock)
+    asked = Workload(processing=Processing.PRIORITY, tool_calls=2)
+
+    assert asked == priced.served(MODEL, asked, answered(None))
+    assert Workload(tool_calls=2) == priced.served(MODEL, asked, answered("default"))
+    assert asked == priced.served(MODEL, Workload(tool_calls=2), answered("priority"))
+
+
+def test_a_tier_nobody_knows_is_refused(clock: Clock) -> None:
+    """Before the call and after it; after it the error carries what the provider sent."""
+    priced = pricing(clock)
+
+    with pytest.raises(UnknownTierError, match=r"say Workload\(processing=\.\.\.\)") as before:
+        priced.estimate(MODEL, {"messages": [], "service_tier": "warp"})
+    with pytest.raises(UnknownTierError, match="settle by hand") as after:
+        priced.served(MODEL, Workload(), answered("warp"))
+
+    assert (MODEL, "warp", None) == (before.value.model, before.value.tier, before.value.payload)
+    assert (MODEL, "warp", {"said": "warp"}) == (after.value.model, after.value.tier, after.value.payload)
+
+
+def test_a_tier_nobody_knows_is_charged_at_the_ceiling(clock: Clock) -> None:
+    """Where there is one; the workload says that the processing was not known, so nobody rates it as standard later."""
+    ceiling = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1_000_000))
+    priced = pricing(clock, Policy(unpriced=ceiling))
+
+    estimate = priced.estimate(MODEL, {"messages": [], "service_tier": "warp"}, max_tokens=1)
+    workload = priced.served(MODEL, Workload(), answered("warp"))
+    charge = priced.charge(MODEL, Usage(input_uncached=10), workload)
+
+    assert estimate.cost_at_most > priced.estimate(MODEL, {"messages": []}, max_tokens=1).cost_at_most
+    assert Processing.UNKNOWN is charge.workload.processing
+    assert (10_000, "unpriced") == (charge.cost.nano, charge.price.source)
+    with pytest.raises(UnknownModelError, match="no unknown price"):
+        listed_price(Listed(), charge.price, clock(), charge.workload.processing)
+
+
+def test_a_word_for_a_model_nobody_lists(clock: Clock) -> None:
+    """Who charges for it is then taken from its name; at a ceiling it may be processed as it likes."""
+    ceiling = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1_000_000))
+    priced = pricing(clock, Policy(unpriced=ceiling))
+
+    asked = priced.asked("groq/large-9", {"service_tier": "flex"}, Workload())
+    other = priced.asked("large-9", {"service_tier": "flex"}, Workload())
+
+    assert (Processing.STANDARD, Processing.FLEX) == (asked.processing, other.processing)
+    assert "unpriced" == priced.charge("large-9", Usage(), other).price.source
+
+
+def test_tariffs_of_two_processings_are_kept_apart(clock: Clock) -> None:
+    """One model at two prices, asked for in turn, is charged each time at the one that was meant."""
+    priced = pricing(clock)
+    batch, usage = Workload(processing=Processing.BATCH), Usage(input_uncached=10)
+
+    costs = [priced.charge(MODEL, usage, workload).cost.nano for workload in (PLAIN, batch, PLAIN, batch)]
+
+    assert [1_000, 500, 1_000, 500] == costs
+
+
+def test_requests_for_another_processing_are_told_apart() -> None:
+    """The same messages at another price are another request."""
+    batch = Workload(processing=Processing.BATCH)
+
+    assert request_digest(MODEL, [], None, batch) != request_digest(MODEL, [], None)
 
 
 # --- what settled calls taught ---

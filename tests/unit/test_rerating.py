@@ -22,6 +22,7 @@ from ptmeter import (
     Meter,
     Money,
     Policy,
+    Processing,
     RateCard,
     Workload,
 )
@@ -31,7 +32,7 @@ from ptmeter.domain.rates import Complexity, Content
 from ptmeter.domain.rerating import Span, authority
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.operations import rerating
-from ptmeter.pricing import Repricing
+from ptmeter.repricing import Repricing
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ workloads = st.builds(
     complexity=st.sampled_from(Complexity),
     content=st.sampled_from(Content),
     retry_rate=st.integers(0, 2_000),
+    processing=st.sampled_from([Processing.STANDARD, Processing.BATCH]),
     tool_calls=st.integers(0, 8),
 )
 
@@ -78,7 +80,9 @@ calls = st.lists(
     min_size=1,
     max_size=12,
 )
-lists = st.fixed_dictionaries({name: st.integers(1, 2_000_000) for name in ("small", "large", "banded")})
+names = [f"{name}{processing}" for name in ("small", "large", "banded") for processing in ("", "_batch")]
+OLD = dict.fromkeys(names, 100_000) | {"large": 1_000_000}
+lists = st.fixed_dictionaries(dict.fromkeys(names, st.integers(1, 2_000_000)))
 
 
 @pytest.fixture
@@ -191,7 +195,7 @@ def test_rated_again_it_is_as_if_the_new_price_had_been_the_first(
 @given(calls, lists, st.integers(1, 5), st.integers(0, 9))
 def test_stopped_anywhere_it_goes_on(made: list[Made], new: dict[str, int], size: int, stop: int) -> None:
     """Whatever the page, and after whichever it is stopped: run again, every call is corrected once."""
-    clock, prices = Clock(START), PriceList(small=100_000, large=1_000_000, banded=100_000)
+    clock, prices = Clock(START), PriceList(**OLD)
     meter, other = opened(clock, prices), opened(Clock(START), PriceList(**new))
     make(meter, clock, made)
     make(other, Clock(START), made)

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..domain.usage import Usage
 from ..draining import drain_async
-from ..errors import HoldNotPendingError, UsageError, UsageInconsistentError, UsageMissingError
+from ..errors import (
+    HoldNotPendingError,
+    UsageError,
+    UsageInconsistentError,
+    UsageMissingError,
+)
 from ..operations import metering
 from ..pricing import assumed
+from ..providers.readings import Reading, unread
 from ..providers.usage import UsageStream, read_usage
-from .quarantine import set_aside
+from .quarantine import rated, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -49,7 +55,7 @@ class AsyncCall:
         self._request = request
         self._stream: UsageStream | None = None
         self._chunks: AsyncIterator[object] | None = None
-        self._usage: Usage | None = None
+        self._reading: Reading | None = None
         self.account = account
         self.model = estimate.model
         self.estimate = estimate
@@ -63,6 +69,8 @@ class AsyncCall:
 
         *shape* names the wire shape of the answer, if its keys should not be asked. If no usage can be
         taken the error leaves the block; record a `Usage` of your own to charge what you take to be right.
+        The call is charged at the price of the service tier that the answer says it was served with, else at
+        that of the workload.
 
         Raises:
             UsageMissingError: The answer has no usage, which is not the same as zero: the call is charged
@@ -71,7 +79,7 @@ class AsyncCall:
                 call waits for a person; see `AsyncQuarantine`.
         """
         try:
-            self._usage, self.problem = usage_of(response, shape), None
+            self._reading, self.problem = reading_of(response, shape), None
         except UsageError as problem:
             self.problem = problem
             raise
@@ -100,7 +108,7 @@ class AsyncCall:
             key=self._key,
             ttl=self._platform.policy.hold_ttl,
             request=self._request,
-            plans=self._platform.plans,
+            rules=self._platform.rules,
         )
         self.hold = await self._platform.post(self.account, self._key, begin)
         return self
@@ -109,7 +117,7 @@ class AsyncCall:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         rest, stream = self._chunks, self._stream
-        wanted = self._usage is None and not isinstance(error, KeyboardInterrupt | SystemExit)
+        wanted = self._reading is None and not isinstance(error, KeyboardInterrupt | SystemExit)
         if rest is None or stream is None or stream.usage_seen or not wanted:
             await self._end(error)
         else:
@@ -124,11 +132,11 @@ class AsyncCall:
         await self._end(error)
 
     async def _end(self, error: BaseException | None) -> None:
-        usage = self._measured()
-        if isinstance(self.problem, UsageInconsistentError) and usage is None:
+        reading = self._measured()
+        if isinstance(self.problem, UsageInconsistentError) and reading is None:
             await self._set_aside(self.problem)
-        elif usage is not None:
-            await self._settle(usage)
+        elif reading is not None:
+            await self._settle(reading)
         elif error is not None:
             await self._void()
         else:
@@ -139,7 +147,7 @@ class AsyncCall:
             raise UsageMissingError(msg)
         self._raise_problem(error)
 
-    def _measured(self) -> Usage | None:
+    def _measured(self) -> Reading | None:
         """
         What is to be charged, if it is known, and in ``problem`` what was wrong with what the provider said.
 
@@ -147,12 +155,13 @@ class AsyncCall:
         as such, so that the call is neither free nor forgotten. Counts that contradict each other are
         charged to nobody: which of them is right takes somebody who looks at them.
         """
-        if self._usage is not None:
-            return self._usage
-        text, known = "", None
+        if self._reading is not None:
+            return self._reading
+        text, known, tier = "", None, None
         if self._stream is not None:
+            tier = self._stream.service_tier
             try:
-                return self._stream.reading().usage
+                return self._stream.reading()
             except UsageMissingError:
                 text, known = self._stream.text, self._known_input(self._stream)
             except UsageInconsistentError as inconsistent:
@@ -160,8 +169,9 @@ class AsyncCall:
         if isinstance(self.problem, UsageInconsistentError):
             return None
         if text or known:
-            return self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
-        return assumed(self.estimate) if self.problem else None
+            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+            return unread(counted, tier)
+        return unread(assumed(self.estimate), tier) if self.problem else None
 
     def _known_input(self, stream: UsageStream) -> Usage | None:
         """The input the provider has told; one that contradicts itself is no better than none."""
@@ -172,17 +182,16 @@ class AsyncCall:
             return None
 
     async def _set_aside(self, problem: UsageInconsistentError) -> None:
-        assert self.hold is not None
         await set_aside(
             self._platform,
             self.account,
             key=self._key,
             model=self.model,
             problem=problem,
-            held=self.hold.amounts[self.estimate.unit],
-            unit=self.estimate.unit,
-            route=self.estimate.route,
             workload=self._workload,
+            payload=problem.payload,
+            hold=self.hold,
+            route=self.estimate.route,
         )
 
     def _raise_problem(self, error: BaseException | None) -> None:
@@ -194,9 +203,18 @@ class AsyncCall:
         if self.receipt is None:
             error.add_note("\n".join([str(self.problem), *self.problem.__notes__]))
 
-    async def _settle(self, usage: Usage) -> None:
+    async def _settle(self, reading: Reading) -> None:
         assert self.hold is not None
-        charge = self._platform.pricing.charge(self.model, usage, self._workload)
+        charge = await rated(
+            self._platform,
+            self.account,
+            key=self._key,
+            model=self.model,
+            workload=self._workload,
+            reading=reading,
+            hold=self.hold,
+            route=self.estimate.route,
+        )
         finish = partial(
             metering.settle,
             held=self.hold,
@@ -204,21 +222,22 @@ class AsyncCall:
             key=self._key,
             overage=self._platform.policy.overage,
             charge=charge,
-            usage=usage,
+            usage=reading.usage,
             card=self._platform.pricing.card,
             estimate=self.estimate,
+            rules=self._platform.rules,
         )
-        self.receipt = await self._platform.post(self.account, self._key, finish)
+        self.receipt = await self._platform.post(self.hold.payer, self._key, finish)
 
     async def _void(self) -> None:
         assert self.hold is not None
         try:
             give_back = partial(metering.void, held=self.hold, key=self._key)
-            self.receipt = await self._platform.post(self.account, self._key, give_back)
+            self.receipt = await self._platform.post(self.hold.payer, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 
 
-def usage_of(response: object, shape: Shape | str | None = None) -> Usage:
-    """The usage in a provider's answer, or the one given."""
-    return response if isinstance(response, Usage) else read_usage(response, shape=shape).usage
+def reading_of(response: object, shape: Shape | str | None = None) -> Reading:
+    """What a provider's answer says, or the usage given, of which no provider has said anything."""
+    return unread(response) if isinstance(response, Usage) else read_usage(response, shape=shape)

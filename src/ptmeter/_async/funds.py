@@ -1,12 +1,11 @@
-"""PT in: grants, corrections, and the allowance of a plan."""
+"""PT in: grants and corrections."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError
-from ..operations import funding, subscribing
+from ..operations import funding
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,26 +68,3 @@ class AsyncFunds:
             key=key,
         )
         return await self._platform.post(account, key, correct)
-
-
-class AsyncSubscriptions:
-    """Plans: ``meter.plans``."""
-
-    def __init__(self, platform: AsyncPlatform) -> None:
-        self._platform = platform
-
-    async def subscribe(
-        self, account: str, plan: str, *, key: str, until: datetime | None = None
-    ) -> Granted:
-        """
-        Put an account on a plan and grant its allowance, which lapses at *until*.
-
-        Raises:
-            ConfigurationError: The meter was opened without plans, or has none of that name.
-        """
-        if self._platform.plans is None:
-            msg = "this meter has no plans: open it with Meter.open(url, plans=...)"
-            raise ConfigurationError(msg)
-        chosen = self._platform.plans.find(plan)
-        join = partial(subscribing.subscribe, account=account, plan=chosen, until=until, key=key)
-        return await self._platform.post(account, key, join)

@@ -9,41 +9,42 @@ from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
 from ..errors import UsageInconsistentError
-from ..operations import metering, reading, sweeping, verifying
+from ..operations import metering, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
+from .accounts import AsyncAccounts
 from .calibration import AsyncCalibrations
-from .call import AsyncCall, usage_of
+from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
-from .funds import AsyncFunds, AsyncSubscriptions
+from .funds import AsyncFunds
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
-from .quarantine import AsyncQuarantine, set_aside
+from .quarantine import AsyncQuarantine, rated, set_aside
+from .reading import AsyncReading
+from .subscriptions import AsyncSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
-    from ..domain.audit import Report
     from ..domain.estimates import Estimate
     from ..domain.ledger import Linked, Outcome, Overage
     from ..domain.plans import Plans
     from ..domain.pt import Whole
     from ..domain.rates import Workload
-    from ..domain.receipts import Balance, Hold, OpenHolds, Page, Receipt
-    from ..domain.summaries import Summary
+    from ..domain.receipts import Hold, Receipt
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
     from ..providers.usage import Shape
     from ..storage.engine import AsyncConnection, AsyncEngine
 
 
-class AsyncMeter:
+class AsyncMeter(AsyncReading):
     """
     Meters LLM usage in prepaid Platform Tokens, on your own database.
 
@@ -63,6 +64,7 @@ class AsyncMeter:
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
         self.quarantine = AsyncQuarantine(platform)
+        self.accounts = AsyncAccounts(platform)
 
     @classmethod
     def open(
@@ -96,7 +98,7 @@ class AsyncMeter:
 
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
-            UnknownUnitError: A plan gives or opens a unit that the rate card has not.
+            UnknownUnitError: A plan speaks of a unit that the rate card has not.
         """
         policy = policy or Policy()
         pricing = Pricing(
@@ -155,14 +157,17 @@ class AsyncMeter:
             model: As sent to the provider.
             request: What is to be sent.
             max_tokens: The longest answer, if the request does not say.
-            workload: What a cost-plus rate's buffer goes by.
+            workload: What a cost-plus rate's buffer goes by, and the price to go by: of a batch, or flexible.
+                What the request's own ``service_tier`` or ``speed`` asks for need not be said again.
             route: Your own name for this kind of call; estimates learn from settled calls of the same route.
             quantile: How many of such calls the hold is to suffice for, in percent, instead of what the
                 policy says: 50 to 99.9.
 
         Raises:
-            UnknownModelError: No price or rate is known for the model.
-            InvalidArgumentError: The route or the quantile cannot be one.
+            UnknownModelError: No price or rate is known for the model, or none for how it is to be processed.
+            UnknownTierError: The request asks for a service tier that is not known.
+            InvalidArgumentError: The route or the quantile cannot be one, or the request asks for one processing
+                and the workload for another.
         """
         return self._platform.pricing.estimate(
             model,
@@ -200,7 +205,7 @@ class AsyncMeter:
             account,
             key,
             estimate,
-            workload,
+            self._platform.pricing.asked(model, messages, workload),
             request_digest(model, messages, max_tokens, workload),
         )
 
@@ -219,6 +224,7 @@ class AsyncMeter:
             amounts=self._platform.micro(amounts),
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
+            rules=self._platform.rules,
         )
         return await self._platform.post(account, key, place)
 
@@ -251,8 +257,9 @@ class AsyncMeter:
             amounts=self._platform.micro(amounts),
             key=key,
             overage=overage or self._platform.policy.overage,
+            rules=self._platform.rules,
         )
-        return await self._platform.post(hold.account, key, finish)
+        return await self._platform.post(hold.payer, key, finish)
 
     async def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -261,7 +268,7 @@ class AsyncMeter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return await self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
+        return await self._platform.post(hold.payer, key, partial(metering.void, held=hold, key=key))
 
     async def record(
         self,
@@ -276,22 +283,34 @@ class AsyncMeter:
         """
         Charge a call that was made without a hold, from the provider's answer (or a `Usage`).
 
-        *shape* names the wire shape of the answer, if its keys should not be asked.
+        *shape* names the wire shape of the answer, if its keys should not be asked. It is charged at the price
+        of the service tier that the answer says it was served with, else at that of the workload.
 
         Raises:
             UsageMissingError: The answer has no usage.
             UsageInconsistentError: Its token counts do not add up; nothing was charged, and the call waits for
                 a person; see `AsyncQuarantine`.
+            UnknownModelError: No price or rate is known for the model, or none for how it was processed; the call
+                waits for a person too, if the model's unit is known.
+            UnknownTierError: It was served with a service tier that is not known; the call waits likewise.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
         try:
-            usage = usage_of(response, shape)
+            reading = reading_of(response, shape)
         except UsageInconsistentError as problem:
             await set_aside(
-                self._platform, account, key=key, model=model, problem=problem, workload=workload
+                self._platform,
+                account,
+                key=key,
+                model=model,
+                problem=problem,
+                workload=workload,
+                payload=problem.payload,
             )
             raise
-        charge = self._platform.pricing.charge(model, usage, workload)
+        charge = await rated(
+            self._platform, account, key=key, model=model, workload=workload, reading=reading
+        )
         post_debit = partial(
             metering.debit,
             account=account,
@@ -299,61 +318,11 @@ class AsyncMeter:
             key=key,
             overage=self._platform.policy.overage,
             charge=charge,
-            usage=usage,
+            usage=reading.usage,
             card=self._platform.pricing.card,
+            rules=self._platform.rules,
         )
         return await self._platform.post(account, key, post_debit)
-
-    # --- reading back ---
-
-    async def balance(self, account: str) -> Balance:
-        """
-        What the account has, holds and has spent, by unit.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        return await self._platform.read(partial(reading.balance, account=account))
-
-    async def statement(
-        self,
-        account: str,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        """
-        The account's transfers booked in [since, until), oldest first, a page at a time.
-
-        Pass a page's ``after`` on to get the next one.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        read = partial(
-            reading.statement, account=account, since=since, until=until, after=after, limit=limit
-        )
-        return await self._platform.read(read)
-
-    async def summary(self, account: str, *, since: datetime, until: datetime) -> Summary:
-        """
-        What the account was given and charged in [since, until): a month's figures without its rows.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        read = partial(reading.summary, account=account, since=since, until=until)
-        return await self._platform.read(read)
-
-    async def open_holds(self) -> OpenHolds:
-        """How many holds are open, of all accounts, and when the first is due; long overdue, nobody sweeps."""
-        return await self._platform.read(reading.open_holds)
-
-    async def verify(self) -> Report:
-        """Re-derive every balance from the journal and check the hash chain; see `Report`."""
-        return await self._platform.survey(verifying.verify)
 
     async def sweep(self, *, limit: int = 500) -> Swept:
         """Book holds and lots whose time is over; run it now and then, nothing depends on when."""

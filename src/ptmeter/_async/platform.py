@@ -6,10 +6,11 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ..domain.admission import Rules
 from ..domain.pt import PT
 from ..domain.receipts import Receipt
 from ..draining import AsyncEndings
-from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
+from ..errors import ConfigurationError, IndeterminateError, InvalidArgumentError, PtmeterError
 from ..operations import calibrating
 
 if TYPE_CHECKING:
@@ -48,6 +49,26 @@ class AsyncPlatform:
         self._migrate = migrate
         self._joined = joined
         self._ready = joined
+
+    @property
+    def rules(self) -> Rules | None:
+        """What decides whether a call may be made; nothing does on a platform without plans."""
+        if self.plans is None:
+            return None
+        units = self.pricing.card.units
+        return Rules(plans=self.plans, sells_at={name: unit.sells_at.nano for name, unit in units.items()})
+
+    def need_plans(self) -> Rules:
+        """
+        What decides, on a platform where something does.
+
+        Raises:
+            ConfigurationError: It was opened without plans.
+        """
+        if (rules := self.rules) is None:
+            msg = "this meter has no plans: open it with Meter.open(url, plans=...)"
+            raise ConfigurationError(msg)
+        return rules
 
     async def make_ready(self) -> None:
         """Check the database, set it up if that was asked for, and recall what calls have taught; once."""
@@ -117,6 +138,13 @@ class AsyncPlatform:
         """Carry *work* out on one unchanging view."""
         await self.make_ready()
         return await self.store.read(work)
+
+    async def read_or_raise(self, work: Callable[[Books], T | PtmeterError]) -> T:
+        """The same for what may come to an error."""
+        value = await self.read(work)
+        if isinstance(value, PtmeterError):
+            raise value
+        return value
 
     async def survey(self, work: Callable[[Books], T]) -> T:
         """Carry *work* out on one unchanging view, however long it takes."""

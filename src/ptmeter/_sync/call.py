@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..domain.usage import Usage
 from ..draining import drain
-from ..errors import HoldNotPendingError, UsageError, UsageInconsistentError, UsageMissingError
+from ..errors import (
+    HoldNotPendingError,
+    UsageError,
+    UsageInconsistentError,
+    UsageMissingError,
+)
 from ..operations import metering
 from ..pricing import assumed
+from ..providers.readings import Reading, unread
 from ..providers.usage import UsageStream, read_usage
-from .quarantine import set_aside
+from .quarantine import rated, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,7 +56,7 @@ class Call:
         self._request = request
         self._stream: UsageStream | None = None
         self._chunks: Iterator[object] | None = None
-        self._usage: Usage | None = None
+        self._reading: Reading | None = None
         self.account = account
         self.model = estimate.model
         self.estimate = estimate
@@ -64,6 +70,8 @@ class Call:
 
         *shape* names the wire shape of the answer, if its keys should not be asked. If no usage can be
         taken the error leaves the block; record a `Usage` of your own to charge what you take to be right.
+        The call is charged at the price of the service tier that the answer says it was served with, else at
+        that of the workload.
 
         Raises:
             UsageMissingError: The answer has no usage, which is not the same as zero: the call is charged
@@ -72,7 +80,7 @@ class Call:
                 call waits for a person; see `Quarantine`.
         """
         try:
-            self._usage, self.problem = usage_of(response, shape), None
+            self._reading, self.problem = reading_of(response, shape), None
         except UsageError as problem:
             self.problem = problem
             raise
@@ -99,7 +107,7 @@ class Call:
             key=self._key,
             ttl=self._platform.policy.hold_ttl,
             request=self._request,
-            plans=self._platform.plans,
+            rules=self._platform.rules,
         )
         self.hold = self._platform.post(self.account, self._key, begin)
         return self
@@ -108,7 +116,7 @@ class Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         rest, stream = self._chunks, self._stream
-        wanted = self._usage is None and not isinstance(error, KeyboardInterrupt | SystemExit)
+        wanted = self._reading is None and not isinstance(error, KeyboardInterrupt | SystemExit)
         if rest is None or stream is None or stream.usage_seen or not wanted:
             self._end(error)
         else:
@@ -123,11 +131,11 @@ class Call:
         self._end(error)
 
     def _end(self, error: BaseException | None) -> None:
-        usage = self._measured()
-        if isinstance(self.problem, UsageInconsistentError) and usage is None:
+        reading = self._measured()
+        if isinstance(self.problem, UsageInconsistentError) and reading is None:
             self._set_aside(self.problem)
-        elif usage is not None:
-            self._settle(usage)
+        elif reading is not None:
+            self._settle(reading)
         elif error is not None:
             self._void()
         else:
@@ -138,7 +146,7 @@ class Call:
             raise UsageMissingError(msg)
         self._raise_problem(error)
 
-    def _measured(self) -> Usage | None:
+    def _measured(self) -> Reading | None:
         """
         What is to be charged, if it is known, and in ``problem`` what was wrong with what the provider said.
 
@@ -146,12 +154,13 @@ class Call:
         as such, so that the call is neither free nor forgotten. Counts that contradict each other are
         charged to nobody: which of them is right takes somebody who looks at them.
         """
-        if self._usage is not None:
-            return self._usage
-        text, known = "", None
+        if self._reading is not None:
+            return self._reading
+        text, known, tier = "", None, None
         if self._stream is not None:
+            tier = self._stream.service_tier
             try:
-                return self._stream.reading().usage
+                return self._stream.reading()
             except UsageMissingError:
                 text, known = self._stream.text, self._known_input(self._stream)
             except UsageInconsistentError as inconsistent:
@@ -159,8 +168,9 @@ class Call:
         if isinstance(self.problem, UsageInconsistentError):
             return None
         if text or known:
-            return self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
-        return assumed(self.estimate) if self.problem else None
+            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+            return unread(counted, tier)
+        return unread(assumed(self.estimate), tier) if self.problem else None
 
     def _known_input(self, stream: UsageStream) -> Usage | None:
         """The input the provider has told; one that contradicts itself is no better than none."""
@@ -171,17 +181,16 @@ class Call:
             return None
 
     def _set_aside(self, problem: UsageInconsistentError) -> None:
-        assert self.hold is not None
         set_aside(
             self._platform,
             self.account,
             key=self._key,
             model=self.model,
             problem=problem,
-            held=self.hold.amounts[self.estimate.unit],
-            unit=self.estimate.unit,
-            route=self.estimate.route,
             workload=self._workload,
+            payload=problem.payload,
+            hold=self.hold,
+            route=self.estimate.route,
         )
 
     def _raise_problem(self, error: BaseException | None) -> None:
@@ -193,9 +202,18 @@ class Call:
         if self.receipt is None:
             error.add_note("\n".join([str(self.problem), *self.problem.__notes__]))
 
-    def _settle(self, usage: Usage) -> None:
+    def _settle(self, reading: Reading) -> None:
         assert self.hold is not None
-        charge = self._platform.pricing.charge(self.model, usage, self._workload)
+        charge = rated(
+            self._platform,
+            self.account,
+            key=self._key,
+            model=self.model,
+            workload=self._workload,
+            reading=reading,
+            hold=self.hold,
+            route=self.estimate.route,
+        )
         finish = partial(
             metering.settle,
             held=self.hold,
@@ -203,21 +221,22 @@ class Call:
             key=self._key,
             overage=self._platform.policy.overage,
             charge=charge,
-            usage=usage,
+            usage=reading.usage,
             card=self._platform.pricing.card,
             estimate=self.estimate,
+            rules=self._platform.rules,
         )
-        self.receipt = self._platform.post(self.account, self._key, finish)
+        self.receipt = self._platform.post(self.hold.payer, self._key, finish)
 
     def _void(self) -> None:
         assert self.hold is not None
         try:
             give_back = partial(metering.void, held=self.hold, key=self._key)
-            self.receipt = self._platform.post(self.account, self._key, give_back)
+            self.receipt = self._platform.post(self.hold.payer, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on
 
 
-def usage_of(response: object, shape: Shape | str | None = None) -> Usage:
-    """The usage in a provider's answer, or the one given."""
-    return response if isinstance(response, Usage) else read_usage(response, shape=shape).usage
+def reading_of(response: object, shape: Shape | str | None = None) -> Reading:
+    """What a provider's answer says, or the usage given, of which no provider has said anything."""
+    return unread(response) if isinstance(response, Usage) else read_usage(response, shape=shape)

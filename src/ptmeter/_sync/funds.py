@@ -1,13 +1,12 @@
 # Generated from src/ptmeter/_async/funds.py by scripts/unasync.py: edit that file, then run `make format`.
-"""PT in: grants, corrections, and the allowance of a plan."""
+"""PT in: grants and corrections."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigurationError
-from ..operations import funding, subscribing
+from ..operations import funding
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,24 +69,3 @@ class Funds:
             key=key,
         )
         return self._platform.post(account, key, correct)
-
-
-class Subscriptions:
-    """Plans: ``meter.plans``."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-
-    def subscribe(self, account: str, plan: str, *, key: str, until: datetime | None = None) -> Granted:
-        """
-        Put an account on a plan and grant its allowance, which lapses at *until*.
-
-        Raises:
-            ConfigurationError: The meter was opened without plans, or has none of that name.
-        """
-        if self._platform.plans is None:
-            msg = "this meter has no plans: open it with Meter.open(url, plans=...)"
-            raise ConfigurationError(msg)
-        chosen = self._platform.plans.find(plan)
-        join = partial(subscribing.subscribe, account=account, plan=chosen, until=until, key=key)
-        return self._platform.post(account, key, join)

@@ -10,41 +10,42 @@ from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
 from ..errors import UsageInconsistentError
-from ..operations import metering, reading, sweeping, verifying
+from ..operations import metering, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
+from .accounts import Accounts
 from .calibration import Calibrations
-from .call import Call, usage_of
+from .call import Call, reading_of
 from .checkpoints import Checkpoints
-from .funds import Funds, Subscriptions
+from .funds import Funds
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
-from .quarantine import Quarantine, set_aside
+from .quarantine import Quarantine, rated, set_aside
+from .reading import Reading
+from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
-    from ..domain.audit import Report
     from ..domain.estimates import Estimate
     from ..domain.ledger import Linked, Outcome, Overage
     from ..domain.plans import Plans
     from ..domain.pt import Whole
     from ..domain.rates import Workload
-    from ..domain.receipts import Balance, Hold, OpenHolds, Page, Receipt
-    from ..domain.summaries import Summary
+    from ..domain.receipts import Hold, Receipt
     from ..operations.sweeping import Swept
     from ..pricing import Catalogue, Request, Tokens
     from ..providers.usage import Shape
     from ..storage.engine import Connection, Engine
 
 
-class Meter:
+class Meter(Reading):
     """
     Meters LLM usage in prepaid Platform Tokens, on your own database.
 
@@ -64,6 +65,7 @@ class Meter:
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
         self.quarantine = Quarantine(platform)
+        self.accounts = Accounts(platform)
 
     @classmethod
     def open(
@@ -97,7 +99,7 @@ class Meter:
 
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
-            UnknownUnitError: A plan gives or opens a unit that the rate card has not.
+            UnknownUnitError: A plan speaks of a unit that the rate card has not.
         """
         policy = policy or Policy()
         pricing = Pricing(
@@ -156,14 +158,17 @@ class Meter:
             model: As sent to the provider.
             request: What is to be sent.
             max_tokens: The longest answer, if the request does not say.
-            workload: What a cost-plus rate's buffer goes by.
+            workload: What a cost-plus rate's buffer goes by, and the price to go by: of a batch, or flexible.
+                What the request's own ``service_tier`` or ``speed`` asks for need not be said again.
             route: Your own name for this kind of call; estimates learn from settled calls of the same route.
             quantile: How many of such calls the hold is to suffice for, in percent, instead of what the
                 policy says: 50 to 99.9.
 
         Raises:
-            UnknownModelError: No price or rate is known for the model.
-            InvalidArgumentError: The route or the quantile cannot be one.
+            UnknownModelError: No price or rate is known for the model, or none for how it is to be processed.
+            UnknownTierError: The request asks for a service tier that is not known.
+            InvalidArgumentError: The route or the quantile cannot be one, or the request asks for one processing
+                and the workload for another.
         """
         return self._platform.pricing.estimate(
             model,
@@ -201,7 +206,7 @@ class Meter:
             account,
             key,
             estimate,
-            workload,
+            self._platform.pricing.asked(model, messages, workload),
             request_digest(model, messages, max_tokens, workload),
         )
 
@@ -220,6 +225,7 @@ class Meter:
             amounts=self._platform.micro(amounts),
             key=key,
             ttl=self._platform.policy.hold_ttl if ttl is None else ttl,
+            rules=self._platform.rules,
         )
         return self._platform.post(account, key, place)
 
@@ -250,8 +256,9 @@ class Meter:
             amounts=self._platform.micro(amounts),
             key=key,
             overage=overage or self._platform.policy.overage,
+            rules=self._platform.rules,
         )
-        return self._platform.post(hold.account, key, finish)
+        return self._platform.post(hold.payer, key, finish)
 
     def void(self, hold: Hold, *, key: str) -> Receipt:
         """
@@ -260,7 +267,7 @@ class Meter:
         Raises:
             HoldNotPendingError: The hold was settled, voided or expired before.
         """
-        return self._platform.post(hold.account, key, partial(metering.void, held=hold, key=key))
+        return self._platform.post(hold.payer, key, partial(metering.void, held=hold, key=key))
 
     def record(
         self,
@@ -275,20 +282,32 @@ class Meter:
         """
         Charge a call that was made without a hold, from the provider's answer (or a `Usage`).
 
-        *shape* names the wire shape of the answer, if its keys should not be asked.
+        *shape* names the wire shape of the answer, if its keys should not be asked. It is charged at the price
+        of the service tier that the answer says it was served with, else at that of the workload.
 
         Raises:
             UsageMissingError: The answer has no usage.
             UsageInconsistentError: Its token counts do not add up; nothing was charged, and the call waits for
                 a person; see `Quarantine`.
+            UnknownModelError: No price or rate is known for the model, or none for how it was processed; the call
+                waits for a person too, if the model's unit is known.
+            UnknownTierError: It was served with a service tier that is not known; the call waits likewise.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
         try:
-            usage = usage_of(response, shape)
+            reading = reading_of(response, shape)
         except UsageInconsistentError as problem:
-            set_aside(self._platform, account, key=key, model=model, problem=problem, workload=workload)
+            set_aside(
+                self._platform,
+                account,
+                key=key,
+                model=model,
+                problem=problem,
+                workload=workload,
+                payload=problem.payload,
+            )
             raise
-        charge = self._platform.pricing.charge(model, usage, workload)
+        charge = rated(self._platform, account, key=key, model=model, workload=workload, reading=reading)
         post_debit = partial(
             metering.debit,
             account=account,
@@ -296,61 +315,11 @@ class Meter:
             key=key,
             overage=self._platform.policy.overage,
             charge=charge,
-            usage=usage,
+            usage=reading.usage,
             card=self._platform.pricing.card,
+            rules=self._platform.rules,
         )
         return self._platform.post(account, key, post_debit)
-
-    # --- reading back ---
-
-    def balance(self, account: str) -> Balance:
-        """
-        What the account has, holds and has spent, by unit.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        return self._platform.read(partial(reading.balance, account=account))
-
-    def statement(
-        self,
-        account: str,
-        *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        """
-        The account's transfers booked in [since, until), oldest first, a page at a time.
-
-        Pass a page's ``after`` on to get the next one.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        read = partial(
-            reading.statement, account=account, since=since, until=until, after=after, limit=limit
-        )
-        return self._platform.read(read)
-
-    def summary(self, account: str, *, since: datetime, until: datetime) -> Summary:
-        """
-        What the account was given and charged in [since, until): a month's figures without its rows.
-
-        Raises:
-            AccountNotFoundError: There is no such account.
-        """
-        read = partial(reading.summary, account=account, since=since, until=until)
-        return self._platform.read(read)
-
-    def open_holds(self) -> OpenHolds:
-        """How many holds are open, of all accounts, and when the first is due; long overdue, nobody sweeps."""
-        return self._platform.read(reading.open_holds)
-
-    def verify(self) -> Report:
-        """Re-derive every balance from the journal and check the hash chain; see `Report`."""
-        return self._platform.survey(verifying.verify)
 
     def sweep(self, *, limit: int = 500) -> Swept:
         """Book holds and lots whose time is over; run it now and then, nothing depends on when."""

@@ -7,10 +7,11 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ..domain.admission import Rules
 from ..domain.pt import PT
 from ..domain.receipts import Receipt
 from ..draining import Endings
-from ..errors import IndeterminateError, InvalidArgumentError, PtmeterError
+from ..errors import ConfigurationError, IndeterminateError, InvalidArgumentError, PtmeterError
 from ..operations import calibrating
 
 if TYPE_CHECKING:
@@ -49,6 +50,26 @@ class Platform:
         self._migrate = migrate
         self._joined = joined
         self._ready = joined
+
+    @property
+    def rules(self) -> Rules | None:
+        """What decides whether a call may be made; nothing does on a platform without plans."""
+        if self.plans is None:
+            return None
+        units = self.pricing.card.units
+        return Rules(plans=self.plans, sells_at={name: unit.sells_at.nano for name, unit in units.items()})
+
+    def need_plans(self) -> Rules:
+        """
+        What decides, on a platform where something does.
+
+        Raises:
+            ConfigurationError: It was opened without plans.
+        """
+        if (rules := self.rules) is None:
+            msg = "this meter has no plans: open it with Meter.open(url, plans=...)"
+            raise ConfigurationError(msg)
+        return rules
 
     def make_ready(self) -> None:
         """Check the database, set it up if that was asked for, and recall what calls have taught; once."""
@@ -116,6 +137,13 @@ class Platform:
         """Carry *work* out on one unchanging view."""
         self.make_ready()
         return self.store.read(work)
+
+    def read_or_raise(self, work: Callable[[Books], T | PtmeterError]) -> T:
+        """The same for what may come to an error."""
+        value = self.read(work)
+        if isinstance(value, PtmeterError):
+            raise value
+        return value
 
     def survey(self, work: Callable[[Books], T]) -> T:
         """Carry *work* out on one unchanging view, however long it takes."""

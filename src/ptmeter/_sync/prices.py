@@ -12,7 +12,7 @@ from ..domain.prices import ALWAYS
 from ..domain.rerating import Basis, Span, Tally, authority
 from ..domain.unpriced import EVERY_UNPRICED, UnpricedTally
 from ..operations import reading, rerating
-from ..pricing import Repricing, listed_price
+from ..repricing import Repricing, listed_price
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,28 +1,32 @@
 # Generated from src/ptmeter/_async/quarantine.py by scripts/unasync.py: edit that file, then run `make format`.
-"""Calls whose usage contradicts itself: set aside when they end, seen and decided about here."""
+"""Calls that were answered and could not be charged: set aside when they end, seen and decided about here."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ..domain.prices import Processing
 from ..domain.quarantine import Decision, QuarantineState
-from ..domain.rates import PLAIN
-from ..errors import InvalidArgumentError
+from ..errors import InvalidArgumentError, UnknownModelError, UnknownTierError, UsageInconsistentError
 from ..operations import quarantining
+from ..providers.readings import unread
 from ..providers.usage import read_usage
 
 if TYPE_CHECKING:
     from ..domain.ledger import Overage
-    from ..domain.pt import PT
     from ..domain.quarantine import Backlog, Quarantined, QuarantinePage
     from ..domain.rates import Charge, Workload
-    from ..domain.receipts import Receipt
+    from ..domain.receipts import Hold, Receipt
     from ..domain.usage import Usage
-    from ..errors import UsageInconsistentError
+    from ..providers.readings import Reading
     from ..providers.usage import Shape
     from .platform import Platform
+
+Problem: TypeAlias = UsageInconsistentError | UnknownTierError | UnknownModelError
+"""Why a call that was answered cannot be charged."""
 
 LOG: Final = logging.getLogger("ptmeter")
 """Where a usage that was set aside is reported, with the counts as they came: they hold no text."""
@@ -30,10 +34,11 @@ LOG: Final = logging.getLogger("ptmeter")
 
 class Quarantine:
     """
-    Calls whose usage contradicts itself, which nobody is charged for yet: ``meter.quarantine``.
+    Calls that were answered and that nobody is charged for yet: ``meter.quarantine``.
 
-    A call gets there when it ends, or when it is recorded, and waits for a person to look at what the provider
-    sent. Its hold expires meanwhile like any other; it can be settled all the same.
+    A call gets there when it ends, or when it is recorded, if its usage contradicts itself or if no price is known
+    for how it was processed. It waits for a person to look at what the provider sent. Its hold expires meanwhile
+    like any other; it can be settled all the same.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -79,14 +84,16 @@ class Quarantine:
         usage: Usage | None = None,
         response: object = None,
         shape: Shape | str | None = None,
+        processing: Processing | str | None = None,
         overage: Overage | None = None,
     ) -> Receipt:
         """
         Charge a call what you take to be right: a *usage* of your own, or that of a corrected *response*.
 
         It is rated by the price and the card that were in force when the call came, and booked now. Its hold is
-        settled, or late if it expired. The charge and the decision are one transaction. The same usage again
-        returns what it came to the first time, whoever says so and why: the first to decide stays on record.
+        settled, or late if it expired; a team's PT are the team's still. The charge and the decision are one
+        transaction. The same usage and processing again return what they came to the first time, whoever says so and
+        why: the first to decide stays on record.
 
         Args:
             account: Whose call it is.
@@ -96,6 +103,8 @@ class Quarantine:
             usage: The usage to charge.
             response: The provider's answer, put right, instead.
             shape: Its wire shape, if its keys should not be asked.
+            processing: How the call was processed, whose price it is charged at. Left out, it is what the response
+                says; else what was asked for, unless the provider answered with a tier that is not known.
             overage: What to do if it cost more than was held; as the policy says if left out.
 
         Raises:
@@ -105,22 +114,28 @@ class Quarantine:
             IdempotencyConflictError: It was recorded again since, with another usage: then dismiss it.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
             UsageError: The response has no usage, or one that contradicts itself too.
-            UnknownModelError: No price or rate is known for the model of the call's time.
+            UnknownModelError: No price or rate is known for the model of the call's time, or none for how it was
+                processed.
+            UnknownTierError: The response says a service tier that is not known: say the processing.
+            ConfigurationError: The account uses the PT of another, and the meter has no plans.
             InvalidArgumentError: Both a usage and a response were given or neither; nobody or nothing is named
-                as actor or reason; or it would be charged nothing.
+                as actor or reason; how it was processed is not known, or no such processing; or it would be charged
+                nothing.
         """
         if (usage is None) is (response is None):
             msg = "say what to charge: a usage, or a response to read one from, and not both"
             raise InvalidArgumentError(msg)
-        taken = usage if usage is not None else read_usage(response, shape=shape).usage
+        reading = unread(usage) if usage is not None else read_usage(response, shape=shape)
+        said = _processing(processing) or self._served(account, key, reading)
         work = partial(
             quarantining.settle,
             account=account,
             key=key,
-            decision=Decision(usage=taken, by=actor, reason=reason),
+            decision=Decision(usage=reading.usage, by=actor, reason=reason, processing=said),
             rate=self._rate,
             card_at=self._platform.pricing.card_at,
             overage=overage or self._platform.policy.overage,
+            rules=self._platform.rules,
         )
         return self._platform.run(work)
 
@@ -138,8 +153,52 @@ class Quarantine:
             partial(quarantining.dismiss, account=account, key=key, decision=decision)
         )
 
-    def _rate(self, call: Quarantined, usage: Usage) -> Charge:
-        return self._platform.pricing.charge(call.model, usage, call.workload, at=call.received_at)
+    def _served(self, account: str, key: str, reading: Reading) -> Processing | None:
+        """How the call was processed, if its answer says so; its model, which tells the words, never changes."""
+        if reading.service_tier is None:
+            return None
+        call = self.find(account, key=key)
+        return self._platform.pricing.served(call.model, call.workload, reading).processing
+
+    def _rate(self, call: Quarantined, usage: Usage, workload: Workload) -> Charge:
+        return self._platform.pricing.charge(call.model, usage, workload, at=call.received_at)
+
+
+def rated(
+    platform: Platform,
+    account: str,
+    *,
+    key: str,
+    model: str,
+    workload: Workload,
+    reading: Reading,
+    hold: Hold | None = None,
+    route: str = "",
+) -> Charge:
+    """
+    What an answered call is charged; one that no price is known for is put into quarantine.
+
+    Raises:
+        UnknownTierError: It was served with a service tier that is not known.
+        UnknownModelError: No price or rate is known for the model, or none for how it was processed.
+    """
+    served = replace(workload, processing=Processing.UNKNOWN)
+    try:
+        served = platform.pricing.served(model, workload, reading)
+        return platform.pricing.charge(model, reading.usage, served)
+    except (UnknownTierError, UnknownModelError) as problem:
+        set_aside(
+            platform,
+            account,
+            key=key,
+            model=model,
+            problem=problem,
+            workload=served,
+            payload=reading.raw,
+            hold=hold,
+            route=route,
+        )
+        raise
 
 
 def set_aside(
@@ -148,32 +207,35 @@ def set_aside(
     *,
     key: str,
     model: str,
-    problem: UsageInconsistentError,
-    held: PT | None = None,
-    unit: str | None = None,
+    problem: Problem,
+    workload: Workload,
+    payload: object,
+    hold: Hold | None = None,
     route: str = "",
-    workload: Workload = PLAIN,
 ) -> None:
     """
     Put a call into quarantine, and say so where the error is seen and where an operator looks.
 
-    *unit* is that of its hold. If that fails, whatever the reason, the call's own *problem* is not hidden by
-    it: the failure is logged, noted on it, and its cause if it has none.
+    *payload* is what the provider sent, *workload* how it was processed if that is known. If that fails, whatever
+    the reason, the call's own *problem* is not hidden by it: the failure is logged, noted on it, and its cause if it
+    has none.
     """
     whose = f"the call under key {key!r} of account {account!r} to {model}"
-    LOG.error("%s; nothing was charged for %s; the provider sent %r", problem, whose, problem.payload)
+    LOG.error("%s; nothing was charged for %s; the provider sent %r", problem, whose, payload)
     try:
+        unit = platform.pricing.unit_of(model) if hold is None else next(iter(hold.amounts))
         work = partial(
             quarantining.keep,
             account=account,
             key=key,
-            unit=unit or platform.pricing.unit_of(model),
+            unit=unit,
             model=model,
             route=route,
-            held=held,
+            held=None if hold is None else hold.amounts[unit],
+            payer=None if hold is None else hold.payer,
             workload=workload,
-            problem=problem.problem,
-            payload=problem.payload,
+            problem=problem.problem if isinstance(problem, UsageInconsistentError) else str(problem),
+            payload=payload,
         )
         platform.run(work)
     except Exception as failure:
@@ -187,3 +249,10 @@ def set_aside(
         f"nothing was charged for {whose}: it is in quarantine until somebody settles or dismisses it "
         f"(meter.quarantine, `ptmeter quarantine`)"
     )
+
+
+def _processing(name: Processing | str | None) -> Processing | None:
+    if name is None or name in tuple(Processing):
+        return None if name is None else Processing(name)
+    msg = f"no call is processed {name!r}: take one of {', '.join(Processing)}"
+    raise InvalidArgumentError(msg)

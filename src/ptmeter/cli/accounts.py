@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..domain.policy import Durability
+from ..domain.prices import Processing
 from ..domain.usage import Usage
 from ..errors import InvalidArgumentError
 from . import options
@@ -242,6 +243,7 @@ def _entry_document(entry: Entry) -> dict[str, Any]:
         "tokens": entry.usage.tokens() if entry.usage else None,
         "cost": money_text(entry.cost) if entry.cost else None,
         "currency": entry.cost.currency if entry.cost else None,
+        "processing": entry.processing and str(entry.processing),
     }
 
 
@@ -358,4 +360,5 @@ def _about(entry: Entry) -> str:
 
     if entry.model is None or not isinstance(entry.usage, Usage):
         return safe(entry.note)
-    return safe(f"{entry.model}, {entry.usage.total:,} tokens")
+    how = f" ({entry.processing})" if entry.processing is not Processing.STANDARD else ""
+    return safe(f"{entry.model}{how}, {entry.usage.total:,} tokens")

@@ -19,6 +19,7 @@ from . import (
     estimating,
     metrics,
     periods,
+    plans,
     prices,
     quarantine,
     replay,
@@ -117,6 +118,7 @@ for _command, _examples in COMMANDS:
 
 GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
+    ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
     ("quarantine", quarantine.COMMANDS, "Calls whose usage contradicts itself: settle or dismiss them."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from ..domain.estimates import Method
+from ..domain.prices import Processing
+from ..domain.rates import Workload
 from ..errors import InvalidArgumentError
 from . import options
 from .failures import ExitCode
@@ -44,6 +46,10 @@ def estimate(
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", metavar="N", min=1, help="The longest answer allowed.")
     ] = None,
+    processing: Annotated[
+        Processing,
+        typer.Option("--processing", help="How it is to be processed, unless the request says so itself."),
+    ] = Processing.STANDARD,
     card: options.CardFile = None,
     plans: options.PlansFile = None,
     prices: options.PricesFile = None,
@@ -60,7 +66,8 @@ def estimate(
     request = sniffed(text)
     chosen = model or _model_of(request)
     rates = options.pricing(card, prices, options.policy())
-    found = rates.estimate(chosen, request, max_tokens=max_tokens)
+    workload = Workload(processing=processing)
+    found = rates.estimate(chosen, request, max_tokens=max_tokens, workload=workload)
     opening = _opened_by(_plans(plans), found)
     from .writing import screen, write_json
 

@@ -14,6 +14,7 @@ from ..errors import ConfigurationError, InvalidArgumentError, StorageError
 
 if TYPE_CHECKING:
     from .._sync import Meter
+    from ..domain.plans import Plans
     from ..domain.rates import RateCard
     from ..pricing import Catalogue, Pricing, Tokens
 
@@ -94,11 +95,21 @@ def pricing(
     return Pricing([rate_card(card)], chosen, catalogue=catalogue(prices), tokens=tokens or Tokenizers())
 
 
-def open_meter(db: str, card: RateCard, chosen: Policy, prices: Path | None = None) -> Meter:
+def plan_file(file: Path | None) -> Plans:
+    """The plans in *file*, or the bundled ones."""
+    from .. import configuration
+
+    return configuration.read_plans(file) if file else configuration.reference_plans()
+
+
+def open_meter(
+    db: str, card: RateCard, chosen: Policy, prices: Path | None = None, plans: Plans | None = None
+) -> Meter:
     """A meter for a command; the card says which units there are, *prices* what comes before the catalogue."""
     from .._sync import Meter
 
-    return Meter.open(db, card=card, policy=chosen, catalogue=catalogue(prices) if prices else None)
+    listed = catalogue(prices) if prices else None
+    return Meter.open(db, card=card, policy=chosen, catalogue=listed, plans=plans)
 
 
 def must_exist(db: str) -> None:

@@ -36,7 +36,7 @@ def export(listing: Listing, source: str) -> dict[str, Any]:
 
 def read_list(name: str, at: datetime) -> dict[str, Price]:
     """
-    The prices in force at a time, by ``provider/model``: of an export, a price file, or what is installed.
+    The prices in force at a time, by their full name: of an export, a price file, or what is installed.
 
     Raises:
         ConfigurationError: There is no such file, or it is neither.
@@ -57,8 +57,10 @@ def _histories(name: str) -> Mapping[str, tuple[Price, ...]]:
     exported = _exported(Path(name))
     if exported is not None:
         return exported
-    own = read_prices(Path(name)).values()
-    return {f"{history[0].provider}/{history[0].model}": history for history in own}
+    own: dict[str, tuple[Price, ...]] = {}
+    for price in (price for history in read_prices(Path(name)).values() for price in history):
+        own[price.full_name] = (*own.get(price.full_name, ()), price)
+    return own
 
 
 def _exported(path: Path) -> dict[str, tuple[Price, ...]] | None:

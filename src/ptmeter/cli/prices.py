@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..domain.policy import Durability
+from ..domain.prices import Processing
+from ..errors import UnknownModelError
 from . import options
 from .failures import ExitCode
 from .price_files import INSTALLED, export, read_list
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from ..domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from ..domain.prices import Price
     from ..domain.unpriced import UnpricedModel
+    from ..pricing import Catalogue
 
 At = Annotated[
     str | None,
@@ -37,18 +41,31 @@ List = Annotated[
 def show(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name, as one writes it in a call.")],
     *,
+    processing: Annotated[
+        Processing,
+        typer.Option("--processing", help="How calls are processed."),
+    ] = Processing.STANDARD,
     prices: options.PricesFile = None,
     at: At = None,
     as_json: options.AsJson = False,
 ) -> int:
-    """Show what a model costs: the price that a call would be rated by."""
-    found = options.catalogue(prices).price(model, _moment(at))
+    """
+    Show what a model costs: the price that a call would be rated by.
+
+    A batch, or a call that is processed flexibly, with priority or fast, has a
+    price of its own or none. Which of them have one is said below the price.
+    """
+    from ..pricing import price_for
+
+    listed, moment = options.catalogue(prices), _moment(at)
+    found = price_for(listed, model, moment, processing)
+    others = [each for each in _priced(listed, model, moment) if each is not processing]
     from .writing import screen, write_json
 
     if as_json:
-        write_json(_price_document(found))
+        write_json(_price_document(found, others))
     else:
-        screen().print(_price_table(found))
+        screen().print(_price_table(found, others))
     return ExitCode.OK
 
 
@@ -147,7 +164,10 @@ def unpriced(
 COMMANDS = (
     (
         show,
-        ("ptmeter prices show gpt-4o-mini", "ptmeter prices show claude-opus-4-5 --at 2026-01-01 --json"),
+        (
+            "ptmeter prices show gpt-4o-mini --processing batch",
+            "ptmeter prices show claude-opus-4-5 --at 2026-01-01 --json",
+        ),
     ),
     (export_, ("ptmeter prices export > prices-2026-11.json",)),
     (
@@ -167,13 +187,25 @@ def _moment(at: str | None) -> datetime:
     return options.moment(at, "--at") if at else datetime.now(UTC)
 
 
+def _priced(listed: Catalogue, model: str, at: datetime) -> Iterator[Processing]:
+    """Every way of processing for which there is a price."""
+    from ..pricing import price_for
+
+    for processing in Processing:
+        with suppress(UnknownModelError):
+            price_for(listed, model, at, processing)
+            yield processing
+
+
 # --- for scripts ---
 
 
-def _price_document(price: Price) -> dict[str, Any]:
+def _price_document(price: Price, others: Iterable[Processing]) -> dict[str, Any]:
     return {
         "provider": price.provider,
         "model": price.model,
+        "processing": str(price.processing),
+        "also": [str(each) for each in others],
         "source": price.source,
         "version": price.version,
         "currency": price.currency,
@@ -210,7 +242,7 @@ def _check_document(found: PriceCheck) -> dict[str, Any]:
         "models": found.models,
         "missing": [
             {
-                "model": f"{use.price.provider}/{use.price.model}",
+                "model": use.price.full_name,
                 "calls": use.calls,
                 "last_at": use.last_at.isoformat(),
             }
@@ -259,17 +291,18 @@ def _lines(price: Price) -> Iterable[PriceChange]:
 # --- for people ---
 
 
-def _price_table(price: Price) -> Table:
+def _price_table(price: Price, others: Iterable[Processing]) -> Table:
     from .writing import remark, safe, table
 
-    made = table(
-        f"{safe(price.provider)}/{safe(price.model)}", "what", ">above tokens", f">{price.currency}", "for"
-    )
+    made = table(safe(price.full_name), "what", ">above tokens", f">{price.currency}", "for")
     for line in _lines(price):
         made.add_row(
             safe(line.what), f"{line.above:,}" if line.above else "", _amount(line, line.new), _per(line)
         )
-    made.caption = remark(f"{safe(price.source)}, version {price.version}")
+    also = ", ".join(others)
+    made.caption = remark(
+        f"{safe(price.source)}, version {price.version}" + (f"; also listed: {also}" if also else "")
+    )
     return made
 
 
@@ -317,7 +350,7 @@ def _check_shown(found: PriceCheck) -> Iterator[Any]:
     if found.missing:
         made = table("without a price now", "model", ">calls", "last (UTC)")
         for use in found.missing:
-            name = safe(f"{use.price.provider}/{use.price.model}")
+            name = safe(use.price.full_name)
             made.add_row(name, number(use.calls), time_text(use.last_at))
         yield made
     if found.changed:

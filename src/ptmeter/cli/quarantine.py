@@ -1,4 +1,4 @@
-"""Commands for calls whose usage contradicts itself: see them, and settle or dismiss each."""
+"""Commands for calls that were answered and could not be charged: see them, and settle or dismiss each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from ..domain.policy import Durability
+from ..domain.prices import Processing
 from ..domain.usage import TOKEN_CLASSES, Usage
 from ..errors import InvalidArgumentError
 from . import options
@@ -70,6 +71,22 @@ WireShape = Annotated[
     str | None, typer.Option("--shape", help="The answer's wire shape, if its keys do not say.")
 ]
 
+How = Annotated[
+    Processing | None,
+    typer.Option(
+        "--processing",
+        help="How it was processed; as the answer says if left out, else as it was asked for.",
+    ),
+]
+PlansFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--plans",
+        metavar="FILE",
+        help="The plans of your application, if it has any: alerts, and whose PT an account uses, go by them.",
+    ),
+]
+
 
 def list_(
     *,
@@ -81,7 +98,7 @@ def list_(
     as_json: options.AsJson = False,
 ) -> int:
     """
-    List calls whose usage contradicts itself, the oldest first.
+    List calls whose usage contradicts itself or has no price, the oldest first.
 
     Nobody is charged for them until somebody settles them.
     """
@@ -102,7 +119,7 @@ def show(
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
-    """Show a call in quarantine: what is wrong with its usage, and what the provider sent."""
+    """Show a call in quarantine: why it could not be charged, and what the provider sent."""
     found = _on_ledger(db, durability, lambda meter: meter.quarantine.find(account, key=key))
     return _answer(call_document(found), [*_shown(found)], as_json=as_json)
 
@@ -117,8 +134,10 @@ def settle(
     usage: Counts = None,
     response: ResponseFile = None,
     shape: WireShape = None,
+    processing: How = None,
     card: options.CardFile = None,
     prices: options.PricesFile = None,
+    plans: PlansFile = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
@@ -133,10 +152,17 @@ def settle(
 
     def work(meter: Meter) -> Receipt:
         return meter.quarantine.settle(
-            account, key=key, actor=by, reason=reason, usage=taken, response=answer, shape=shape
+            account,
+            key=key,
+            actor=by,
+            reason=reason,
+            usage=taken,
+            response=answer,
+            shape=shape,
+            processing=processing,
         )
 
-    receipt = _on_ledger(db, durability, work, card, prices)
+    receipt = _on_ledger(db, durability, work, card, prices, plans)
     return _answer(receipt_document(receipt), [str(receipt)], as_json=as_json)
 
 
@@ -180,9 +206,13 @@ def _on_ledger(
     work: Callable[[Meter], T],
     card: Path | None = None,
     prices: Path | None = None,
+    plans: Path | None = None,
 ) -> T:
     options.must_exist(db)
-    with options.open_meter(db, options.rate_card(card), options.policy(durability), prices) as meter:
+    known = options.plan_file(plans) if plans else None
+    with options.open_meter(
+        db, options.rate_card(card), options.policy(durability), prices, known
+    ) as meter:
         return work(meter)
 
 
@@ -232,6 +262,8 @@ def call_document(call: Quarantined) -> dict[str, Any]:
         "model": call.model,
         "route": call.route,
         "held": None if call.held is None else pt_text(call.held),
+        "payer": call.payer,
+        "processing": str(call.workload.processing),
         "problem": call.problem,
         "payload": json.loads(call.payload),
         "received_at": call.received_at.isoformat(),
@@ -298,6 +330,8 @@ def _shown(call: Quarantined) -> Iterator[Any]:
         "held": "–, it was recorded without a hold"
         if call.held is None
         else f"{call.held} {safe(call.unit)}",
+        "whose PT": safe(call.payer or "–"),
+        "processing": str(call.workload.processing),
         "received (UTC)": time_text(call.received_at),
         "problem": safe(call.problem),
         "provider sent": safe(call.payload),

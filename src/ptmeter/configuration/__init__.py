@@ -8,7 +8,7 @@ The conventions are the same everywhere:
 
 * Amounts of PT and US dollars are text or whole numbers: ``"0.001"``, ``19``. A number with a decimal point
   is refused, for it would have been rounded to a binary fraction before anybody could look.
-* Shares are text: ``"15%"``, to two decimals.
+* Shares are text: ``"15%"``, to two decimals. How long something takes is text: ``"30 min"``, ``"24 h"``.
 * Times are text: a date, which begins at midnight UTC, or a time with its offset.
 * Names of models are patterns in lower case, without their provider; ``*`` and ``?`` as in file names.
 * A field that is not known is refused. Remarks go into ``notes``, a list of texts.
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .documents import Document, Source
 
 __all__ = [
+    "bundled_text",
     "kept_card",
     "read_plans",
     "read_prices",
@@ -105,6 +106,10 @@ def reference_plans() -> Plans:
     return _plans.plans(_bundled("plans.json"))
 
 
+def bundled_text(name: str) -> str:
+    """The text of a bundled file: ``plans.json`` or ``rate_card.json``."""
+    return (resources.files("ptmeter") / "reference" / name).read_text(encoding="utf-8")
+
+
 def _bundled(name: str) -> Document:
-    text = (resources.files("ptmeter") / "reference" / name).read_text(encoding="utf-8")
-    return documents.from_json(f"ptmeter/reference/{name}", text)
+    return documents.from_json(f"ptmeter/reference/{name}", bundled_text(name))

@@ -1,5 +1,5 @@
 """
-The shape of each file: its fields, and what each of them may hold.
+The shape of each file: its fields, and what each of them may hold; that of plans is in `plan_forms`.
 
 What depends on several fields at once is checked where the values are built.
 """
@@ -158,22 +158,25 @@ Pattern: TypeAlias = Annotated[str, PlainValidator(_pattern)]
 Unit: TypeAlias = Annotated[str, AfterValidator(_unit)]
 Rates: TypeAlias = dict[Annotated[str, AfterValidator(_token_class)], Rate]
 Method: TypeAlias = Literal["banded", "cost_plus"]
+Priced: TypeAlias = Literal["standard", "batch", "flex", "priority", "fast", "ultrafast"]
 
 # --- rate card --------------------------------------------------------------------------------
 
 
-class _Form(BaseModel):
+class Form(BaseModel):
+    """Fields that are read as they are written; one that is not known is refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class BandForm(_Form):
+class BandForm(Form):
     """A call of up to *tokens* costs *pt*."""
 
     tokens: Count
     pt: SomePt
 
 
-class UnitForm(_Form):
+class UnitForm(Form):
     """What one PT of a unit pays for and sells at, and how calls are charged in it."""
 
     pays_for: SomeDollars
@@ -183,14 +186,14 @@ class UnitForm(_Form):
     step: SomePt = PT(MICRO)
 
 
-class RangeForm(_Form):
+class RangeForm(Form):
     """A share between two."""
 
     least: Share
     most: Share
 
 
-class BloatForm(_Form):
+class BloatForm(Form):
     """What an agent adds to the prompt by itself, by complexity."""
 
     simple: Share
@@ -198,7 +201,7 @@ class BloatForm(_Form):
     complex: Share
 
 
-class ModerationForm(_Form):
+class ModerationForm(Form):
     """What moderation adds, by content."""
 
     text: Share
@@ -206,14 +209,14 @@ class ModerationForm(_Form):
     mixed: Share
 
 
-class ToolCallsForm(_Form):
+class ToolCallsForm(Form):
     """What tool calls add: each, and all together at most."""
 
     each: Share
     at_most: Share
 
 
-class BufferForm(_Form):
+class BufferForm(Form):
     """What a cost-plus rate adds to the provider's cost."""
 
     bloat: BloatForm
@@ -224,7 +227,7 @@ class BufferForm(_Form):
     total: RangeForm
 
 
-class RuleForm(_Form):
+class RuleForm(Form):
     """The models that match a pattern are charged in a unit, by its method or another."""
 
     patterns: Annotated[list[Pattern], Field(min_length=1)]
@@ -232,7 +235,7 @@ class RuleForm(_Form):
     method: Method | None = None
 
 
-class CardForm(_Form):
+class CardForm(Form):
     """A rate card."""
 
     name: Name
@@ -243,39 +246,22 @@ class CardForm(_Form):
     models: list[RuleForm]
 
 
-# --- plans and prices -------------------------------------------------------------------------
+# --- prices ----------------------------------------------------------------------------------
 
 
-class PlanForm(_Form):
-    """A plan: what it costs and gives, and the units whose models it opens."""
-
-    price_per_month: Dollars
-    price_per_year: Dollars | None = None
-    allowance: dict[Unit, Pt]
-    units: list[Unit]
-    models: list[Pattern] = []
-    notes: list[str] = []
-
-
-class PlansForm(_Form):
-    """All plans of a platform."""
-
-    notes: list[str] = []
-    plans: Annotated[dict[Name, PlanForm], Field(min_length=1)]
-
-
-class TierForm(_Form):
+class TierForm(Form):
     """Other rates for requests with more input than *above* tokens."""
 
     above: Count
     usd_per_million_tokens: Rates
 
 
-class PriceForm(_Form):
+class PriceForm(Form):
     """What a provider charges for a model from a date on."""
 
     provider: Name | None = None
     effective_from: Moment = ALWAYS
+    processing: Priced = "standard"
     free: bool = False
     usd_per_million_tokens: Rates = {}
     tiers: list[TierForm] = []
@@ -283,7 +269,7 @@ class PriceForm(_Form):
     usd_per_request: Dollars = Money(0)
 
 
-class PricesForm(_Form):
+class PricesForm(Form):
     """Price overrides, by model."""
 
     notes: list[str] = []
@@ -292,7 +278,7 @@ class PricesForm(_Form):
 
 # --- from a document to a form ----------------------------------------------------------------
 
-AnyForm = TypeVar("AnyForm", CardForm, PlansForm, PricesForm)
+AnyForm = TypeVar("AnyForm", bound=Form)
 
 SENTENCES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "missing": lambda _: "expected this field, and it is not there",

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from ..domain.prices import Price, Tier
+from ..domain.prices import Price, Processing, Tier
 from ..domain.usage import TOKEN_CLASSES
 from .documents import Problem
 from .forms import PricesForm, filled
@@ -62,6 +62,7 @@ def _price(name: str, form: PriceForm, source: str) -> Price:
         tools={tool: amount.nano for tool, amount in form.usd_per_tool_call.items()},
         request=form.usd_per_request.nano,
         effective_from=form.effective_from,
+        processing=Processing(form.processing),
     )
 
 
@@ -79,10 +80,10 @@ def _completed(rates: Mapping[str, int]) -> dict[str, int]:
 
 def _problems(form: PricesForm) -> Iterator[Problem]:
     for name, history in form.prices.items():
-        dates: dict[object, int] = {}
+        dates: dict[tuple[object, str], int] = {}
         for index, dated in enumerate(history):
             place = ("prices", name, index)
-            first = dates.setdefault(dated.effective_from, index)
+            first = dates.setdefault((dated.effective_from, dated.processing), index)
             if first != index:
                 sentence = f"expected another date than that of the price at [{first}]"
                 yield Problem((*place, "effective_from"), sentence)

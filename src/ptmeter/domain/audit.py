@@ -63,6 +63,8 @@ def unreadable(problem: UnreadableRowError, wallet: WalletId | None = None) -> F
     match problem.table:
         case "ptm_period":
             return Finding(problem.table, str(row["period"]), f"event {row['number']}", what)
+        case "ptm_account":
+            return Finding(problem.table, str(row["account"]), "row", what)
         case "ptm_wallet":
             return Finding(str(row["account"]), str(row["unit"]), "wallet", what)
         case table if wallet and table in _ROWS:
@@ -109,6 +111,7 @@ class _Held(NamedTuple):
     amount: int
     allocations: tuple[Allocation, ...]
     expires_at: datetime | None
+    member: str
 
 
 _BRINGS_IN: Final = frozenset({Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP})
@@ -192,7 +195,7 @@ class WalletAudit:
         elif row.kind is Kind.HOLD:
             self._check_burned(row)
             self._move(row.allocations, row.amount, remaining=-1, held=1)
-            self.holds[row.seq] = _Held(row.id, row.amount, row.allocations, row.expires_at)
+            self.holds[row.seq] = _Held(row.id, row.amount, row.allocations, row.expires_at, row.member)
             self.available -= row.amount
             self.held += row.amount
         else:
@@ -318,7 +321,8 @@ class WalletAudit:
     def _compare_holds(self, holds: Iterable[OpenHold]) -> list[Finding]:
         stored: dict[int, list[_Held]] = {}
         for h in holds:
-            stored.setdefault(h.number, []).append(_Held(h.id, h.amount, h.allocations, h.expires_at))
+            held = _Held(h.id, h.amount, h.allocations, h.expires_at, h.member)
+            stored.setdefault(h.number, []).append(held)
         derived = {number: [hold] for number, hold in self.holds.items()}
         return [
             self._finding(f"open hold {number}", "what is stored of it is not what the journal gives")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import InvalidArgumentError
-from .ledger import LONGEST_NAME
+from .checks import LONGEST_NAME
 from .pt import ceil_div
 from .rates import bare_name
 from .sketches import MEDIAN, Window

@@ -12,14 +12,16 @@ own, its link, by which the first row that does not fit is named.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from .instants import microseconds
 from .rates import PLAIN
 from .usage import TOKEN_CLASSES
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .ledger import Transfer, UsageEvent, WalletId
     from .rates import Workload
 
@@ -33,19 +35,6 @@ LINK: Final = 8
 """Bytes of a hash that its row keeps: the version and seven of BLAKE2b-256."""
 
 _DIGEST: Final = SIZE - 1
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(microseconds: int) -> datetime:
-    """The aware UTC time that many microseconds after 1970."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def genesis(wallet: WalletId, key: bytes = b"") -> bytes:
@@ -86,6 +75,8 @@ def canonical(transfer: Transfer) -> bytes:
             _number(len(row.allocations)),
             *(_number(part) for allocation in row.allocations for part in allocation),
             _usage(row.usage),
+            _text(row.member),
+            _number(row.multiple),
         )
     )
 
@@ -97,7 +88,7 @@ def _usage(event: UsageEvent | None) -> bytes:
     tools = sorted(usage.tool_calls.items())
     return b"".join(
         (
-            b"\1" if event.workload == PLAIN else b"\2" + _workload(event.workload),
+            _workload(event.workload),
             _text(event.price.version),
             _text(event.card_version),
             _number(event.cost.nano),
@@ -112,12 +103,18 @@ def _usage(event: UsageEvent | None) -> bytes:
 
 
 def _workload(workload: Workload) -> bytes:
+    """Its first byte says what follows: nothing, what the buffer went by, or that and the processing."""
+    if workload == PLAIN:
+        return b"\1"
+    standard = workload.processing is PLAIN.processing
     return b"".join(
         (
+            b"\2" if standard else b"\3",
             _text(workload.complexity),
             _text(workload.content),
             _number(workload.retry_rate),
             _number(workload.tool_calls),
+            b"" if standard else _text(workload.processing),
         )
     )
 

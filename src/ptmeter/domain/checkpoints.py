@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from .chain import microseconds
+from .instants import microseconds
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import InvalidArgumentError
 from .pt import LARGEST
@@ -12,6 +13,31 @@ if TYPE_CHECKING:
 
 LOWEST_PRIORITY: Final = 999
 """The largest number a lot's priority can have: what burns last, but for credit."""
+
+
+LONGEST_NAME: Final = 200
+"""Characters of an account's name at most."""
+
+
+def check_name(account: str) -> None:
+    """
+    Make sure that something can name an account.
+
+    Raises:
+        InvalidArgumentError: It is empty, over 200 characters, padded with white space (some databases
+            would take it for the unpadded one) or has control characters.
+    """
+    if (
+        not account
+        or len(account) > LONGEST_NAME
+        or account != account.strip()
+        or not account.isprintable()
+    ):
+        msg = (
+            f"{account!r} cannot name an account: use 1 to {LONGEST_NAME} printable characters "
+            f"without white space around them"
+        )
+        raise InvalidArgumentError(msg)
 
 
 def check_amount(amount: int, what: str, *, least: int) -> None:
@@ -78,3 +104,19 @@ def check_note(note: str) -> None:
     ):
         msg = f"{note!r} cannot be written down: it has characters that no database takes"
         raise InvalidArgumentError(msg)
+
+
+def check_zone(zone: str | None) -> None:
+    """
+    Make sure that there is a clock of that name, if one is named.
+
+    Raises:
+        InvalidArgumentError: The time zone database has no such zone.
+    """
+    if zone is None:
+        return
+    try:
+        ZoneInfo(zone)
+    except (ValueError, ZoneInfoNotFoundError):
+        msg = f"{zone!r} is no time zone: use a name such as Europe/Berlin"
+        raise InvalidArgumentError(msg) from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import InvariantError
 from . import chain
+from .instants import microseconds
 from .ledger import Kind
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Closing:
 
     def canonical(self) -> bytes:
         """Its bytes, the same on every database and for ever, for this version; the revision has no part."""
-        booked = -1 if self.booked_at is None else chain.microseconds(self.booked_at)
+        booked = -1 if self.booked_at is None else microseconds(self.booked_at)
         figures = (
             self.available,
             self.held,
@@ -104,7 +105,7 @@ class Closing:
         lots = [
             figure
             for lot in self.lots
-            for figure in (lot[0], chain.microseconds(lot.since), int(lot.kind), *lot[3:])
+            for figure in (lot[0], microseconds(lot.since), int(lot.kind), *lot[3:])
         ]
         names = (self.wallet.account, self.wallet.unit, self.period)
         return b"".join(

@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvalidArgumentError
-from .checks import check_amount, check_lot, check_note
+from .checks import check_amount, check_lot, check_name, check_note
 from .pt import LARGEST
 from .rates import PLAIN
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
 
+    from .admission import Admission, Limited, Rules
     from .prices import Price
     from .pt import Money
     from .rates import Workload
@@ -148,7 +149,7 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHold:
-    """A hold nobody has resolved yet, and the lots its PT came from."""
+    """A hold nobody has resolved yet, the lots its PT came from, and in whose tally it counts."""
 
     id: bytes
     wallet: WalletId
@@ -156,6 +157,7 @@ class OpenHold:
     amount: int
     allocations: tuple[Allocation, ...]
     expires_at: datetime
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,8 +178,9 @@ class Transfer:
 
     ``seq`` counts the wallet's transfers from 1 without a gap. ``completes`` is the number of the
     transfer this one completes, each at most once: a settle, void or expire completes its hold, an
-    overage its settle, a late settle the expiry, a lapse or repay nothing. ``link`` is what the row keeps of
-    its hash (`chain.link`).
+    overage its settle, a late settle the expiry, a lapse or repay nothing. ``member`` is the account in whose
+    tally a hold, settle or debit counts, empty for none, and ``multiple`` how many times the rate it was
+    charged. ``link`` is what the row keeps of its hash (`chain.link`).
     """
 
     id: bytes
@@ -196,6 +199,8 @@ class Transfer:
     priority: int | None = None
     note: str = ""
     usage: UsageEvent | None = None
+    member: str = ""
+    multiple: int = 1
     link: bytes = b""
 
 
@@ -228,10 +233,11 @@ class Grant(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(_Command):
-    """Set PT aside for *ttl*; refused if less is available."""
+    """Set PT aside for *ttl*; refused if less is available, or if a limit that *admission* falls under says no."""
 
     amount: int
     ttl: timedelta
+    admission: Admission | None = None
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a hold", least=1)
@@ -242,13 +248,15 @@ class Hold(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle(_Command):
-    """Charge a hold's real cost; the rest becomes available again. Zero voids it."""
+    """Charge a hold's real cost, *multiple* times the rate; the rest becomes available again. Zero voids it."""
 
     hold_id: bytes
     amount: int
     usage: UsageEvent | None = None
     overage: Overage = Overage.ALLOW
     effective_at: datetime | None = None
+    multiple: int = 1
+    rules: Rules | None = None
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a settle", least=0)
@@ -277,6 +285,7 @@ class Debit(_Command):
     usage: UsageEvent | None = None
     note: str = ""
     effective_at: datetime | None = None
+    admission: Admission | None = None
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a debit", least=1)
@@ -334,6 +343,10 @@ class Refusal(IntEnum):
     """The same key came before with other arguments."""
     TOO_LARGE = 10
     """The wallet would hold more than it can count."""
+    LIMITED = 11
+    """A limit of the account that asked, or of one above it; see ``Refused.limited``."""
+    NOT_PAYER = 12
+    """The account that asked uses another account's PT now."""
 
 
 REMEMBERED: Final = frozenset(
@@ -359,11 +372,12 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The command was refused: why, and for want of funds how much there was and was needed."""
+    """The command was refused: why, for want of funds how much there was and was needed, or by which limit."""
 
     reason: Refusal
     available: int = 0
     required: int = 0
+    limited: Limited | None = None
     replayed: bool = False
 
 
@@ -373,26 +387,12 @@ Outcome: TypeAlias = Posted | Refused
 # --- names ------------------------------------------------------------------------------------
 
 
-LONGEST_NAME: Final = 200
-
-
 def wallet_id(account: str, unit: str) -> WalletId:
     """
     The wallet of *account* in *unit*.
 
     Raises:
-        InvalidArgumentError: The account's name is empty, over 200 characters, padded with white
-            space (some databases would take it for the unpadded one) or has control characters.
+        InvalidArgumentError: See `check_name`.
     """
-    if (
-        not account
-        or len(account) > LONGEST_NAME
-        or account != account.strip()
-        or not account.isprintable()
-    ):
-        msg = (
-            f"{account!r} cannot name an account: use 1 to {LONGEST_NAME} printable characters "
-            f"without white space around them"
-        )
-        raise InvalidArgumentError(msg)
+    check_name(account)
     return WalletId(account, unit)

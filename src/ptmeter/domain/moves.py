@@ -15,6 +15,7 @@ from . import chain
 from .keys import transfer_id
 from .ledger import Kind, Lot, OpenHold, Transfer
 from .lots import has_lapsed, pick, shift, split
+from .tallying import Tallying
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from .accounts import Account
+    from .admission import Admission, Rules
     from .ledger import Allocation, UsageEvent, Wallet, WalletId
 
 NO_REQUEST: Final = bytes(8)
@@ -48,6 +51,8 @@ class Details(TypedDict, total=False):
     expires_at: datetime | None
     note: str
     usage: UsageEvent | None
+    member: str
+    multiple: int
 
 
 class Balances(TypedDict, total=False):
@@ -67,6 +72,7 @@ class Resolved(NamedTuple):
     kind: Kind
     seq: int
     completed: bool
+    member: str = ""
 
 
 class Moves:
@@ -80,12 +86,14 @@ class Moves:
         *,
         at: datetime,
         chain_key: bytes,
+        accounts: Mapping[str, Account] | None = None,
     ) -> None:
         self.at = at
         self.wallets = dict(wallets)
         self.holds: dict[bytes, OpenHold | None] = dict(holds)
         self.resolved = dict(resolved)
         self.transfers: list[Transfer] = []
+        self.tallies = Tallying(accounts or {}, put=self._put)
         self._chain_key = chain_key
         self._committed = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
@@ -109,8 +117,18 @@ class Moves:
 
     # --- holds ---
 
-    def open_hold(self, wallet: Wallet, amount: int, request: Request, ttl: timedelta) -> Transfer:
-        """Set *amount* of what is available aside until *ttl* has passed."""
+    def open_hold(
+        self,
+        wallet: Wallet,
+        amount: int,
+        request: Request,
+        ttl: timedelta,
+        *,
+        admission: Admission | None = None,
+        multiple: int = 1,
+    ) -> Transfer:
+        """Set *amount* of what is available aside until *ttl* has passed, and count it where *admission* says."""
+        member = admission.account if admission else ""
         allocations = pick(wallet.lots, amount)
         expires_at = self._booking_time(wallet) + ttl
         transfer = self._append(
@@ -125,6 +143,8 @@ class Moves:
             request,
             allocations=allocations,
             expires_at=expires_at,
+            member=member,
+            multiple=multiple,
         )
         hold = OpenHold(
             id=request.id,
@@ -133,16 +153,27 @@ class Moves:
             amount=amount,
             allocations=allocations,
             expires_at=expires_at,
+            member=member,
         )
         self._put(self.holds, request.id, hold)
+        if admission:
+            self.tallies.hold(transfer, admission)
         return transfer
 
     def close_hold(
-        self, hold: OpenHold, kind: Kind, spent: int, request: Request, **details: Unpack[Details]
+        self,
+        hold: OpenHold,
+        kind: Kind,
+        spent: int,
+        request: Request,
+        *,
+        rules: Rules | None = None,
+        **details: Unpack[Details],
     ) -> Transfer:
         """Resolve *hold*: *spent* of it is used up, the rest goes back to the lots it came from."""
         wallet = self.wallets[hold.wallet]
         used, rest = split(hold.allocations, spent)
+        details["member"] = hold.member if spent else ""
         transfer = self._append(
             wallet,
             Balances(
@@ -159,7 +190,11 @@ class Moves:
             **details,
         )
         self._put(self.holds, hold.id, None)
-        self._put(self.resolved, hold.id, Resolved(hold.wallet, kind, transfer.seq, completed=False))
+        resolved = Resolved(hold.wallet, kind, transfer.seq, completed=False, member=hold.member)
+        self._put(self.resolved, hold.id, resolved)
+        if hold.member:
+            self.tallies.release(hold, transfer.booked_at)
+            self._count(wallet, transfer, rules)
         self.lapse_due(hold.wallet)
         self.repay(hold.wallet)
         return transfer
@@ -201,6 +236,7 @@ class Moves:
         *,
         lots: Iterable[Lot] | None = None,
         completes: int | None = None,
+        rules: Rules | None = None,
         **details: Unpack[Details],
     ) -> Transfer:
         """Use up *amount* of what is free in *lots* (all of the wallet's, unless said), in burn order."""
@@ -210,9 +246,11 @@ class Moves:
             spent=wallet.spent + (amount if kind is Kind.DEBIT else 0),
             lots=shift(wallet.lots, allocations, remaining=-1),
         )
-        return self._append(
+        transfer = self._append(
             wallet, left, kind, amount, request, allocations=allocations, completes=completes, **details
         )
+        self._count(wallet, transfer, rules)
+        return transfer
 
     def advance(self, wallet: Wallet, amount: int) -> Wallet:
         """Lend *amount*: a lot like any other, and as much owed."""
@@ -272,6 +310,8 @@ class Moves:
             "priority": priority,
             "note": details.get("note", ""),
             "usage": details.get("usage"),
+            "member": details.get("member", ""),
+            "multiple": details.get("multiple", 1),
         }
         head = chain.successor(Transfer(**row), wallet.head, self._chain_key)
         transfer = Transfer(**row, link=chain.link(head))
@@ -279,6 +319,11 @@ class Moves:
         booked = replace(wallet, **after, seq=transfer.seq, booked_at=booked_at, head=head)
         self._put(self.wallets, wallet.id, booked)
         return transfer
+
+    def _count(self, before: Wallet, transfer: Transfer, rules: Rules | None) -> None:
+        """Count what was charged in the tallies of who asked for it, if it says who did."""
+        if transfer.member:
+            self.tallies.use(before, self.wallets[before.id], transfer, rules)
 
     def _booking_time(self, wallet: Wallet) -> datetime:
         """The time, but never before what the wallet has booked: clocks step, journals do not."""

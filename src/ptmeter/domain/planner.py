@@ -13,10 +13,13 @@ What holds for every wallet, before and after each group:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
+from .accounts import payer
+from .admission import Limited, admit
+from .batches import Decided, Plan, Rejection
 from .keys import transfer_id
 from .ledger import (
     REMEMBERED,
@@ -40,64 +43,24 @@ from .pt import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
+    from .batches import State
     from .ledger import Command, Linked, OpenHold, Outcome, Transfer, Wallet, WalletId
-    from .moves import Resolved
 
 REMEMBER_REFUSALS_FOR: Final = timedelta(days=1)
 """A refusal is replayed this long; afterwards the same key is decided anew."""
 
 
-class Decided(NamedTuple):
-    """What an earlier command under the same id was, and how it ended."""
-
-    fingerprint: bytes
-    outcome: Outcome
-    at: datetime
-
-
-class Rejection(NamedTuple):
-    """A refusal to remember."""
-
-    wallet: WalletId
-    id: bytes
-    decided: Decided
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """
-    All that a batch may look at, read under the wallets' locks.
-
-    ``holds`` are the open ones that the batch names and those of its wallets that are due;
-    ``resolved`` are those it names that are open no more. A wallet missing here does not exist.
-    """
-
-    at: datetime
-    wallets: Mapping[WalletId, Wallet]
-    decided: Mapping[bytes, Decided]
-    holds: Mapping[bytes, OpenHold]
-    resolved: Mapping[bytes, Resolved]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Outcomes in the order of the batch, and what to write."""
-
-    outcomes: list[tuple[Outcome, ...]]
-    wallets: Sequence[Wallet]
-    transfers: Sequence[Transfer]
-    opened: Sequence[OpenHold]
-    closed: Sequence[OpenHold]
-    rejections: Sequence[Rejection]
-    decided: Mapping[bytes, Decided]
-    """How every command of the batch ended, now or before, by id."""
-
-
 def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes) -> Plan:
     """Decide every group of *batch* in order, each on what the ones before it left."""
-    moves = Moves(state.wallets, state.holds, state.resolved, at=state.at, chain_key=chain_key)
+    moves = Moves(
+        state.wallets,
+        state.holds,
+        state.resolved,
+        at=state.at,
+        chain_key=chain_key,
+        accounts=state.accounts,
+    )
     planner = _Planner(moves, state.decided)
     outcomes = [planner.decide(group) for group in batch]
     return Plan(
@@ -108,12 +71,18 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes) -> Plan:
         closed=[hold for name, hold in state.holds.items() if moves.holds[name] is None],
         rejections=planner.rejections,
         decided=planner.decided,
+        accounts=[
+            new for name, new in moves.tallies.accounts.items() if new is not state.accounts.get(name)
+        ],
+        notices=list(moves.tallies.notices.values()),
     )
 
 
 class _Refusal(Exception):  # noqa: N818 - how a command leaves its group; it never leaves this module
-    def __init__(self, reason: Refusal, *, available: int = 0, required: int = 0) -> None:
-        self.refused = Refused(reason=reason, available=available, required=required)
+    def __init__(
+        self, reason: Refusal, *, available: int = 0, required: int = 0, limited: Limited | None = None
+    ) -> None:
+        self.refused = Refused(reason=reason, available=available, required=required, limited=limited)
 
 
 class _Planner:
@@ -228,8 +197,38 @@ class _Planner:
 
     def _hold(self, command: Hold) -> Posted:
         limit = self._credit_limit(command.wallet)
-        wallet = self._cover(command.wallet, command.amount, limit)
-        return self._posted(self._moves.open_hold(wallet, command.amount, _request(command), command.ttl))
+        multiple = self._admit(command)
+        amount = command.amount * multiple
+        wallet = self._cover(command.wallet, amount, limit)
+        placed = self._moves.open_hold(
+            wallet,
+            amount,
+            _request(command),
+            command.ttl,
+            admission=command.admission,
+            multiple=multiple,
+        )
+        return self._posted(placed)
+
+    def _admit(self, command: Hold) -> int:
+        """How many times the rate the hold is charged; refuses it if a limit says so."""
+        asked = command.admission
+        if asked is None:
+            return 1
+        path = self._moves.tallies.path(self._member(command))
+        decided = admit(path, asked, command.wallet.unit, command.amount, self._moves.at)
+        if isinstance(decided, Limited):
+            raise _Refusal(Refusal.LIMITED, limited=decided)
+        return decided.multiple
+
+    def _member(self, command: Hold | Debit) -> str:
+        """In whose tally it counts; refuses what would use the PT of somebody who does not pay for it."""
+        asked = command.admission
+        if asked is None:
+            return ""
+        if payer(self._moves.tallies.path(asked.account)) != command.wallet.account:
+            raise _Refusal(Refusal.NOT_PAYER)
+        return asked.account
 
     def _settle(self, command: Settle) -> Posted:
         hold = self._moves.holds.get(command.hold_id)
@@ -246,12 +245,14 @@ class _Planner:
             _request(command),
             usage=command.usage,
             effective_at=command.effective_at,
+            multiple=command.multiple,
+            rules=command.rules,
         )
         if beyond:
-            self._charge_overage(command, beyond, settle=transfer)
+            self._charge_overage(command, beyond, settle=transfer, member=hold.member)
         return self._posted(transfer, charged=command.amount)
 
-    def _charge_overage(self, command: Settle, amount: int, *, settle: Transfer) -> None:
+    def _charge_overage(self, command: Settle, amount: int, *, settle: Transfer, member: str) -> None:
         wallet = self._cover(command.wallet, amount, self._overage_limit(command))
         beyond = transfer_id(command.wallet.account, "#overage", command.id.hex())
         self._moves.take_out(
@@ -261,6 +262,8 @@ class _Planner:
             Request(beyond, NO_REQUEST),
             completes=settle.seq,
             effective_at=command.effective_at,
+            member=member,
+            rules=command.rules,
         )
 
     def _settle_late(self, command: Settle) -> Posted:
@@ -279,6 +282,9 @@ class _Planner:
             completes=resolved.seq,
             usage=command.usage,
             effective_at=command.effective_at,
+            member=resolved.member,
+            multiple=command.multiple,
+            rules=command.rules,
         )
         return self._posted(transfer, charged=command.amount)
 
@@ -304,6 +310,7 @@ class _Planner:
 
     def _debit(self, command: Debit) -> Posted:
         limit = self._credit_limit(command.wallet)
+        member = self._member(command)
         transfer = self._moves.take_out(
             self._cover(
                 command.wallet, command.amount, None if command.overage is Overage.ALLOW else limit
@@ -314,6 +321,8 @@ class _Planner:
             usage=command.usage,
             note=command.note,
             effective_at=command.effective_at,
+            member=member,
+            rules=command.admission and command.admission.rules,
         )
         return self._posted(transfer, charged=command.amount)
 

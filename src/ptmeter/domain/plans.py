@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import ConfigurationError
+from .limits import NO_LIMITS
 from .rates import bare_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from .flags import Flag
+    from .limits import Limits
     from .pt import PT, Money
+
+ALERTS: Final = (8_000, 9_000, 10_000)
+"""From which shares of an allowance on its user is told, in ten-thousandths, unless a plan says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollOver:
+    """
+    How much of what a cycle leaves unused goes on into the next: by unit, in ten-thousandths.
+
+    ``annual_only``: only for those who pay by the year.
+    """
+
+    shares: Mapping[str, int]
+    annual_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """So many days for nothing, with PT of their own instead of the allowance."""
+
+    days: int
+    allowance: Mapping[str, PT]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
-    A tier: its price, what it gives each cycle, and which models it opens.
+    A tier: its price, what it gives each cycle, which models and features it opens, and what limits it.
 
     ``units`` are the units of PT whose models the plan opens; ``models`` may open single models besides,
-    by pattern, as in a rate card.
+    by pattern, as in a rate card. ``alerts`` are the shares of an allowance, in ten-thousandths, from which
+    on its user is told; ``low_balance`` the micro-PT of a unit below which they are.
     """
 
     name: str
@@ -30,6 +57,26 @@ class Plan:
     allowance: Mapping[str, PT]
     units: frozenset[str]
     models: tuple[str, ...] = ()
+    features: frozenset[str] = frozenset()
+    agent_slots: int | None = None
+    limits: Limits = NO_LIMITS
+    roll_over: RollOver | None = None
+    trial: Trial | None = None
+    alerts: tuple[int, ...] = ALERTS
+    low_balance: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def named_units(self) -> frozenset[str]:
+        """Every unit that the plan says anything of."""
+        trial, roll_over = self.trial, self.roll_over
+        return self.units.union(
+            self.allowance,
+            (cap.unit for cap in self.limits.caps),
+            self.limits.shares,
+            roll_over.shares if roll_over else (),
+            trial.allowance if trial else (),
+            self.low_balance,
+        )
 
     def opens(self, model: str, unit: str) -> bool:
         """Whether the plan includes *model*, which is charged in *unit*."""
@@ -41,15 +88,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """All plans of a platform, by name."""
+    """All plans of a platform, by name, and the flags of features that are let out little by little."""
 
     by_name: Mapping[str, Plan]
+    flags: Mapping[str, Flag] = field(default_factory=dict["str", "Flag"])
 
     @property
     def units(self) -> frozenset[str]:
-        """Every unit that some plan gives or opens."""
-        named = (plan.units | plan.allowance.keys() for plan in self.by_name.values())
-        return frozenset(unit for units in named for unit in units)
+        """Every unit that some plan says anything of."""
+        return frozenset(unit for plan in self.by_name.values() for unit in plan.named_units)
 
     def find(self, name: str) -> Plan:
         """
@@ -66,6 +113,13 @@ class Plans:
 
     def cheapest(self, model: str, unit: str) -> str | None:
         """The cheapest plan that opens *model*, if any."""
-        opening = [plan for plan in self.by_name.values() if plan.opens(model, unit)]
-        best = min(opening, key=lambda plan: plan.price_per_month.nano, default=None)
-        return best.name if best else None
+        return _cheapest(plan for plan in self.by_name.values() if plan.opens(model, unit))
+
+    def cheapest_with(self, feature: str) -> str | None:
+        """The cheapest plan that has *feature*, if any."""
+        return _cheapest(plan for plan in self.by_name.values() if feature in plan.features)
+
+
+def _cheapest(plans: Iterable[Plan]) -> str | None:
+    best = min(plans, key=lambda plan: plan.price_per_month.nano, default=None)
+    return best.name if best else None

@@ -125,18 +125,13 @@ def compared(
 
 
 def last_uses(uses: list[PriceUse]) -> dict[str, PriceUse]:
-    """The last use of each model, by provider and name, with the calls of all of them."""
+    """The last use of each model and processing, by their full name, with the calls of all of them."""
     last: dict[str, PriceUse] = {}
     for use in sorted(uses, key=lambda use: use.last_at):
-        name = full_name(use.price)
+        name = use.price.full_name
         calls = use.calls + (last[name].calls if name in last else 0)
         last[name] = use._replace(calls=calls)
     return dict(sorted(last.items()))
-
-
-def full_name(price: Price) -> str:
-    """A model with who serves it, as in ``openai/gpt-4o-mini``."""
-    return f"{price.provider}/{price.model}"
 
 
 def _figures(price: Price) -> dict[tuple[str, int], int]:

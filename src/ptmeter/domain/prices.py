@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from hashlib import blake2b
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,6 +32,34 @@ ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The effective date of a price that has no known beginning."""
 
 
+class Processing(StrEnum):
+    """
+    How a provider processes a call, where it charges another price for it.
+
+    Whose word for it means which of these is in `ptmeter.providers.tiers`, with the sources.
+    """
+
+    STANDARD = "standard"
+    """As it is when nothing else is asked for; for a workload also: nothing was said."""
+    BATCH = "batch"
+    """Handed in as a batch and answered within a day."""
+    FLEX = "flex"
+    """When there is room, for less."""
+    PRIORITY = "priority"
+    """Before others, for more."""
+    FAST = "fast"
+    """By more hardware, for more."""
+    ULTRAFAST = "ultrafast"
+    """OpenAI's fastest; no price of it is in the catalogue that ships, so it takes one of your own."""
+    UNKNOWN = "unknown"
+    """A service tier that is not known here: it has no price, and is charged at `Policy.unpriced` or not at all."""
+
+    @property
+    def price_name(self) -> str:
+        """What its price is called: ``price``, ``batch price``."""
+        return "price" if self is Processing.STANDARD else f"{self} price"
+
+
 @dataclass(frozen=True, slots=True)
 class Tier:
     """Other rates for the *whole* request once its input exceeds *above* tokens (cache included)."""
@@ -42,7 +71,7 @@ class Tier:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """
-    One model's price list from *effective_from* on.
+    One model's price list from *effective_from* on, for calls that are processed in one way.
 
     ``rates`` and the tiers' rates hold pico-units per token by class; ``tools`` and ``request`` hold
     nano-units per call. ``source`` says where the figures come from, with its version.
@@ -57,6 +86,7 @@ class Price:
     request: int = 0
     currency: str = "USD"
     effective_from: datetime = ALWAYS
+    processing: Processing = Processing.STANDARD
     version: str = field(init=False, repr=False, compare=False)
     """A name for exactly these figures: the digest of the canonical JSON, 16 hex digits."""
 
@@ -72,6 +102,9 @@ class Price:
         if any(low.above >= high.above for low, high in pairwise(self.tiers)):
             msg = f"{self.model}: tiers must be in ascending order"
             raise InvalidArgumentError(msg)
+        if self.processing is Processing.UNKNOWN:
+            msg = f"{self.model}: a service tier that is not known has no price"
+            raise InvalidArgumentError(msg)
         version = blake2b(self.as_json().encode(), digest_size=8).hexdigest()
         object.__setattr__(self, "version", version)
 
@@ -82,6 +115,11 @@ class Price:
     def is_ceiling(self) -> bool:
         """Whether it stands in for a price that is not known."""
         return self.provider == UNPRICED
+
+    @property
+    def full_name(self) -> str:
+        """Who charges it for what: ``openai/gpt-4o-mini``, ``openai/gpt-4o-mini (batch)``."""
+        return full_name(self.provider, self.model, self.processing)
 
     def cost(self, usage: Usage) -> Money:
         """
@@ -112,6 +150,8 @@ class Price:
             "tools": dict(self.tools),
             "request": self.request,
         }
+        if self.processing is not Processing.STANDARD:  # so that every other price keeps its version
+            facts["processing"] = str(self.processing)
         return json.dumps(facts, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -119,6 +159,7 @@ class Price:
         """Read back what `as_json` wrote."""
         facts = json.loads(text)
         facts["effective_from"] = datetime.fromisoformat(facts["effective_from"])
+        facts["processing"] = Processing(facts.get("processing", Processing.STANDARD))
         facts["tiers"] = tuple(Tier(tier["above"], tier["rates"]) for tier in facts["tiers"])
         return cls(**facts)
 
@@ -136,6 +177,12 @@ class PriceUse(NamedTuple):
     price: Price
     calls: int
     last_at: datetime
+
+
+def full_name(provider: str, model: str, processing: Processing) -> str:
+    """What the price of a model is called among all prices: nothing is said of what is standard."""
+    name = f"{provider}/{model}"
+    return name if processing is Processing.STANDARD else f"{name} ({processing})"
 
 
 def price_at(history: Sequence[Price], at: datetime) -> Price | None:

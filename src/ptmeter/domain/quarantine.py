@@ -1,5 +1,7 @@
 """
-Calls whose usage contradicts itself: charged to nobody until a person has decided what becomes of them.
+Calls that were answered and cannot be charged: to nobody until a person has decided what becomes of them.
+
+Their usage contradicts itself, or no price is known for how they were processed.
 
 What the provider sent is kept for that person as canonical JSON, bounded in size. Counts hold no text, and to be
 sure of it no text is kept that could have been generated: of strings only those that name something.
@@ -19,6 +21,7 @@ from .checks import check_note
 from .keys import digest, transfer_id
 from .ledger import Kind
 from .periods import check_person
+from .prices import Processing
 from .rates import PLAIN
 
 if TYPE_CHECKING:
@@ -59,11 +62,13 @@ class QuarantineState(IntEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantined:
     """
-    A call whose usage contradicts itself, and what became of it.
+    A call that was answered and could not be charged, and what became of it.
 
-    ``held`` is what its hold had set aside; a call that was recorded without one has ``None``. ``payload`` is
-    the provider's usage object as canonical JSON, ``problem`` what is wrong with it. ``resolver``,
-    ``resolved_at`` and ``reason`` say who decided, when and why. ``decision`` is a hash of what was decided.
+    ``held`` is what its hold had set aside; a call that was recorded without one has ``None``. ``payer`` is
+    whose PT that were, the account's own or those it uses; ``None`` while there are none. ``workload`` says how it
+    was processed, as far as that is known. ``payload`` is the provider's usage object as canonical JSON,
+    ``problem`` what is wrong with it. ``resolver``, ``resolved_at`` and ``reason`` say who decided, when and why.
+    ``decision`` is a hash of what was decided.
     """
 
     account: str
@@ -72,6 +77,7 @@ class Quarantined:
     model: str
     route: str
     held: PT | None
+    payer: str | None = None
     workload: Workload = PLAIN
     problem: str
     payload: str
@@ -104,11 +110,16 @@ class Backlog(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a person decides about a call: to charge *usage*, or nothing for good if there is none."""
+    """
+    What a person decides about a call: to charge *usage*, or nothing for good if there is none.
+
+    *processing* is how the call was processed, if it is to be another price than the call's workload says.
+    """
 
     usage: Usage | None
     by: str
     reason: str
+    processing: Processing | None = None
 
     def __post_init__(self) -> None:
         check_person(self.by)
@@ -122,15 +133,19 @@ class Decision:
         """What the call becomes by it."""
         return QuarantineState.DISMISSED if self.usage is None else QuarantineState.SETTLED
 
-    @property
-    def digest(self) -> bytes:
-        """What tells it from any other: what is charged; not who says so, nor why."""
-        return decision_digest(self.usage)
+    def workload(self, call: Quarantined) -> Workload:
+        """The workload of *call* as it is to be charged."""
+        return replace(call.workload, processing=self.processing or call.workload.processing)
+
+    def digest(self, call: Quarantined) -> bytes:
+        """What tells it from any other about *call*: what is charged; not who says so, nor why."""
+        return decision_digest(self.usage, self.workload(call).processing)
 
 
-def decision_digest(usage: Usage | None) -> bytes:
-    """What tells a decision from any other: to charge *usage*, or to charge nothing."""
-    return digest(("quarantine", *(usage.facts() if usage else ("dismissed",))))
+def decision_digest(usage: Usage | None, processing: Processing) -> bytes:
+    """What tells a decision from any other: to charge *usage* of a call processed so, or to charge nothing."""
+    facts = (*usage.facts(), str(processing)) if usage else ("dismissed",)
+    return digest(("quarantine", *facts))
 
 
 # --- deciding ---------------------------------------------------------------------------------
@@ -142,17 +157,25 @@ def decide(found: Quarantined, decision: Decision, *, at: datetime) -> Quarantin
 
     Raises:
         QuarantineResolvedError: It was decided otherwise.
+        InvalidArgumentError: It is to be charged, and nobody says how it was processed.
     """
     if found.state is QuarantineState.OPEN:
+        if decision.usage and not decision.processing and found.workload.processing is Processing.UNKNOWN:
+            msg = (
+                f"it is not known how call {found.key!r} of account {found.account!r} was processed, and its "
+                f"price goes by that: say processing={Processing.STANDARD.value!r}, or another of "
+                f"{', '.join(each for each in Processing if each is not Processing.UNKNOWN)}"
+            )
+            raise InvalidArgumentError(msg)
         return replace(
             found,
             state=decision.state,
             resolved_at=at,
             resolver=decision.by.strip(),
             reason=decision.reason.strip(),
-            decision=decision.digest,
+            decision=decision.digest(found),
         )
-    if found.decision == decision.digest:
+    if found.decision == decision.digest(found):
         return found
     raise QuarantineResolvedError(found.account, found.key, found.state.name.lower(), found.resolver)
 
@@ -191,11 +214,12 @@ def disagreement(call: Quarantined, hold: Transfer | None, charged: Transfer | N
     if call.state is QuarantineState.OPEN:
         return None
     if call.state is QuarantineState.DISMISSED:
-        wrong = call.decision != decision_digest(None)
+        wrong = call.decision != decision_digest(None, call.workload.processing)
         return "it is dismissed, and that was not decided about it" if wrong else None
     if charged is None:
         return "it is settled, and nothing was charged for it"
-    wrong = charged.usage is None or call.decision != decision_digest(charged.usage.usage)
+    event = charged.usage
+    wrong = event is None or call.decision != decision_digest(event.usage, event.workload.processing)
     return "it is settled, and something else was charged for it than was decided" if wrong else None
 
 

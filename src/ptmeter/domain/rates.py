@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConfigurationError, UnknownModelError, UnknownUnitError
+from .prices import Processing
 from .pt import MICRO, PT, Money, ceil_div, round_up
 
 if TYPE_CHECKING:
@@ -48,12 +49,19 @@ class Content(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What the adaptive buffer goes by. ``retry_rate`` is the measured share of retries, in ten-thousandths."""
+    """
+    What a call's charge goes by beside its usage.
+
+    All but ``processing`` is for the adaptive buffer; ``retry_rate`` is the measured share of retries, in
+    ten-thousandths. ``processing`` is the price it is charged at: of a batch, flexibly, with priority. Left
+    at ``standard`` it says nothing, and what the request asks for counts.
+    """
 
     complexity: Complexity = Complexity.SIMPLE
     content: Content = Content.TEXT
     retry_rate: int = 0
     tool_calls: int = 0
+    processing: Processing = Processing.STANDARD
 
 
 PLAIN: Final = Workload()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .estimates import Estimate
     from .ledger import Transfer, Wallet
+    from .prices import Processing
     from .pt import Money
     from .rates import Charge
     from .usage import Usage
@@ -64,7 +65,8 @@ class Hold:
     """
     PT set aside under a key. The account and the key are all that is needed to find it again.
 
-    ``available`` is what the wallets have left after it.
+    ``available`` is what the wallets have left after it. They are those of ``payer``: the account itself, or
+    the one whose PT it uses. ``multiples`` say how many times the rate the call is charged, by unit.
     """
 
     account: str
@@ -72,7 +74,12 @@ class Hold:
     amounts: Mapping[str, PT]
     expires_at: datetime
     available: Mapping[str, PT] = field(default_factory=dict[str, PT])
+    payer: str = ""
+    multiples: Mapping[str, int] = field(default_factory=dict[str, int])
     replayed: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "payer", self.payer or self.account)
 
 
 class OpenHolds(NamedTuple):
@@ -124,7 +131,11 @@ class Granted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line of an account's statement: a transfer, in PT, with the balance after it."""
+    """
+    One line of an account's statement: a transfer, in PT, with the balance after it.
+
+    ``processing`` is how a call was processed, at whose price it was charged.
+    """
 
     unit: str
     number: int
@@ -140,6 +151,7 @@ class Entry:
     model: str | None
     usage: Usage | None
     cost: Money | None
+    processing: Processing | None
     id: str
 
 
@@ -189,6 +201,7 @@ def entry(transfer: Transfer) -> Entry:
         model=event.price.model if event else None,
         usage=event.usage if event else None,
         cost=event.cost if event else None,
+        processing=event.workload.processing if event else None,
         id=transfer.id.hex(),
     )
 
@@ -198,6 +211,8 @@ def warnings(transfers: tuple[Transfer, ...], usage: Usage | None) -> tuple[str,
     found: list[str] = []
     if any(t.kind is Kind.DEBIT and t.completes for t in transfers):
         found.append("the hold had expired: the call was charged late, from what was available")
+    if multiples := sorted({t.multiple for t in transfers if t.multiple > 1}):
+        found.append(f"beyond the hard cap: charged at {multiples[-1]} times the rate")
     if usage is not None and usage.quality is Quality.PARTIAL_ESTIMATED:
         found.append(
             "the provider reported no usable usage: tokens were counted here and may be corrected later"

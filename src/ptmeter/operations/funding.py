@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..domain.chain import microseconds
+from ..domain.instants import microseconds
 from ..domain.keys import fingerprint, transfer_ids
 from ..domain.ledger import Adjust, Grant, wallet_id
 from ..domain.pt import PT

@@ -5,27 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..domain.admission import Admission
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Debit, Overage, Posted, Settle, UsageEvent, Void, wallet_id
 from ..domain.ledger import Hold as PlaceHold
 from ..domain.pt import PT
 from ..domain.receipts import Hold, Receipt, warnings
 from ..errors import (
+    ContentionError,
     HoldNotFoundError,
     HoldNotPendingError,
     InvalidArgumentError,
-    ModelLockedError,
     PtmeterError,
 )
 from .posting import post_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from ..domain.admission import Rules
     from ..domain.estimates import Estimate
     from ..domain.ledger import Linked, Outcome
-    from ..domain.plans import Plans
     from ..domain.rates import Charge, RateCard
     from ..domain.usage import Usage
     from ..ports import Books, Posting
@@ -39,9 +40,11 @@ def hold(
     key: str,
     ttl: timedelta,
     request: bytes = b"",
+    rules: Rules | None = None,
+    model: str | None = None,
 ) -> Posting[Hold | PtmeterError]:
     """
-    Set PT aside, in all units or none.
+    Set PT aside, in all units or none: of the account's own or of whose PT it uses, as *rules* allow.
 
     *request* is the digest of what the amounts were estimated from, if they were: sent again, the same
     request gets the same hold, even if it would be estimated differently today.
@@ -49,17 +52,22 @@ def hold(
     arguments = (request,) if request else (ttl.total_seconds(), *sorted(amounts.items()))
     asked = fingerprint(account, "hold", key, *arguments)
     ids = transfer_ids(account, "hold", key, amounts)
-    group = tuple(
-        PlaceHold(
-            wallet=wallet_id(account, unit),
-            id=ids[unit],
-            fingerprint=asked,
-            amount=amounts[unit],
-            ttl=ttl,
+    admission = Admission(account=account, rules=rules, model=model) if rules else None
+
+    def group(payer: str) -> Linked:
+        return tuple(
+            PlaceHold(
+                wallet=wallet_id(payer, unit),
+                id=ids[unit],
+                fingerprint=asked,
+                amount=amounts[unit],
+                ttl=ttl,
+                admission=admission,
+            )
+            for unit in ids
         )
-        for unit in ids
-    )
-    posted = yield from post_one(books, group, key)
+
+    posted = yield from _post_for(books, account, group, key, rules)
     return posted if isinstance(posted, PtmeterError) else _held(account, key, posted)
 
 
@@ -71,32 +79,44 @@ def begin_call(
     key: str,
     ttl: timedelta,
     request: bytes,
-    plans: Plans | None,
+    rules: Rules | None,
 ) -> Posting[Hold | PtmeterError]:
     """
-    Set PT aside for a call that is about to be sent, if the account's plan includes its model.
+    Set PT aside for a call that is about to be sent, if the account's plan and limits allow it.
 
     Sent again under its key a call finds its hold; unless that is resolved, for then the call was
     answered and charged, or given up, and sending it once more would be a new one.
     """
-    if locked := _locked(books, account, estimate, plans):
-        return locked
     amounts = {estimate.unit: estimate.hold.micro or 1}  # a free call holds its place, no more
-    placed = yield from hold(books, account, amounts, key=key, ttl=ttl, request=request)
+    placed = yield from hold(
+        books,
+        account,
+        amounts,
+        key=key,
+        ttl=ttl,
+        request=request,
+        rules=rules,
+        model=estimate.model,
+    )
     if isinstance(placed, Hold) and placed.replayed and not _is_open(books, placed):
         return HoldNotPendingError(account, key)
     return placed
 
 
-def find_hold(books: Books, account: str, units: Iterable[str], *, key: str) -> Hold:
+def find_hold(
+    books: Books, account: str, units: Iterable[str], *, key: str, payer: str | None = None
+) -> Hold:
     """
     The hold placed under *key*, open or not; *units* are those of the platform.
+
+    *payer* is whose PT it set aside, if that is known: who pays for the account now may be another.
 
     Raises:
         HoldNotFoundError: There never was one.
     """
     first = transfer_id(account, "hold", key)
-    posted = books.ledger.posted(account, [first, *(transfer_id(account, "hold", key, u) for u in units)])
+    whose = payer or books.accounts.payer(account)
+    posted = books.ledger.posted(whose, [first, *(transfer_id(account, "hold", key, u) for u in units)])
     if not posted:
         raise HoldNotFoundError(account, key)
     return _held(account, key, posted)
@@ -114,10 +134,12 @@ def settle(
     card: RateCard | None = None,
     estimate: Estimate | None = None,
     effective_at: datetime | None = None,
+    rules: Rules | None = None,
 ) -> Posting[Receipt | PtmeterError]:
     """
     Charge what the call really cost, up to or beyond its hold; units not named are given back.
 
+    A hold that was admitted at a multiple of the rate is charged at that multiple.
     Giving back comes after charging and by itself: a hold that expired meanwhile is back already, which
     is no reason not to be paid.
     """
@@ -135,11 +157,13 @@ def settle(
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
     commands = {
         unit: Settle(
-            wallet=wallet_id(held.account, unit),
+            wallet=wallet_id(held.payer, unit),
             id=ids[unit],
             fingerprint=asked,
             hold_id=holds[unit],
-            amount=amounts.get(unit, 0),
+            amount=amounts.get(unit, 0) * held.multiples.get(unit, 1),
+            multiple=held.multiples.get(unit, 1),
+            rules=rules,
             usage=event if charge is None or charge.unit == unit else None,
             overage=overage,
             effective_at=effective_at,
@@ -166,7 +190,7 @@ def void(books: Books, held: Hold, *, key: str) -> Posting[Receipt | PtmeterErro
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
     group = tuple(
         Void(
-            wallet=wallet_id(held.account, unit),
+            wallet=wallet_id(held.payer, unit),
             id=ids[unit],
             fingerprint=fingerprint(held.account, "void", key, held.key),
             hold_id=holds[unit],
@@ -188,27 +212,53 @@ def debit(
     usage: Usage | None = None,
     card: RateCard | None = None,
     effective_at: datetime | None = None,
+    rules: Rules | None = None,
 ) -> Posting[Receipt | PtmeterError]:
-    """Charge at once, without a hold; refused if less is available, unless *overage* allows it."""
+    """
+    Charge at once, without a hold; refused if less is available, unless *overage* allows it.
+
+    What was used was used: no limit of *rules* refuses it, it only counts.
+    """
     if card:
         books.cards.keep(card)
     asked = fingerprint(account, "debit", key, note, *sorted(amounts.items()), *_facts(usage))
     ids = transfer_ids(account, "debit", key, amounts)
-    group = tuple(
-        Debit(
-            wallet=wallet_id(account, unit),
-            id=ids[unit],
-            fingerprint=asked,
-            amount=amounts[unit],
-            note=note,
-            overage=overage,
-            usage=_event(charge, usage),
-            effective_at=effective_at,
+    admission = Admission(account=account, rules=rules) if rules else None
+
+    def group(payer: str) -> Linked:
+        return tuple(
+            Debit(
+                wallet=wallet_id(payer, unit),
+                id=ids[unit],
+                fingerprint=asked,
+                amount=amounts[unit],
+                note=note,
+                overage=overage,
+                usage=_event(charge, usage),
+                effective_at=effective_at,
+                admission=admission,
+            )
+            for unit in ids
         )
-        for unit in ids
-    )
+
+    posted = yield from _post_for(books, account, group, key, rules)
+    if isinstance(posted, PtmeterError):
+        return posted
     nothing_held = Hold(account=account, key=key, amounts={}, expires_at=books.ledger.now())
-    return (yield from _receipt(books, nothing_held, group, key, charge, usage))
+    return _receipt_of(nothing_held, posted, key, charge, usage)
+
+
+def _post_for(
+    books: Books, account: str, group: Callable[[str], Linked], key: str, rules: Rules | None
+) -> Posting[list[Posted] | PtmeterError]:
+    """Post a group for an account, with the PT of who pays for it; looked up again if that has changed."""
+    if rules is None:
+        return (yield from post_one(books, group(account), key))
+    posted = yield from post_one(books, group(books.accounts.payer(account)), key)
+    if isinstance(posted, ContentionError):
+        books.accounts.forget(account)
+        posted = yield from post_one(books, group(books.accounts.payer(account)), key)
+    return posted
 
 
 def _receipt(
@@ -222,6 +272,12 @@ def _receipt(
     posted = yield from post_one(books, group, key, hold_key=held.key)
     if isinstance(posted, PtmeterError):
         return posted
+    return _receipt_of(held, posted, key, charge, usage)
+
+
+def _receipt_of(
+    held: Hold, posted: Sequence[Posted], key: str, charge: Charge | None, usage: Usage | None
+) -> Receipt:
     return Receipt(
         account=held.account,
         key=key,
@@ -248,22 +304,17 @@ def _held(account: str, key: str, posted: Sequence[Posted]) -> Hold:
         account=account,
         key=key,
         amounts={p.transfer.wallet.unit: PT(p.transfer.amount) for p in posted},
+        payer=posted[0].transfer.wallet.account,
+        multiples={p.transfer.wallet.unit: p.transfer.multiple for p in posted},
         expires_at=min(booked),
         available={p.transfer.wallet.unit: PT(p.available) for p in posted},
         replayed=posted[0].replayed,
     )
 
 
-def _locked(books: Books, account: str, estimate: Estimate, plans: Plans | None) -> ModelLockedError | None:
-    plan = books.accounts.plan_of(account) if plans else None
-    if plans is None or plan is None or plans.find(plan).opens(estimate.model, estimate.unit):
-        return None
-    return ModelLockedError(estimate.model, plan, plans.cheapest(estimate.model, estimate.unit))
-
-
 def _is_open(books: Books, held: Hold) -> bool:
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
-    return books.ledger.are_open({wallet_id(held.account, unit): holds[unit] for unit in holds})
+    return books.ledger.are_open({wallet_id(held.payer, unit): holds[unit] for unit in holds})
 
 
 def _facts(usage: Usage | None) -> tuple[object, ...]:

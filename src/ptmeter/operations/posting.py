@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..domain.ledger import Posted, Refusal, Refused
 from ..domain.planner import plan
-from ..domain.pt import PT
-from ..errors import (
-    AccountFrozenError,
-    AccountNotFoundError,
-    HoldNotFoundError,
-    HoldNotPendingError,
-    IdempotencyConflictError,
-    InsufficientFundsError,
-    InvalidArgumentError,
-    InvariantError,
-    PtmeterError,
-)
+from ..errors import InvariantError, PtmeterError
+from .refusing import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..domain.ledger import Command, Linked, Outcome
+    from ..domain.ledger import Linked, Outcome
     from ..domain.rates import RateCard
     from ..ports import Books, Posting
 
@@ -119,30 +109,3 @@ def post_one(
         for command, outcome in zip(group, outcomes, strict=True)
         if isinstance(outcome, Refused) and outcome.reason is not Refusal.LINKED
     )
-
-
-def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key: str) -> PtmeterError:
-    """The error that tells the caller why *command* was refused."""
-    account, unit = command.wallet
-    match refused.reason:
-        case Refusal.INSUFFICIENT_FUNDS | Refusal.OVER_HOLD:
-            available, required = PT(refused.available).whole, PT(refused.required).whole
-            return InsufficientFundsError(account, unit, available=available, required=required)
-        case Refusal.NO_WALLET if books.accounts.exists(account):
-            required = PT(getattr(command, "amount", 0)).whole
-            return InsufficientFundsError(account, unit, available=PT(0).whole, required=required)
-        case Refusal.NO_WALLET:
-            return AccountNotFoundError(account)
-        case Refusal.NOT_OPEN:
-            return AccountFrozenError(account, unit)
-        case Refusal.HOLD_NOT_FOUND:
-            return HoldNotFoundError(account, hold_key)
-        case Refusal.HOLD_NOT_PENDING | Refusal.NOT_DUE:
-            return HoldNotPendingError(account, hold_key)
-        case Refusal.KEY_REUSED:
-            return IdempotencyConflictError(account, key)
-        case Refusal.TOO_LARGE:
-            return InvalidArgumentError(f"the {unit} wallet of {account!r} cannot count that much")
-        case Refusal.LINKED:
-            msg = "a group was refused without any of its commands being so"
-            return InvariantError(msg)

@@ -1,5 +1,5 @@
 """
-Calls whose usage contradicts itself: set aside when they end, and decided about by a person.
+Calls that were answered and could not be charged: set aside when they end, and decided about by a person.
 
 What was decided about a call and what it moves are one transaction: a call is never settled without being
 charged, nor charged without being settled.
@@ -7,13 +7,13 @@ charged, nor charged without being settled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
-from ..domain.chain import microseconds, moment
-from ..domain.ledger import LONGEST_NAME, wallet_id
+from ..domain.checks import LONGEST_NAME
+from ..domain.instants import microseconds, moment
+from ..domain.ledger import wallet_id
 from ..domain.pt import PT
 from ..domain.quarantine import (
     Backlog,
@@ -23,26 +23,38 @@ from ..domain.quarantine import (
     call_id,
     decide,
     decided_key,
+    disagreement,
     kept_payload,
     kept_problem,
     settlement_id,
 )
 from ..domain.rates import Charge
 from ..domain.receipts import Receipt, warnings
-from ..domain.usage import Usage
-from ..errors import HoldNotPendingError, InvalidArgumentError, InvariantError, NotFoundError, PtmeterError
+from ..errors import (
+    ConfigurationError,
+    HoldNotPendingError,
+    IdempotencyConflictError,
+    InvalidArgumentError,
+    InvariantError,
+    NotFoundError,
+    PtmeterError,
+)
 from . import metering
 from .posting import alone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
+    from ..domain.admission import Rules
     from ..domain.ledger import Overage, Posted
     from ..domain.quarantine import Decision
     from ..domain.rates import RateCard, Workload
+    from ..domain.receipts import Hold
+    from ..domain.usage import Usage
     from ..ports import Books, Posting
 
-Rate: TypeAlias = Callable[[Quarantined, Usage], Charge]
+Rate: TypeAlias = "Callable[[Quarantined, Usage, Workload], Charge]"
 """Rates a call by what was in force when it was received."""
 
 CardAt: TypeAlias = "Callable[[datetime], RateCard]"
@@ -61,6 +73,7 @@ def keep(
     model: str,
     route: str,
     held: PT | None,
+    payer: str | None,
     workload: Workload,
     problem: str,
     payload: object,
@@ -82,6 +95,7 @@ def keep(
         model=model,
         route=route,
         held=held,
+        payer=payer,
         workload=workload,
         problem=kept_problem(problem),
         payload=kept_payload(payload),
@@ -103,12 +117,15 @@ def settle(
     rate: Rate,
     card_at: CardAt,
     overage: Overage,
+    rules: Rules | None,
 ) -> Receipt:
     """
     Charge a call what a person takes to be right, by the price and the card of its time.
 
-    Its hold is settled, or late if it expired; a call that had none is charged under its own key. A refusal
-    is raised, so nothing of it is remembered and the same decision can be made again.
+    Its hold is settled, or late if it expired, in the wallet it was taken from and at the multiple of the rate it
+    was admitted at, whoever pays for the account by now. A call that had none is charged under its own key, to
+    who pays for the account now. A refusal is raised, so nothing of it is remembered and the same decision can be
+    made again.
 
     Raises:
         NotFoundError: No such call is in quarantine.
@@ -116,26 +133,30 @@ def settle(
         HoldNotPendingError: Its hold was settled or voided by somebody: then dismiss it.
         IdempotencyConflictError: It was recorded with another usage since: then dismiss it.
         InsufficientFundsError: Less is available and the overage policy forbids owing.
-        InvalidArgumentError: It would be charged nothing: dismiss it instead.
+        InvalidArgumentError: It would be charged nothing: dismiss it instead; or nobody says how it was processed.
+        ConfigurationError: The account uses the PT of another, and there are no *rules* to charge it by.
     """
     found = _locked(books, account, key)
     after = decide(found, decision, at=books.ledger.now())
     if after is found:
         return _receipt_again(books, found)
     assert decision.usage is not None
-    charge, card = rate(found, decision.usage), card_at(found.received_at)
+    workload, card = decision.workload(found), card_at(found.received_at)
+    charge = rate(found, decision.usage, workload)
     if not charge.amount:
         msg = f"call {key!r} of account {account!r} would be charged nothing: dismiss it instead"
         raise InvalidArgumentError(msg)
+    work = _recorded if found.held is None else _settled
+    facts = _Facts(charge=charge, usage=decision.usage, card=card, overage=overage, rules=rules)
 
-    receipt = alone(
-        books,
-        partial(_charged, call=after, charge=charge, usage=decision.usage, card=card, overage=overage),
-    )
+    receipt = alone(books, partial(work, call=after, facts=facts))
 
     if isinstance(receipt, PtmeterError):
         raise receipt
-    books.quarantine.resolve(after)
+    settled = replace(after, payer=after.payer or _payer(books, account, rules))
+    if receipt.replayed and not _is_as_decided(books, settled):
+        raise IdempotencyConflictError(account, key)
+    books.quarantine.resolve(settled)
     return replace(receipt, key=key)
 
 
@@ -199,53 +220,78 @@ def backlog(books: Books) -> Backlog:
 # --- the postings -----------------------------------------------------------------------------
 
 
-def _charged(
-    books: Books, *, call: Quarantined, charge: Charge, usage: Usage, card: RateCard, overage: Overage
-) -> Posting[Receipt | PtmeterError]:
-    amounts, key = {charge.unit: charge.amount.micro}, decided_key(call)
-    if call.held is None:
-        return (
-            yield from metering.debit(
-                books,
-                call.account,
-                amounts,
-                key=key,
-                overage=overage,
-                charge=charge,
-                usage=usage,
-                card=card,
-                effective_at=call.received_at,
-            )
-        )
+class _Facts(TypedDict):
+    """What a call is charged by, however it is."""
+
+    charge: Charge
+    usage: Usage
+    card: RateCard
+    overage: Overage
+    rules: Rules | None
+
+
+def _settled(books: Books, *, call: Quarantined, facts: _Facts) -> Posting[Receipt | PtmeterError]:
+    charge = facts["charge"]
     return (
         yield from metering.settle(
             books,
-            metering.find_hold(books, call.account, [call.unit], key=call.key),
-            amounts,
-            key=key,
-            overage=overage,
-            charge=charge,
-            usage=usage,
-            card=card,
+            _hold(books, call),
+            {charge.unit: charge.amount.micro},
+            key=decided_key(call),
             effective_at=call.received_at,
+            **facts,
+        )
+    )
+
+
+def _recorded(books: Books, *, call: Quarantined, facts: _Facts) -> Posting[Receipt | PtmeterError]:
+    charge = facts["charge"]
+    _payer(books, call.account, facts["rules"])
+    return (
+        yield from metering.debit(
+            books,
+            call.account,
+            {charge.unit: charge.amount.micro},
+            key=decided_key(call),
+            effective_at=call.received_at,
+            **facts,
         )
     )
 
 
 def _given_back(books: Books, *, call: Quarantined) -> Posting[Receipt | PtmeterError]:
-    held = metering.find_hold(books, call.account, [call.unit], key=call.key)
-    return (yield from metering.void(books, held, key=decided_key(call)))
+    return (yield from metering.void(books, _hold(books, call), key=decided_key(call)))
+
+
+def _hold(books: Books, call: Quarantined) -> Hold:
+    return metering.find_hold(books, call.account, [call.unit], key=call.key, payer=call.payer)
+
+
+def _payer(books: Books, account: str, rules: Rules | None) -> str:
+    """Who pays for the account's calls now: whose wallet a debit by these *rules* has gone to."""
+    found = books.accounts.payer(account)
+    if rules is None and found != account:
+        msg = f"account {account!r} uses the PT of {found!r}: open the meter with the platform's plans to charge it"
+        raise ConfigurationError(msg)
+    return found
 
 
 def settlement(books: Books, call: Quarantined) -> Posted | None:
     """What charged a settled call, with its usage, as the journal has it."""
-    for posted in books.ledger.posted(call.account, [settlement_id(call)]):
+    payer = call.payer or call.account
+    for posted in books.ledger.posted(payer, [settlement_id(call)]):
         place = posted.transfer
-        for wallet in books.ledger.wallets(call.account, live=True):
+        for wallet in books.ledger.wallets(payer, live=True):
             if wallet.id == place.wallet:
                 (row,) = books.ledger.journal(wallet, after=place.seq - 1, limit=1)
                 return replace(posted, transfer=row)
     return None
+
+
+def _is_as_decided(books: Books, call: Quarantined) -> bool:
+    """Whether what charged a call before is what was decided about it now, and no more like it in its amount."""
+    posted = settlement(books, call)
+    return posted is not None and disagreement(replace(call, held=None), None, posted.transfer) is None
 
 
 def _receipt_again(books: Books, call: Quarantined) -> Receipt:
@@ -270,7 +316,7 @@ def _receipt(call: Quarantined, posted: Posted) -> Receipt:
         charge=Charge(
             model=call.model,
             unit=unit,
-            amount=PT(posted.charged),
+            amount=PT(posted.charged // posted.transfer.multiple),
             cost=event.cost,
             price=event.price,
             card_version=event.card_version,

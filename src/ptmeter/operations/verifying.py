@@ -11,6 +11,7 @@ from ..domain.closing_audit import ClosingAudit, boundary, finding, history_prob
 from ..domain.keys import transfer_id, wallet_number
 from ..domain.periods import month, reports, seal
 from ..domain.quarantine import QuarantineState, call_id, disagreement
+from ..domain.tally_audit import TallyAudit
 from ..errors import CheckpointMismatchError, UnreadableRowError
 from .closing import recorded
 from .quarantining import settlement
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from ..domain.accounts import Account
     from ..domain.checkpoints import Marked
     from ..domain.ledger import Wallet
     from ..domain.periods import PeriodEvent, PeriodReport
@@ -57,9 +59,11 @@ class _Verification:
     agreed: bool = False
     unsound: set[str] = field(default_factory=set[str])
     unread: set[int] = field(default_factory=set[int])
+    tallies: TallyAudit = field(default_factory=lambda: TallyAudit({}))
 
     def report(self) -> Report:
         self.findings += self.books.cards.altered()
+        self.tallies = TallyAudit({account.name: account for account in self._tallied()})
         standings = self._read_periods()
         signed = self.checkpoints.wallets() if self.checkpoints else iter(())
         for wallet, marks in beside(self._wallets(), signed):
@@ -73,6 +77,7 @@ class _Verification:
         self._check_quarantine()
         self.findings += self.books.cards.missing()
         self.uncovered += (*self.books.ledger.strays(), *self.books.periods.strays())
+        self._check_tallies()
         return Report(
             wallets=self.wallets,
             transfers=self.transfers,
@@ -124,6 +129,34 @@ class _Verification:
                     continue
                 if problem := seal_problem(event, came_to):
                     self.findings.append(problem)
+
+    # --- accounts ---
+
+    def _tallied(self) -> Iterator[Account]:
+        """All accounts with a tally; of those that cannot be read only that they cannot."""
+        last, limit = "", PAGE
+        while True:
+            try:
+                page = self.books.accounts.tallied(after=last, limit=limit)
+            except UnreadableRowError as problem:
+                if limit > 1:
+                    limit = 1  # one at a time, until it is known which
+                    continue
+                self.findings.append(unreadable(problem))
+                last = str(problem.row["account"])
+                continue
+            if not page:
+                return
+            yield from page
+            last, limit = page[-1].name, PAGE
+
+    def _check_tallies(self) -> None:
+        """Whether they are what the journal gives, if that holds itself."""
+        found = self.tallies.findings(self.books.ledger.now())
+        if found and (self.findings or self.uncovered):
+            self.uncovered.append("tallies of accounts: what they follow from does not hold itself")
+        else:
+            self.findings += found
 
     # --- wallets ---
 
@@ -179,7 +212,10 @@ class _Verification:
                 return [*signed.findings, *closings.findings, bad]
             closings.read(rows)
             signed.read()
-        found = audit.compare(wallet, ledger.open_holds(wallet))
+            self.tallies.read(rows)
+        holds = ledger.open_holds(wallet)
+        self.tallies.read_open(holds)
+        found = audit.compare(wallet, holds)
         return signed.finish() + found + closings.finish(wallet)
 
     def _first_bad(self, wallet: Wallet, audit: WalletAudit, problem: UnreadableRowError) -> Finding:
@@ -232,7 +268,9 @@ class _Verification:
     def _check_calls(self, calls: Sequence[Quarantined]) -> None:
         for call in calls:
             place = transfer_id(call.account, "hold", call.key)
-            holds = [] if call.held is None else self.books.ledger.posted(call.account, [place])
+            holds = (
+                [] if call.held is None else self.books.ledger.posted(call.payer or call.account, [place])
+            )
             settled = settlement(self.books, call) if call.state is QuarantineState.SETTLED else None
             hold, charged = holds[0].transfer if holds else None, settled.transfer if settled else None
             if problem := disagreement(call, hold, charged):

@@ -8,16 +8,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from ..domain.accounts import Account, Path
     from ..domain.audit import Finding
+    from ..domain.batches import Plan, State
     from ..domain.calibration import Habits, Topic
     from ..domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from ..domain.closings import Closing
     from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
     from ..domain.periods import Period, PeriodEvent, PeriodReport
-    from ..domain.planner import Plan, State
     from ..domain.prices import Price, PriceUse
     from ..domain.quarantine import Quarantined, QuarantineState
     from ..domain.rates import RateCard
+    from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
 
 
@@ -123,8 +125,40 @@ class Accounts(Protocol):
         """The name of the account's plan, if it has one."""
         ...
 
-    def set_plan(self, name: str, plan: str) -> None:
-        """Put the account on a plan, opening it if need be."""
+    def set_plan(self, name: str, plan: str | None) -> None:
+        """Put the account on a plan or on none, opening it if need be."""
+        ...
+
+    def payer(self, name: str) -> str:
+        """Whose PT the account uses, as far as is known: the ledger sees under its lock whether it is so."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Look up anew what is above the account when that is asked for next."""
+        ...
+
+    def find(self, names: Iterable[str]) -> dict[str, Account]:
+        """The accounts of these names, as far as there are any, with their tallies."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """The account and all above it, as they are now."""
+        ...
+
+    def lock(self, names: Iterable[str]) -> dict[str, Account]:
+        """Lock these accounts, in one order for everybody, and read them."""
+        ...
+
+    def below(self, name: str, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """The accounts right below one, by name, beginning after *after*."""
+        ...
+
+    def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """The accounts that have a tally, by name, beginning after *after*."""
+        ...
+
+    def save(self, changed: Account) -> None:
+        """Write all of an account just locked, or open it."""
         ...
 
     def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
@@ -133,6 +167,38 @@ class Accounts(Protocol):
 
     def missing(self, limit: int) -> list[str]:
         """Names of accounts that have wallets and do not exist."""
+        ...
+
+
+class Subscriptions(Protocol):
+    """Who is on which plan, cycle after cycle, and the requests that brought that about."""
+
+    def open(self, account: str) -> None:
+        """Make sure that there is something to lock for the account."""
+        ...
+
+    def lock(self, account: str) -> Subscription | None:
+        """Lock the account's subscription and read it, as it stood when it was written."""
+        ...
+
+    def find(self, account: str) -> Subscription | None:
+        """The account's subscription, as it stood when it was written."""
+        ...
+
+    def save(self, changed: Subscription) -> None:
+        """Write a subscription just locked."""
+        ...
+
+    def due(self, at: datetime, *, after: str = "", limit: int = 1_000) -> list[str]:
+        """Accounts by name, beginning after *after*, for whose subscriptions there is something to do."""
+        ...
+
+    def noted(self, account: str, request: bytes) -> tuple[bytes, Subscribed] | None:
+        """What was asked under an id before, as a fingerprint, and what it came to."""
+        ...
+
+    def note(self, account: str, request: bytes, fingerprint: bytes, done: Subscribed) -> None:
+        """Remember what was asked and what it came to."""
         ...
 
 
@@ -326,6 +392,11 @@ class Books(Protocol):
     @property
     def accounts(self) -> Accounts:
         """Who is billed."""
+        ...
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Who is on which plan, cycle after cycle."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from ..domain.usage import Usage
 from ..errors import UsageMissingError
 from .payloads import object_at, objects_at, text_at
 from .readings import Counts, Reading, input_only
+from .tiers import answered_tier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def read_message(body: Payload) -> Reading:
     usage = _disjoint(counts)
     for compaction in _left_out(counts, text_at(body, "model")):
         usage += compaction
-    return Reading(usage, text_at(body, "model"), PROVIDER, text_at(raw, "service_tier"), raw)
+    return Reading(usage, text_at(body, "model"), PROVIDER, answered_tier(raw), raw)
 
 
 @dataclass(slots=True)

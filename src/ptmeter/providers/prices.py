@@ -7,12 +7,15 @@ that would have to be rounded to become one is refused. So is a model that is no
 without a price per token: calling it would be free (LiteLLM #12337, PR #36561), and what is free has
 to be said so, by an override with rates of zero.
 
-The standard price is given: not the one of a batch, of flexible or of priority processing.
+How a call is processed has a price of its own, or none: where the catalogue lists no price of a batch, of
+flexible or of priority processing, the standard one does not take its place. What such a price does not
+name costs what it does otherwise (a read from the cache, at Gemini's batches), as genai-prices decides.
 """
 
 from __future__ import annotations
 
 import threading
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -20,13 +23,20 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..domain.prices import ALWAYS, Price, Tier, price_at
+from ..domain.prices import ALWAYS, Price, Processing, Tier, full_name, price_at
 from ..errors import ConfigurationError, InvalidArgumentError, UnknownModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, Provider, TieredPrices
+    from genai_prices.types import (
+        ConditionalPrice,
+        ModelInfo,
+        ModelPrice,
+        PriceVariant,
+        Provider,
+        TieredPrices,
+    )
 
 FALLBACKS: Final[Mapping[str, tuple[str, ...]]] = {
     "input_uncached": ("input_text_mtok", "input_mtok"),
@@ -53,6 +63,15 @@ TOOLS: Final[Mapping[str, str]] = {
 FREE_TOOLS: Final[Mapping[str, tuple[str, ...]]] = {"anthropic": ("web_fetch",)}
 """Tools the provider says it does not charge for beyond their tokens (platform.claude.com, web fetch)."""
 
+CONTEXTS: Final[Mapping[Processing, Mapping[str, str]]] = {
+    Processing.BATCH: {"processing": "batch"},
+    Processing.FLEX: {"service_tier": "flex"},
+    Processing.PRIORITY: {"service_tier": "priority"},
+    Processing.FAST: {"service_tier": "fast", "speed": "fast"},
+    Processing.ULTRAFAST: {"service_tier": "ultrafast"},
+}
+"""What the catalogue calls each way of processing: the context that its price variants are chosen by."""
+
 SHIFT: Final = 6
 """Dollars per million tokens to pico-dollars each, and per thousand calls to nano-dollars each: × 10⁶."""
 
@@ -61,7 +80,11 @@ MOST_NAMES: Final = 4_096
 
 
 class Listing(NamedTuple):
-    """Price histories by ``provider/model``, and for those that cannot be exact integers, why."""
+    """
+    Price histories by name, and for those that cannot be exact integers, why.
+
+    A name is ``provider/model``, with the processing in brackets unless it is the standard one.
+    """
 
     prices: Mapping[str, tuple[Price, ...]]
     refused: Mapping[str, str]
@@ -73,48 +96,63 @@ class GenaiPrices:
 
     An override holds for the name it is given under and, if that is the catalogue's own name of a
     model, for every other way to write it: one for ``gpt-4o-mini`` also holds for
-    ``openai/gpt-4o-mini`` and ``gpt-4o-mini-2024-07-18``. An instance may be used from many threads.
+    ``openai/gpt-4o-mini`` and ``gpt-4o-mini-2024-07-18``. It takes the place of the prices for the same
+    processing, and of no others. An instance may be used from many threads.
 
     Args:
         overrides: Prices by model; each history may have any number of effective dates.
     """
 
     def __init__(self, overrides: Mapping[str, Sequence[Price]] | None = None) -> None:
-        self._overrides = {model: _in_order(history) for model, history in (overrides or {}).items()}
-        self._found: dict[tuple[str, str | None], tuple[Price, ...]] = {}
+        self._overrides: dict[tuple[str, Processing], tuple[Price, ...]] = {}
+        self._found: dict[tuple[str, str | None, Processing], tuple[Price, ...]] = {}
         self._lock = threading.Lock()
-        for model, history in self._overrides.items():
+        for model, history in (overrides or {}).items():
             if not history:
                 msg = f"the override for {model!r} has no price: give it one, with rates of zero if it is free"
                 raise ConfigurationError(msg)
+            for price in sorted(history, key=lambda price: price.effective_from):
+                place = (model, price.processing)
+                self._overrides[place] = (*self._overrides.get(place, ()), price)
 
-    def prices(self, model: str, *, provider: str | None = None) -> tuple[Price, ...]:
+    def prices(
+        self, model: str, *, provider: str | None = None, processing: Processing = Processing.STANDARD
+    ) -> tuple[Price, ...]:
         """
         Return the dated price history of a model, oldest first.
 
         Args:
             model: Its name as one writes it: ``gpt-4o-mini``, ``openai/gpt-4o-mini``, with a date.
             provider: Who serves it, if the name alone does not say so or another than its maker does.
+            processing: How its calls are processed; it may have begun to have a price long after the model did.
 
         Raises:
             UnknownModelError: No price per token is known for it.
             ConfigurationError: A listed price is finer than a pico-dollar per token: override it.
         """
-        if own := self._overrides.get(f"{provider}/{model}") or self._overrides.get(model):
+        names = (f"{provider}/{model}", model)
+        if own := next(filter(None, (self._overrides.get((name, processing)) for name in names)), None):
             return own
-        asked = (model, provider)
+        asked = (model, provider, processing)
         if found := self._found.get(asked):
             return found
         with self._lock:
             if asked not in self._found:
                 if len(self._found) >= MOST_NAMES:
                     self._found.clear()
-                self._found[asked] = self._look_up(model, provider)
+                self._found[asked] = self._look_up(model, provider, processing)
             return self._found[asked]
 
-    def price(self, model: str, at: datetime, *, provider: str | None = None) -> Price:
+    def price(
+        self,
+        model: str,
+        at: datetime,
+        *,
+        provider: str | None = None,
+        processing: Processing = Processing.STANDARD,
+    ) -> Price:
         """
-        Return the price of a model in force at *at*.
+        Return the price of a model in force at *at*, for calls that are processed so.
 
         Raises:
             UnknownModelError: No price per token is known for it, or none yet at that time.
@@ -124,9 +162,9 @@ class GenaiPrices:
         if at.tzinfo is None:
             msg = f"{at} has no time zone, and prices change at midnight UTC: use datetime.now(UTC)"
             raise InvalidArgumentError(msg)
-        found = price_at(self.prices(model, provider=provider), at)
+        found = price_at(self.prices(model, provider=provider, processing=processing), at)
         if found is None or not found.rates:
-            raise UnknownModelError(model, "price")
+            raise UnknownModelError(model, processing.price_name)
         return found
 
     def everything(self) -> Listing:
@@ -137,30 +175,30 @@ class GenaiPrices:
         refused: dict[str, str] = {}
         for provider in providers:
             for info in provider.models:
-                name = f"{provider.id}/{info.id}"
-                try:
-                    history = tuple(_history(provider, info))
-                except ConfigurationError as problem:
-                    refused[name] = str(problem)
-                    continue
-                if any(price.rates for price in history):
-                    prices[name] = history
+                for processing in (Processing.STANDARD, *CONTEXTS):
+                    try:
+                        history = tuple(_history(provider, info, processing))
+                    except ConfigurationError as problem:
+                        refused[full_name(provider.id, info.id, processing)] = str(problem)
+                        continue
+                    if any(price.rates for price in history):
+                        prices[full_name(provider.id, info.id, processing)] = history
         for history in self._overrides.values():
-            prices[f"{history[0].provider}/{history[0].model}"] = history
+            prices[history[0].full_name] = history
         return Listing(prices, refused)
 
-    def _look_up(self, model: str, provider: str | None) -> tuple[Price, ...]:
+    def _look_up(self, model: str, provider: str | None, processing: Processing) -> tuple[Price, ...]:
         listed = _find(model, provider)
         if listed is None:
-            raise UnknownModelError(model, "price")
+            raise UnknownModelError(model, processing.price_name)
         host, info = listed
-        if own := self._overrides.get(f"{host.id}/{info.id}"):
+        if own := self._overrides.get((f"{host.id}/{info.id}", processing)):
             return own
-        if info.id in self._overrides and _find(info.id, None) == listed:
-            return self._overrides[info.id]
-        history = tuple(_history(host, info))
+        if (own := self._overrides.get((info.id, processing))) and _find(info.id, None) == listed:
+            return own
+        history = tuple(_history(host, info, processing))
         if not any(price.rates for price in history):
-            raise UnknownModelError(model, "price")
+            raise UnknownModelError(model, processing.price_name)
         return history
 
 
@@ -184,9 +222,9 @@ def _find(model: str, provider: str | None) -> tuple[Provider, ModelInfo] | None
     return None
 
 
-def _history(provider: Provider, model: ModelInfo) -> Iterator[Price]:
+def _history(provider: Provider, model: ModelInfo, processing: Processing) -> Iterator[Price]:
     """
-    Return one price for each time at which the listed price changes.
+    Return one price for each time at which the listed price for that processing changes.
 
     Several may be in force at one date, by time of day. The provider's clock decides which, and not
     ours at settlement, so each class is taken at its dearest, and ``source`` says so.
@@ -195,13 +233,49 @@ def _history(provider: Provider, model: ModelInfo) -> Iterator[Price]:
 
     listed = model.prices
     entries = [ConditionalPrice(prices=listed)] if isinstance(listed, ModelPrice) else listed
+    variants = _variants(provider, model, processing)
     dates = {
         datetime.combine(entry.constraint.start_date, time(tzinfo=UTC))
-        for entry in entries
+        for entry in (*entries, *variants)
         if isinstance(entry.constraint, StartDateConstraint)
     }
     for since in sorted({ALWAYS, *dates}):
-        yield _dearest([_price(provider, model, one, since) for one in _in_force(entries, since)])
+        if processing is Processing.STANDARD:
+            found = list(_in_force(entries, since))
+        elif begun := [one for one in variants if one.constraint is None or one.constraint.active(since)]:
+            found = [_overlaid(one, begun) for one in _in_force(entries, since)]
+        else:
+            continue
+        yield _dearest([_price(provider, model, one, since, processing) for one in found])
+
+
+def _variants(provider: Provider, model: ModelInfo, processing: Processing) -> list[PriceVariant]:
+    """Return what the provider lists for that processing; another's model is listed for no other than the standard."""
+    from genai_prices.types import TimeOfDateConstraint
+
+    context = CONTEXTS.get(processing, {})
+    if not any(model is one for one in provider.models):
+        return []
+    found = [
+        one
+        for one in model.price_variants or ()
+        if all(context.get(name) == value for name, value in one.when.items())
+    ]
+    if any(isinstance(one.constraint, TimeOfDateConstraint) for one in found):
+        msg = (
+            f"{provider.id}/{model.id}: the {processing.price_name} depends on the time of day: override it"
+        )
+        raise ConfigurationError(msg)
+    return found
+
+
+def _overlaid(standard: ModelPrice, variants: Sequence[PriceVariant]) -> ModelPrice:
+    """Return the standard price with what the variants list in its place: of each the first, as genai-prices decides."""
+    resolved = copy(standard)
+    for variant in reversed(variants):
+        listed = {key: price for key, price in vars(variant.prices).items() if price is not None}
+        vars(resolved).update(listed)
+    return resolved
 
 
 def _in_force(entries: Sequence[ConditionalPrice], at: datetime) -> Iterator[ModelPrice]:
@@ -217,7 +291,9 @@ def _in_force(entries: Sequence[ConditionalPrice], at: datetime) -> Iterator[Mod
     yield entries[0].prices
 
 
-def _price(provider: Provider, model: ModelInfo, listed: ModelPrice, since: datetime) -> Price:
+def _price(
+    provider: Provider, model: ModelInfo, listed: ModelPrice, since: datetime, processing: Processing
+) -> Price:
     where = f"{provider.id}/{model.id}"
     starts = sorted({tier.start for tiered in _tiered(listed) for tier in tiered.tiers})
     tools = {name: _whole(where, key, getattr(listed, key)) for name, key in TOOLS.items()}
@@ -231,6 +307,7 @@ def _price(provider: Provider, model: ModelInfo, listed: ModelPrice, since: date
         | {name: cost for name, cost in tools.items() if cost is not None},
         request=_whole(where, "requests_kcount", listed.requests_kcount) or 0,
         effective_from=since,
+        processing=processing,
     )
 
 
@@ -307,7 +384,3 @@ def _maxima(amounts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     for one in amounts:
         most |= {name: max(amount, most.get(name, 0)) for name, amount in one.items()}
     return most
-
-
-def _in_order(history: Sequence[Price]) -> tuple[Price, ...]:
-    return tuple(sorted(history, key=lambda price: price.effective_from))

@@ -39,7 +39,13 @@ class Reading:
     provider: str
     """Whose wire shape it is, not who served it: many others speak OpenAI's."""
     service_tier: str | None
+    """In the provider's words; at Anthropic the speed instead, if it was not the standard one."""
     raw: Payload
+
+
+def unread(usage: Usage, service_tier: str | None = None) -> Reading:
+    """Return *usage*, which no answer says, as if one did: of the rest only the tier may be known."""
+    return Reading(usage, model=None, provider="", service_tier=service_tier, raw={})
 
 
 class StreamReader(Protocol):

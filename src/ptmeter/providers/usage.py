@@ -22,6 +22,7 @@ from .mistral_usage import read_pages
 from .openai_usage import ChatStream, ResponsesStream, read_chat, read_response
 from .payloads import body_of, object_at, text_at
 from .readings import Reading
+from .tiers import told_tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,6 +168,7 @@ class UsageStream:
         self._readers = tuple(STREAMS[one]() for one in shapes)
         self._events = EventLines()
         self._text: list[str] = []
+        self._tier: str | None = None
 
     def feed(self, chunk: object) -> None:
         """
@@ -176,6 +178,7 @@ class UsageStream:
         """
         for event in self._events.feed(chunk):
             inner = _unwrapped(event)
+            self._tier = told_tier(inner) or self._tier
             self._text.extend(filter(None, [reader.feed(inner) for reader in self._readers]))
 
     def reading(self) -> Reading:
@@ -207,6 +210,11 @@ class UsageStream:
     def text(self) -> str:
         """All that was generated so far: answers, tool inputs, reasoning, in the order they came."""
         return "".join(self._text)
+
+    @property
+    def service_tier(self) -> str | None:
+        """The service tier that the provider has told so far, for a stream that ends without its usage."""
+        return self._tier
 
     @property
     def input_usage(self) -> Usage | None:

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, exists, select, update
 
-from ..domain.chain import microseconds
+from ..domain.accounts import path
+from ..domain.instants import microseconds
+from .account_rows import account_from, account_row
 from .tables import account, wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+    from ..domain.accounts import Account, Path
+    from .paths import Paths
     from .statements import Statements
 
 _PLAN = select(account.c.plan).where(account.c.account == bindparam("account"))
@@ -23,10 +27,13 @@ _PLAN = select(account.c.plan).where(account.c.account == bindparam("account"))
 class SqlAccounts:
     """Accounts inside one transaction."""
 
-    def __init__(self, connection: Connection, statements: Statements, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, connection: Connection, statements: Statements, now: Callable[[], datetime], paths: Paths
+    ) -> None:
         self._connection = connection
         self._sql = statements
         self._now = now
+        self._paths = paths
 
     def exists(self, name: str) -> bool:
         """See `ports.Accounts.exists`."""
@@ -36,12 +43,56 @@ class SqlAccounts:
         """See `ports.Accounts.plan_of`."""
         return self._connection.execute(_PLAN, {"account": name}).scalar()
 
-    def set_plan(self, name: str, plan: str) -> None:
+    def set_plan(self, name: str, plan: str | None) -> None:
         """See `ports.Accounts.set_plan`."""
         self._connection.execute(
             self._sql.open_account, {"account": name, "opened_at": microseconds(self._now())}
         )
         self._connection.execute(update(account).where(account.c.account == name).values(plan=plan))
+
+    def payer(self, name: str) -> str:
+        """See `ports.Accounts.payer`."""
+        return self._paths.payer(self._connection, name)
+
+    def forget(self, name: str) -> None:
+        """See `ports.Accounts.forget`."""
+        self._paths.forget(self._paths.above(self._connection, {name}))
+
+    def find(self, names: Iterable[str]) -> dict[str, Account]:
+        """See `ports.Accounts.find`."""
+        query = select(account).where(account.c.account.in_(list(names)))
+        return {row.account: account_from(row) for row in self._connection.execute(query)}
+
+    def path(self, name: str) -> Path:
+        """See `ports.Accounts.path`."""
+        self.forget(name)
+        return path(name, self.find(self._paths.above(self._connection, {name})))
+
+    def lock(self, names: Iterable[str]) -> dict[str, Account]:
+        """See `ports.Accounts.lock`."""
+        asked = {"names": sorted(set(names))}
+        found = self._sql.lock_accounts.fetch(self._connection, asked)
+        return {row.account: account_from(row) for row in found}
+
+    def below(self, name: str, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """See `ports.Accounts.below`."""
+        query = select(account).where(account.c.parent == name, account.c.account > after)
+        found = self._connection.execute(query.order_by(account.c.account).limit(limit))
+        return [account_from(row) for row in found]
+
+    def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """See `ports.Accounts.tallied`."""
+        query = select(account).where(account.c.tally.is_not(None), account.c.account > after)
+        found = self._connection.execute(query.order_by(account.c.account).limit(limit))
+        return [account_from(row) for row in found]
+
+    def save(self, changed: Account) -> None:
+        """See `ports.Accounts.save`."""
+        opened = {"account": changed.name, "opened_at": microseconds(self._now())}
+        self._connection.execute(self._sql.open_account, opened)
+        this = update(account).where(account.c.account == changed.name)
+        self._connection.execute(this.values(account_row(changed)))
+        self._paths.forget([changed.name])
 
     def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
         """See `ports.Accounts.names`."""

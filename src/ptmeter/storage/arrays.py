@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from ..errors import InvariantError
 from .prepared import Prepared
-from .tables import lot, open_hold, rejection, transfer, wallet
+from .tables import account, lot, open_hold, outbox, rejection, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +73,12 @@ _PARTS: Final[Mapping[str, _Part]] = {
     ),
     "opened": _insert(open_hold),
     "rejections": _insert(rejection, f" ON CONFLICT (wallet_id, transfer_id) DO UPDATE SET {_AGAIN}"),
+    "tallies": _Part(
+        account,
+        {"who": "account", "count": "tally"},
+        "UPDATE ptm_account AS old SET tally = new.count FROM {source} WHERE old.account = new.who",
+    ),
+    "notices": _insert(outbox, " ON CONFLICT (account, message_id) DO UPDATE SET topic = excluded.topic"),
 }
 
 

@@ -16,9 +16,11 @@ from .accounts import SqlAccounts
 from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
+from .paths import Paths
 from .periods import SqlPeriods
 from .quarantine import SqlQuarantine
 from .statements import Statements
+from .subscriptions import SqlSubscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,7 @@ class SqlBooks:
 
     ledger: SqlLedger
     accounts: SqlAccounts
+    subscriptions: SqlSubscriptions
     cards: SqlCards
     calibration: SqlCalibrations
     prices: PriceShelf
@@ -48,6 +51,7 @@ class Binder:
     def __init__(self, dialect: str, policy: Policy, clock: Callable[[], datetime] | None) -> None:
         self._statements = Statements(dialect)
         self._seen = Versions()
+        self._paths = Paths()
         given = _system_clock if clock is None and dialect == "sqlite" else clock
         self._clock = given and (lambda: given().astimezone(UTC))  # local time shows an hour twice a year
         self.policy = policy
@@ -58,10 +62,14 @@ class Binder:
         seen = self._seen.apart() if joined else self._seen
         shelf = PriceShelf(connection, self._statements, seen)
         key = self.policy.chain_key
-        ledger = SqlLedger(connection, self._statements, shelf, clock=self._clock, chain_key=key)
+        paths = Paths() if joined else self._paths
+        ledger = SqlLedger(
+            connection, self._statements, shelf, clock=self._clock, chain_key=key, paths=paths
+        )
         return SqlBooks(
             ledger,
-            SqlAccounts(connection, self._statements, ledger.now),
+            SqlAccounts(connection, self._statements, ledger.now, paths),
+            SqlSubscriptions(connection, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
             shelf,

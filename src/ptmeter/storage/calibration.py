@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select, tuple_, update
 
 from ..domain.calibration import Habits, Topic
-from ..domain.chain import microseconds
+from ..domain.instants import microseconds
 from .statements import insert_new
 from .tables import calibration
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, func, select
 
 from ..domain.audit import Finding
-from ..domain.chain import moment
+from ..domain.instants import moment
 from ..domain.prices import Price, PriceUse
 from ..errors import InvariantError
 from .columns import version_from, version_row

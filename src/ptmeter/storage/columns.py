@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import BigInteger, Integer, LargeBinary, SmallInteger, String, Text
 from sqlalchemy.dialects import mysql, sqlite
 
-from ..domain.ledger import LONGEST_NAME
+from ..domain.checks import LONGEST_NAME
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, exists, func, select, update
 
-from ..domain import chain
+from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
 from ..domain.ledger import Posted, WalletId
 from ..domain.prices import UNPRICED
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Executable, Row
 
+    from ..domain.batches import Decided
     from ..domain.ledger import Lot, OpenHold, Transfer, Wallet
-    from ..domain.planner import Decided
     from ..domain.prices import Price
     from ..domain.summaries import Span
     from .cards import PriceShelf
+    from .paths import Paths
     from .statements import Statements
 
 _UNPRICED = (transfer.c.wallet_id == unpriced.c.wallet_id) & (transfer.c.seq == unpriced.c.seq)
@@ -45,18 +46,20 @@ class Journal:
         *,
         clock: Callable[[], datetime] | None,
         chain_key: bytes,
+        paths: Paths,
     ) -> None:
         self._connection = connection
         self._sql = statements
         self._prices = prices
         self._clock = clock
         self._chain_key = chain_key
+        self._paths = paths
 
     def now(self) -> datetime:
         """See `ports.Ledger.now`."""
         if self._clock:
             return self._clock()
-        return chain.moment(self._connection.execute(self._sql.now).scalar_one())
+        return moment(self._connection.execute(self._sql.now).scalar_one())
 
     def wallets(
         self,
@@ -103,7 +106,7 @@ class Journal:
 
     def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """See `ports.Ledger.span`."""
-        ends = {BEFORE: chain.microseconds(since), THROUGH: chain.microseconds(until)}
+        ends = {BEFORE: microseconds(since), THROUGH: microseconds(until)}
         found = self._sql.span.fetch(self._connection, {**_journal_of(wallet), **ends})
         return rows.span_from(found, self._prices_of(found))
 
@@ -125,7 +128,7 @@ class Journal:
 
     def due_holds(self, limit: int) -> list[OpenHold]:
         """See `ports.Ledger.due_holds`."""
-        due = open_hold.c.expires_at <= chain.microseconds(self.now())
+        due = open_hold.c.expires_at <= microseconds(self.now())
         found = self._all(_HOLDS.where(due).order_by(open_hold.c.expires_at).limit(limit))
         names = self._names(found)
         return [rows.hold_from(row, names[row.wallet_id]) for row in found if row.wallet_id in names]
@@ -134,7 +137,7 @@ class Journal:
         """See `ports.Ledger.hold_queue`; the first is at one end of an index, and all are counted."""
         query = select(func.count(), func.min(open_hold.c.expires_at)).select_from(open_hold)
         count, first = self._connection.execute(query).one()
-        return count, None if first is None else chain.moment(first)
+        return count, None if first is None else moment(first)
 
     def unpriced(self, *, after: tuple[int, int] | None = None, limit: int = 1_000) -> list[Transfer]:
         """See `ports.Ledger.unpriced`."""
@@ -159,7 +162,7 @@ class Journal:
         expired = and_(
             lot.c.wallet_id == wallet.c.wallet_id,
             lot.c.remaining > 0,
-            lot.c.expires_at <= chain.microseconds(self.now()),
+            lot.c.expires_at <= microseconds(self.now()),
         )
         found = self._all(select(wallet).where(exists().where(expired)).limit(limit))
         return [rows.wallet_from(row).id for row in found]
@@ -171,7 +174,7 @@ class Journal:
 
     def forget_rejections(self, before: datetime) -> int:
         """See `ports.Ledger.forget_rejections`."""
-        old = rejection.c.refused_at < chain.microseconds(before)
+        old = rejection.c.refused_at < microseconds(before)
         return self._connection.execute(delete(rejection).where(old)).rowcount
 
     def strays(self) -> list[str]:
@@ -202,7 +205,7 @@ class Journal:
 
     def _place(self, wallet: Wallet, moment: datetime) -> int:
         """The number of the last transfer that the wallet booked before *moment*."""
-        asked = {**_journal_of(wallet), "moment": chain.microseconds(moment)}
+        asked = {**_journal_of(wallet), "moment": microseconds(moment)}
         ((number,),) = self._sql.place.fetch(self._connection, asked)
         return number
 

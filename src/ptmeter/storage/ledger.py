@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert
 
 from ..domain import chain
+from ..domain.batches import State
+from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
-from ..domain.ledger import Adjust, Expire, Grant, Kind, Settle, Void
+from ..domain.ledger import Adjust, Debit, Expire, Grant, Hold, Kind, Settle, Void
 from ..domain.moves import Resolved
-from ..domain.planner import State
 from ..errors import InvariantError
 from . import rows
+from .account_rows import account_from, notice_row, tally_row
 from .asked import Asked
 from .journal import Journal
 from .periods import locked_boundary
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
+    from ..domain.accounts import Account
+    from ..domain.batches import Decided, Plan
     from ..domain.ledger import Command, Linked, Lot, OpenHold, Wallet, WalletId
-    from ..domain.planner import Decided, Plan
 
 
 class SqlLedger(Journal):
@@ -60,13 +63,18 @@ class SqlLedger(Journal):
         found = self._read(wallets, ids, named, at)
         self._locked = _with_lots(wallets, found)
         holds = self._holds(found)
+        resolved = self._resolved([each for each in named if each.id not in holds])
         known = {rows.id_from(row.id) for row in found if row.what == KNOWN}
         return State(
             at,
             self._locked,
             self._decided([each for each in ids if each.id in known]),
             holds,
-            self._resolved([each for each in named if each.id not in holds]),
+            resolved,
+            self._lock_accounts(
+                {c.admission.account for c in commands if isinstance(c, Hold | Debit) and c.admission}
+                | {each.member for each in (*holds.values(), *resolved.values()) if each.member}
+            ),
         )
 
     def _lock_wallets(self, commands: Sequence[Command]) -> tuple[list[Wallet], datetime | None]:
@@ -100,11 +108,11 @@ class SqlLedger(Journal):
                     f"wallet {wallet.number} is {wallet.id} already and cannot be {numbers[wallet.number]}"
                 )
                 raise InvariantError(msg)
-        return wallets, None if now is None else chain.moment(now)
+        return wallets, None if now is None else moment(now)
 
     def _open(self, names: Sequence[WalletId], at: datetime) -> None:
         """Make wallets and their accounts, each in one order for everybody."""
-        opened_at = chain.microseconds(at)
+        opened_at = microseconds(at)
         accounts = sorted({name.account for name in names})
         self._execute(
             self._sql.open_account, [{"account": account, "opened_at": opened_at} for account in accounts]
@@ -131,7 +139,7 @@ class SqlLedger(Journal):
         at: datetime,
     ) -> Sequence[Row[Any]]:
         """What a batch may look at; see `statements`."""
-        wanted = {"wallets": [wallet.number for wallet in wallets], "at": chain.microseconds(at)}
+        wanted = {"wallets": [wallet.number for wallet in wallets], "at": microseconds(at)}
         if max(len(ids), len(holds)) > LONGEST:
             return self._asked(self._sql.read_many, ids=ids, holds=holds, **wanted)
         few = {
@@ -162,18 +170,43 @@ class SqlLedger(Journal):
         names = {wallet.number: name for name, wallet in self._locked.items()}
         return {
             rows.id_from(row.transfer_id): Resolved(
-                names[row.wallet_id], Kind(row.kind), row.seq, row.late is not None
+                names[row.wallet_id],
+                Kind(row.kind),
+                row.seq,
+                row.late is not None,
+                row.member or "",
             )
             for row in self._asked(self._sql.resolved, holds=missing)
             if row.wallet_id in names
         }
+
+    def _lock_accounts(self, members: set[str]) -> dict[str, Account]:
+        """
+        Lock the accounts in whose tallies the batch counts, and all above them, in one order for everybody.
+
+        Wallets come first, so whoever waits here waits for nobody who waits for a wallet of theirs.
+        """
+        found: dict[str, Account] = {}
+        missing = self._paths.above(self._connection, members)
+        asked: set[str] = set()
+        while missing:
+            asked |= missing
+            for row in self._sql.lock_accounts.fetch(self._connection, {"names": sorted(missing)}):
+                found[row.account] = account_from(row)
+            parents = {account.parent for account in found.values() if account.parent}
+            missing = parents - asked  # somebody was put elsewhere since the path was looked up
+            self._paths.forget(missing and asked)
+        return found
 
     # --- write ---
 
     def write(self, plan: Plan) -> None:
         """See `ports.Ledger.write`."""
         self._prices.keep(t.usage.price for t in plan.transfers if t.usage is not None)
-        self._sql.writer.write(self._connection, rows.of_plan(plan, self._locked))
+        written = rows.of_plan(plan, self._locked)
+        written["tallies"] = [tally_row(account) for account in plan.accounts]
+        written["notices"] = [notice_row(notice) for notice in plan.notices]
+        self._sql.writer.write(self._connection, written)
         if parked := rows.unpriced_of(plan, self._locked):
             self._execute(insert(unpriced), parked)
 

@@ -14,26 +14,42 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain import chain
+from ..domain.accounts import Account, path
+from ..domain.batches import Decided, State
 from ..domain.keys import wallet_number
-from ..domain.ledger import Adjust, Expire, Grant, Kind, Posted, Settle, Transfer, Void, Wallet
+from ..domain.ledger import (
+    Adjust,
+    Debit,
+    Expire,
+    Grant,
+    Hold,
+    Kind,
+    Posted,
+    Settle,
+    Transfer,
+    Void,
+    Wallet,
+)
 from ..domain.lots import has_lapsed
 from ..domain.moves import Resolved
 from ..domain.periods import booked_until
-from ..domain.planner import Decided, State
 from ..domain.summaries import Span, Standing, Turnover
 from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
+from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
 from .memory_periods import ClosedTables, MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
 from .memory_quarantine import MemoryQuarantine
+from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ..domain.alerts import Notice
+    from ..domain.batches import Plan
     from ..domain.calibration import Topic
     from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
-    from ..domain.planner import Plan
     from ..domain.policy import Policy
     from ..domain.prices import Price
     from ..domain.quarantine import Quarantined
@@ -53,7 +69,8 @@ class _Tables:
     )
     holds: dict[bytes, OpenHold] = field(default_factory=dict[bytes, "OpenHold"])
     decided: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
-    plans: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    accounts: dict[str, Account] = field(default_factory=dict[str, Account])
+    outbox: dict[tuple[str, bytes], Notice] = field(default_factory=dict[tuple[str, bytes], "Notice"])
     cards: dict[str, str] = field(default_factory=dict[str, str])
     calibration: dict[Topic, str] = field(default_factory=dict["Topic", str])
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
@@ -61,6 +78,7 @@ class _Tables:
     quarantine: dict[tuple[str, bytes], Quarantined] = field(
         default_factory=dict[tuple[str, bytes], "Quarantined"]
     )
+    subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -93,7 +111,11 @@ class MemoryLedger:
         resolved = {name: r for name in named - holds.keys() if (r := self._resolution(name))}
         ids = {command.id for command in commands}
         decided = {name: d for name, d in self._tables.decided.items() if name in ids}
-        return State(at, wallets, decided, holds, resolved)
+        members = {c.admission.account for c in commands if isinstance(c, Hold | Debit) and c.admission}
+        members |= {each.member for each in (*holds.values(), *resolved.values()) if each.member}
+        accounts = {a.name: a for member in members for a in path(member, self._tables.accounts)}
+        known = {name: a for name, a in accounts.items() if name in self._tables.accounts}
+        return State(at, wallets, decided, holds, resolved, known)
 
     def write(self, plan: Plan) -> None:
         """See `ports.Ledger.write`."""
@@ -108,6 +130,8 @@ class MemoryLedger:
         tables.holds |= {hold.id: hold for hold in plan.opened}
         tables.decided |= {rejection.id: rejection.decided for rejection in plan.rejections}
         tables.decided |= plan.decided
+        tables.accounts |= {account.name: account for account in plan.accounts}
+        tables.outbox = {(n.account, n.id): n for n in plan.notices} | tables.outbox
 
     def wallets(
         self,
@@ -230,7 +254,7 @@ class MemoryLedger:
         )
         self._tables.wallets[name] = wallet
         self._tables.journal[name] = ()
-        self._tables.plans.setdefault(name.account, None)
+        self._tables.accounts.setdefault(name.account, Account(name=name.account))
 
     def _with_lots(self, name: WalletId, *, live: bool) -> Wallet:
         lots = [lot for (wallet, _), lot in self._tables.lots.items() if wallet == name]
@@ -247,7 +271,7 @@ class MemoryLedger:
         if placed.kind is not Kind.HOLD or closer is None:
             return None
         completed = any(row.completes == closer.seq for row in rows)
-        return Resolved(placed.wallet, closer.kind, closer.seq, completed)
+        return Resolved(placed.wallet, closer.kind, closer.seq, completed, placed.member)
 
 
 def _standing(rows: Sequence[Transfer], moment: datetime) -> Standing:
@@ -263,39 +287,13 @@ def _rated(row: Transfer, rows: Sequence[Transfer]) -> UsageEvent | None:
     return row.usage
 
 
-class MemoryAccounts:
-    """Accounts inside one transaction on memory."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._plans = tables.plans
-
-    def exists(self, name: str) -> bool:
-        """See `ports.Accounts.exists`."""
-        return name in self._plans
-
-    def plan_of(self, name: str) -> str | None:
-        """See `ports.Accounts.plan_of`."""
-        return self._plans.get(name)
-
-    def set_plan(self, name: str, plan: str) -> None:
-        """See `ports.Accounts.set_plan`."""
-        self._plans[name] = plan
-
-    def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
-        """See `ports.Accounts.names`."""
-        return sorted(name for name in self._plans if name > after)[:limit]
-
-    def missing(self, limit: int) -> list[str]:  # noqa: ARG002 - the port's own
-        """See `ports.Accounts.missing`; a wallet is opened with its account here."""
-        return []
-
-
 @dataclass(frozen=True, slots=True)
 class MemoryBooks:
     """The repositories inside one transaction on memory."""
 
     ledger: MemoryLedger
     accounts: MemoryAccounts
+    subscriptions: MemorySubscriptions
     cards: MemoryCards
     calibration: MemoryCalibrations
     prices: MemoryPrices
@@ -351,7 +349,8 @@ class MemoryStore:
         periods = MemoryPeriods(tables.closed, tables.wallets)
         return MemoryBooks(
             ledger,
-            MemoryAccounts(tables),
+            MemoryAccounts(tables.accounts),
+            MemorySubscriptions(tables.subscriptions),
             MemoryCards(tables.cards),
             MemoryCalibrations(tables.calibration),
             MemoryPrices(tables.prices, tables.journal),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, case, exists, func, insert, or_, select, update
 
-from ..domain.chain import microseconds, moment
 from ..domain.closings import Closing, LotMoves
+from ..domain.instants import microseconds, moment
 from ..domain.ledger import Kind, WalletId
 from ..domain.periods import Period, PeriodEvent, PeriodState
 from . import rows

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select, update
 
-from ..domain.chain import microseconds, moment
+from ..domain.instants import microseconds, moment
 from ..domain.pt import PT
 from ..domain.quarantine import Quarantined, QuarantineState, call_id
 from ..errors import InvariantError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Row
+
+_DECIDED: Final = ("state", "resolved_at", "decision", "payer", "resolver", "reason")
 
 
 class SqlQuarantine:
@@ -45,7 +47,7 @@ class SqlQuarantine:
     def resolve(self, call: Quarantined) -> None:
         """See `ports.Quarantine.resolve`."""
         row = _row(call)
-        decided = {name: row[name] for name in ("state", "resolved_at", "decision", "resolver", "reason")}
+        decided = {name: row[name] for name in _DECIDED}
         this = (quarantine.c.account == call.account) & (quarantine.c.call_id == row["call_id"])
         self._connection.execute(update(quarantine).where(this).values(decided))
 
@@ -96,6 +98,9 @@ def _call_from(row: Row[Any]) -> Quarantined:
     ):
         msg = f"it is {state.name.lower()}, which does not go with who decided about it"
         raise InvariantError(msg)
+    if (row.payer is None) is not (row.held is None and state is not QuarantineState.SETTLED):
+        msg = f"it is {state.name.lower()}, which does not go with whose PT that took"
+        raise InvariantError(msg)
     return Quarantined(
         account=row.account,
         key=key,
@@ -103,6 +108,7 @@ def _call_from(row: Row[Any]) -> Quarantined:
         model=row.model,
         route=row.route,
         held=None if row.held is None else PT(row.held),
+        payer=row.payer,
         workload=workload_from(row.workload),
         problem=row.problem,
         payload=row.payload,
@@ -128,6 +134,7 @@ def _row(call: Quarantined) -> dict[str, Any]:
         "unit": call.unit,
         "model": call.model,
         "route": call.route,
+        "payer": call.payer,
         "problem": call.problem,
         "payload": call.payload,
         "workload": workload_row(call.workload),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from ..domain.chain import microseconds, moment
+from ..domain.batches import Decided
+from ..domain.instants import microseconds, moment
 from ..domain.ledger import (
     Allocation,
     Kind,
@@ -19,7 +20,6 @@ from ..domain.ledger import (
     WalletId,
     WalletState,
 )
-from ..domain.planner import Decided
 from ..domain.summaries import Span, Standing, Turnover
 from ..errors import InvariantError, UnreadableRowError
 from .columns import version_from
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from ..domain.planner import Plan, Rejection
+    from ..domain.batches import Plan, Rejection
     from ..domain.prices import Price
     from .places import Spanned
 
@@ -186,6 +186,8 @@ def transfer_from(row: Row[Any], wallet: WalletId, prices: Mapping[str, Price] |
         priority=row.priority,
         note=row.note or "",
         usage=None if prices is None else usage_from(row, prices),
+        member=row.member or "",
+        multiple=row.multiple or 1,
         link=id_from(row.link),
     )
 
@@ -208,6 +210,8 @@ def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
         "completes": transfer.completes,
         "kind": int(transfer.kind),
         "priority": transfer.priority,
+        "member": transfer.member or None,
+        "multiple": transfer.multiple if transfer.multiple > 1 else None,
         "allocations": _allocations_row(transfer.allocations, transfer.amount),
         "note": transfer.note or None,
         **(NO_USAGE if transfer.usage is None else usage_row(transfer.usage)),
@@ -236,6 +240,7 @@ def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
         amount=row.amount,
         allocations=_allocations_from(row.allocations, row.amount),
         expires_at=moment(row.expires_at),
+        member=row.member or "",
     )
 
 
@@ -253,6 +258,7 @@ def _hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
         "amount": hold.amount,
         "allocations": _allocations_row(hold.allocations, hold.amount),
         "expires_at": microseconds(hold.expires_at),
+        "member": hold.member or None,
     }
 
 

@@ -73,6 +73,23 @@ class Found(NamedTuple):
     remaining: int
     held: int
     priority: int
+    member: str | None
+
+
+class Seat(NamedTuple):
+    """A row of `Statements.lock_accounts`: an account in the order of its columns."""
+
+    account: str
+    opened_at: int
+    anchor: int | None
+    placed_at: int | None
+    pooled: int
+    overflow: int
+    parent: str | None
+    plan: str | None
+    zone: str | None
+    terms: str | None
+    tally: str | None
 
 
 completion = transfer.alias("completion")
@@ -102,7 +119,14 @@ class Statements:
 
         self.place = Prepared(place())
         self.span = Prepared(span(), row=Spanned._make)
-        self.writer = ArrayWriter() if dialect == "postgresql" else Writer()
+        of_names = account.c.account.in_(bindparam("names", expanding=True))
+        accounts = select(account).where(of_names).order_by(account.c.account)
+        self.lock_accounts = Prepared(
+            accounts.with_for_update(key_share=True), lists=("names",), row=Seat._make
+        )
+        self.writer = (
+            ArrayWriter() if dialect == "postgresql" else Writer(lambda table: insert_new(table, dialect))
+        )
         self.open_account = insert_new(account, dialect)
         self.open_wallet = insert_new(wallet, dialect)
         self.keep_price = insert_new(price, dialect)
@@ -140,6 +164,7 @@ def _read(ids: Finder, named: Finder) -> Any:
             zero.label("remaining"),
             zero.label("held"),
             zero.label("priority"),
+            table.c.member,
         )
         return select(*columns).select_from(source)
 
@@ -155,13 +180,14 @@ def _read(ids: Finder, named: Finder) -> Any:
             zero,
             zero,
             zero,
+            none,
         )
         return select(*columns).select_from(source)
 
     lots = select(
         a_lot,
         *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, zero, none),
-        *(lot.c.remaining, lot.c.held, lot.c.priority),
+        *(lot.c.remaining, lot.c.held, lot.c.priority, none),
     ).where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
     return union_all(
         named(holds, open_hold, "hold_id"),
@@ -209,7 +235,8 @@ def _resolved(holds: Finder) -> Executable:
     def resolved(table: FromClause, source: FromClause) -> Any:
         completing = (resolution.c.wallet_id == table.c.wallet_id) & (resolution.c.completes == table.c.seq)
         since = (late.c.wallet_id == table.c.wallet_id) & (late.c.completes == resolution.c.seq)
-        columns = (table.c.wallet_id, table.c.transfer_id, resolution.c.kind, resolution.c.seq)
+        resolved_by = (resolution.c.kind, resolution.c.seq)
+        columns = (table.c.wallet_id, table.c.transfer_id, table.c.member, *resolved_by)
         return (
             select(*columns, late.c.seq.label("late"))
             .select_from(source.join(resolution, completing).outerjoin(late, since))

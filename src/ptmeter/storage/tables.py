@@ -3,9 +3,11 @@ The tables, all named ``ptm_…`` so that they can live beside an application's 
 
 The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
-under the hash of their content. A rejection is a refusal remembered for a day. Calibration is what settled
-calls taught the estimates; nothing in the journal rests on it. What is unpriced is which calls were charged at a
-ceiling, and what is in quarantine waits for a person.
+under the hash of their content. A tally, beside its account, counts what limits go by; the outbox holds what is
+to be told. A rejection is a refusal remembered for a day. Calibration is what settled
+calls taught the estimates; nothing in the journal rests on it. A subscription says which plan goes on until when, and
+its requests what was asked for under which key. What is unpriced is which calls were charged at a ceiling, and what
+is in quarantine waits for a person.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -35,9 +37,18 @@ account = Table(
     "ptm_account",
     metadata,
     Column("account", name(), primary_key=True),
+    Column("opened_at", Instant, nullable=False),
+    Column("anchor", Instant),
+    Column("placed_at", Instant),
+    Column("pooled", Int16, nullable=False, default=0),
+    Column("overflow", Int16, nullable=False, default=0),
     Column("parent", name()),
     Column("plan", name(64)),
-    Column("opened_at", Instant, nullable=False),
+    Column("zone", name(64)),
+    Column("terms", Body),
+    Column("tally", Body),
+    Index("ptm_account_parent", "parent"),
+    CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
     **_clustered,
 )
 
@@ -92,7 +103,9 @@ transfer = Table(
     Column("requests", Int32),
     Column("kind", Int16, nullable=False),
     Column("priority", Int16),
+    Column("multiple", Int16),
     Column("allocations", Allocations),
+    Column("member", name()),
     Column("note", Body),
     Column("quality", name(32)),
     Column("tool_calls", Body),
@@ -134,6 +147,7 @@ open_hold = Table(
     Column("amount", Int64, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("allocations", Allocations),
+    Column("member", name()),
     CheckConstraint("amount > 0", name="ptm_open_hold_amount"),
     Index("ptm_open_hold_wallet", "wallet_id", "expires_at"),
     Index("ptm_open_hold_due", "expires_at"),
@@ -232,6 +246,44 @@ calibration = Table(
     **_clustered,
 )
 
+outbox = Table(
+    "ptm_outbox",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("message_id", Id, primary_key=True, autoincrement=False),
+    Column("noted_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("attempts", Int32, nullable=False, default=0),
+    Column("topic", name(32), nullable=False),
+    Column("body", Body, nullable=False),
+    Column("problem", Body),
+    Index("ptm_outbox_due", "delivered_at", "due_at"),
+    **_clustered,
+)
+
+subscription = Table(
+    "ptm_subscription",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("due_at", Instant),
+    Column("changed_at", Instant, nullable=False),
+    Column("body", Body),
+    Index("ptm_subscription_due", "due_at"),
+    **_clustered,
+)
+
+subscription_request = Table(
+    "ptm_subscription_request",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("request_id", Id, primary_key=True, autoincrement=False),
+    Column("fingerprint", Id, nullable=False),
+    Column("noted_at", Instant, nullable=False),
+    Column("body", Body, nullable=False),
+    **_clustered,
+)
+
 unpriced = Table(
     "ptm_unpriced",
     metadata,
@@ -256,6 +308,7 @@ quarantine = Table(
     Column("unit", name(32), nullable=False),
     Column("model", name(), nullable=False),
     Column("route", name(), nullable=False),
+    Column("payer", name()),
     Column("problem", Body, nullable=False),
     Column("payload", Body, nullable=False),
     Column("workload", Body),

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.ledger import UsageEvent
+from ..domain.prices import Processing
 from ..domain.pt import Money
 from ..domain.rates import PLAIN, Complexity, Content, Workload
 from ..domain.usage import TOKEN_CLASSES, Quality, Usage
@@ -87,6 +88,7 @@ def workload_from(value: str | None) -> Workload:
         content=Content(facts.get("content", PLAIN.content)),
         retry_rate=facts.get("retry_rate", PLAIN.retry_rate),
         tool_calls=facts.get("tool_calls", PLAIN.tool_calls),
+        processing=Processing(facts.get("processing", PLAIN.processing)),
     )
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import BindParameter, bindparam, delete, insert, update
 
 from .prepared import Prepared
-from .tables import lot, open_hold, rejection, transfer, wallet
+from .tables import account, lot, open_hold, outbox, rejection, transfer, wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from sqlalchemy import Connection, Executable
+    from sqlalchemy import Connection, Executable, Insert, Table
 
 Rows = dict[str, list[dict[str, Any]]]
 """Rows by what is to be done with them; see `rows.of_plan`."""
@@ -23,7 +23,8 @@ WALLET_COLUMNS: Final = ("available", "held", "spent", "owed", "seq", "booked_at
 class Writer:
     """A statement for each kind of row, repeated for each row by the driver."""
 
-    def __init__(self) -> None:
+    def __init__(self, insert_new: Callable[[Table], Insert]) -> None:
+        """*insert_new* inserts a row unless it is there."""
         columns: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in WALLET_COLUMNS}
         this_lot = (lot.c.wallet_id == bindparam("wallet"), lot.c.number == bindparam("lot"))
         this_hold = (open_hold.c.wallet_id == bindparam("wallet"), open_hold.c.hold_id == bindparam("hold"))
@@ -39,6 +40,10 @@ class Writer:
             "opened": insert(open_hold),
             "forgotten": delete(rejection).where(*refused),
             "rejections": insert(rejection),
+            "tallies": update(account)
+            .where(account.c.account == bindparam("who"))
+            .values(tally=bindparam("count")),
+            "notices": insert_new(outbox),
         }
         self._prepared = {kind: Prepared(statement) for kind, statement in statements.items()}
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from tests.unit.domain.strategies import CHAIN_KEY
 
 from ptmeter.domain import chain
+from ptmeter.domain.batches import Decided, Plan, State
 from ptmeter.domain.keys import wallet_number
 from ptmeter.domain.ledger import Expire, Kind, Posted, Refused, Settle, Void, Wallet
 from ptmeter.domain.moves import Resolved
-from ptmeter.domain.planner import Decided, Plan, State, plan
+from ptmeter.domain.planner import plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.naive import Terms
 
+    from ptmeter.domain.accounts import Account
+    from ptmeter.domain.alerts import Notice
     from ptmeter.domain.ledger import Linked, Lot, OpenHold, Outcome, Transfer, WalletId
 
 LARGEST = 2**63
@@ -40,6 +43,8 @@ class Shelf:
     holds: dict[bytes, OpenHold] = field(default_factory=dict[bytes, "OpenHold"])
     rejections: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
     transfers: dict[bytes, Transfer] = field(default_factory=dict[bytes, "Transfer"])
+    accounts: dict[str, Account] = field(default_factory=dict[str, "Account"])
+    notices: list[Notice] = field(default_factory=list["Notice"])
     first_outcomes: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
 
     def open(self, name: WalletId, at: datetime) -> None:
@@ -85,7 +90,7 @@ class Shelf:
         }
         decided = {c.id: d for c in commands if (d := self._decided(c.id))}
         resolved = {name: r for name in named if name not in holds and (r := self._resolved(name))}
-        return State(at, wallets, decided, holds, resolved)
+        return State(at, wallets, decided, holds, resolved, dict(self.accounts))
 
     def write(self, planned: Plan) -> None:
         """What the SQL store writes, under the constraints of its tables."""
@@ -105,6 +110,8 @@ class Shelf:
             self.holds[hold.id] = hold
         for rejection in planned.rejections:
             _check(rejection.wallet in self.wallets, rejection)
+        self.accounts |= {account.name: account for account in planned.accounts}
+        self.notices += planned.notices
         names = [rejection.id for rejection in planned.rejections]
         _check(len(set(names)) == len(names), names)
         self.rejections |= {rejection.id: rejection.decided for rejection in planned.rejections}

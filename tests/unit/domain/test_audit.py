@@ -32,6 +32,7 @@ from ptmeter.domain.ledger import (
     Void,
     WalletId,
 )
+from ptmeter.domain.prices import Processing
 from ptmeter.domain.pt import Money
 from ptmeter.domain.rates import Complexity, Content, Workload
 from ptmeter.domain.usage import TOKEN_CLASSES, Quality, Usage
@@ -214,6 +215,7 @@ WORKLOAD: dict[str, Any] = {
     "content": Content.CODE,
     "retry_rate": 1,
     "tool_calls": 1,
+    "processing": Processing.FLEX,
 }
 """What a call was not, of each thing a workload says."""
 
@@ -260,6 +262,8 @@ OTHER: dict[str, Callable[[Any], list[Any]]] = {
     "priority": _numbers,
     "note": lambda value: [value + " ", "", "other"] if value else ["other"],
     "usage": _events,
+    "member": lambda value: ["bob", "" if value else "alice"],
+    "multiple": lambda value: [value + 1, 1 if value > 1 else 7],
     "link": lambda value: [flipped(value), flipped(value, -1), value[:-1], b""],
 }
 """What somebody may write into each column instead of what is there."""

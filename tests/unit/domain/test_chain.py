@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptmeter.domain import chain
+from ptmeter.domain import chain, instants
 from ptmeter.domain.ledger import Allocation, Kind, Transfer, UsageEvent, WalletId
-from ptmeter.domain.prices import Price
+from ptmeter.domain.prices import Price, Processing
 from ptmeter.domain.pt import Money
 from ptmeter.domain.rates import PLAIN as ORDINARY
 from ptmeter.domain.rates import Complexity, Content, Workload
@@ -56,6 +56,8 @@ PLAIN_BYTES = (
     "00000000"                                 # note
     "010000000000000000"                    # allocations
     "00"                                       # usage
+    "00000000"                                 # member
+    "010000000000000001"                       # multiple
 )  # fmt: skip
 
 FULL = Transfer(
@@ -74,6 +76,8 @@ FULL = Transfer(
     expires_at=datetime(2026, 1, 2, tzinfo=UTC),
     priority=1_000,
     note="Gruß",
+    member="alice",
+    multiple=2,
     usage=UsageEvent(
         usage=Usage(
             input_uncached=1,
@@ -124,6 +128,8 @@ FULL_BYTES = (
     "010000000000000002"                    # tools, by name
     "00000004636f646501000000000000000d"
     "0000000a7765625f73656172636801000000000000000c"
+    "00000005616c696365"                       # member
+    "010000000000000002"                       # multiple
 )  # fmt: skip
 
 KEY = b"kept outside the database"
@@ -149,11 +155,25 @@ HARD_BYTES = FULL_BYTES.replace(
     "0000001030386131643463666662323664646531",
 )  # fmt: skip
 
+assert HARD.usage
+BATCHED = replace(
+    HARD,
+    usage=replace(HARD.usage, workload=replace(HARD.usage.workload, processing=Processing.BATCH)),
+)
+BATCHED_BYTES = HARD_BYTES.replace(
+    "0200000007636f6d706c6578",
+    "0300000007636f6d706c6578",                # usage with a workload that was not processed as usual
+).replace(
+    "0100000000000002bc010000000000000003",
+    "0100000000000002bc010000000000000003"
+    "000000056261746368",                      # processing
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("row", "golden"),
-    [(PLAIN, PLAIN_BYTES), (FULL, FULL_BYTES), (HARD, HARD_BYTES)],
-    ids=["a grant", "a debit with everything", "a debit of a call that was not plain"],
+    [(PLAIN, PLAIN_BYTES), (FULL, FULL_BYTES), (HARD, HARD_BYTES), (BATCHED, BATCHED_BYTES)],
+    ids=["a grant", "a debit with everything", "a debit of a call that was not plain", "one of a batch"],
 )
 def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str) -> None:
     """Version 1 of the encoding, byte for byte: every hash ever written depends on it."""
@@ -167,16 +187,16 @@ def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str
             b"",
             (
                 "015ea7d36e9d4a57d71f3c8c6338a906ce32903d8756297a0601c8e5f728955223",
-                "01efa86a026d65ad13a0b3923aef3fb3bca4f80bec60dcd1a6830a88f7507f1ade",
-                "0174ee3b37291719486866889ecaf6dfb3996b2176d5dd8aacfee2ae8eb2a85e2e",
+                "01c5d6d6c88e61002db5f08252c993e01ceb2bcb768b3817d6f06a23a74d6b9485",
+                "0145cf5e9fd0ba9b940a9ebe62a0633fae076d4605109939eb895f9f166d324fcd",
             ),
         ),
         (
             KEY,
             (
                 "012b75dbdf4dc4f736b6e5266b42b8164688745189fbda7f151fbbfaf6a95d9b70",
-                "01e3e107efff3e85ad07a7bd3f9cae0172d068f1cd198d8c936de3d30e7e890bb2",
-                "01c773ec10c7413bc6f649773320b7a17c2451aa5b1dc70975dc5256c11f63c365",
+                "01741163e70f8aa329f58aeff667c5be7dd2dcf363afa2c46f6d88987e987e89f9",
+                "01a6424011d058dbbcf72a9d6126079bbc983c52e6e567b3cfbf8d3b6561073f6b",
             ),
         ),
     ],
@@ -220,7 +240,7 @@ numbers = st.integers(0, 3) | st.sampled_from([255, 256, 2**32, 2**62 - 1])
 signed = numbers | st.integers(-3, -1)
 ids = st.binary(min_size=8, max_size=8) | st.sampled_from([bytes(8), b"\1" * 8])
 names = st.text(max_size=3) | st.sampled_from(["\0", "\0\0\0\1", "a", "aa", "\1", "ä", "a\u0308"])
-moments = st.integers(-3, 3).map(chain.moment) | st.integers(0, 2**52).map(chain.moment)
+moments = st.integers(-3, 3).map(instants.moment) | st.integers(0, 2**52).map(instants.moment)
 prices = st.sampled_from(
     [
         Price(provider="p", model=model, source="s", rates={"output_text": rate})
@@ -257,6 +277,7 @@ events = st.builds(
         content=st.sampled_from(Content),
         retry_rate=numbers,
         tool_calls=numbers,
+        processing=st.sampled_from(Processing),
     ),
 )
 
@@ -276,6 +297,8 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "priority": st.none() | signed,
     "note": names,
     "usage": st.none() | events,
+    "member": names,
+    "multiple": numbers,
 }
 transfers = st.builds(Transfer, wallet=st.just(WALLET), **COLUMNS)
 
@@ -314,7 +337,7 @@ def test_different_usage_has_different_bytes(one: UsageEvent, other: UsageEvent)
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ({"completes": 5, "expires_at": None}, {"completes": None, "expires_at": chain.moment(5)}),
+        ({"completes": 5, "expires_at": None}, {"completes": None, "expires_at": instants.moment(5)}),
         ({"completes": 0}, {"completes": None}),
         ({"priority": 0}, {"priority": None}),
         ({"note": "", "allocations": (Allocation(1, 2),)}, {"note": "\0", "allocations": ()}),
@@ -344,12 +367,12 @@ def test_the_bytes_do_not_depend_on_a_time_zone(row: Transfer, hours: int) -> No
 @given(moments)
 def test_a_moment_survives_the_way_through_the_database(moment: datetime) -> None:
     """Microseconds since 1970 and back: nothing is lost, before 1970 neither."""
-    assert moment == chain.moment(chain.microseconds(moment))
+    assert moment == instants.moment(instants.microseconds(moment))
 
 
 def test_a_moment_is_counted_from_1970() -> None:
     """In microseconds, in UTC."""
-    assert datetime(1970, 1, 2, 0, 0, 0, 3, tzinfo=UTC) == chain.moment(86_400_000_003)
+    assert datetime(1970, 1, 2, 0, 0, 0, 3, tzinfo=UTC) == instants.moment(86_400_000_003)
 
 
 # --- what a hash binds --------------------------------------------------------------------------

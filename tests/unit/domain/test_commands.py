@@ -186,7 +186,15 @@ def test_the_numbers_of_words_are_what_they_always_were() -> None:
 
     assert sides == by_number(Side)
     assert [*kinds, "ADJUST_UP", "ADJUST_DOWN"] == by_number(Kind)
-    assert [*reasons, "HOLD_NOT_PENDING", "NOT_DUE", "KEY_REUSED", "TOO_LARGE"] == by_number(Refusal)
+    assert [
+        *reasons,
+        "HOLD_NOT_PENDING",
+        "NOT_DUE",
+        "KEY_REUSED",
+        "TOO_LARGE",
+        "LIMITED",
+        "NOT_PAYER",
+    ] == by_number(Refusal)
     assert (0, 1, 2) == (WalletState.OPEN, WalletState.FROZEN, WalletState.CLOSED)
     assert ["allow", "within_credit_limit", "reject"] == [*Overage]
 

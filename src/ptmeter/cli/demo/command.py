@@ -5,11 +5,14 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...domain.limits import NO_LIMITS
+from ...domain.plans import Plans
 from ...domain.policy import Policy
 from ...errors import InvalidArgumentError
 from .. import options
@@ -63,7 +66,7 @@ def _show(file: Path, calls: int, seed: int, *, kept: Path | None, as_json: bool
     from .workload import plan_calls
 
     planned = plan_calls(calls, seed)
-    card, plans = configuration.reference_card(), configuration.reference_plans()
+    card, plans = configuration.reference_card(), _unhurried(configuration.reference_plans())
     out = screen()
     with Meter.open(f"sqlite:///{file}", card=card, plans=plans, policy=Policy()) as meter:
         estimates = _estimates(meter, planned)
@@ -111,3 +114,8 @@ def _play(meter: Meter, planned: Sequence[Planned], units: dict[str, str], names
         top_ups=application.top_ups,
         seconds=seconds,
     )
+
+
+def _unhurried(plans: Plans) -> Plans:
+    """The plans without their limits: what customers do in a month is done here within seconds."""
+    return Plans({name: replace(plan, limits=NO_LIMITS) for name, plan in plans.by_name.items()})

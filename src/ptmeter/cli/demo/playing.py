@@ -52,7 +52,7 @@ class Application:
         """Put the customers on their plans; the allowance lapses when the month is over."""
         until = datetime.now(UTC) + timedelta(days=30)
         for customer in customers:
-            self._meter.plans.subscribe(
+            self._meter.plans.assign(
                 customer.account, customer.plan, key=f"plan:{customer.account}", until=until
             )
 

@@ -23,6 +23,7 @@ from ptmeter.storage.columns import (
     digest,
     name,
 )
+from ptmeter.storage.triggers import keep_closed, keep_insert_only
 
 revision = "0001"
 down_revision = None
@@ -63,13 +64,6 @@ _INDEX_UNLESS_THERE = (
 )
 """MySQL has no CREATE INDEX IF NOT EXISTS."""
 
-_UNIQUE = {
-    "ptm_transfer": (("wallet_id", "seq"), ("wallet_id", "transfer_id"), ("wallet_id", "completes")),
-    "ptm_period": (("period", "number"),),
-    "ptm_closing": (("wallet_id", "revision", "period"),),
-}
-"""By which rows of the journal SQLite would replace one for another."""
-
 
 def upgrade() -> None:
     """Make the tables."""
@@ -79,21 +73,32 @@ def upgrade() -> None:
     _create_catalogue()
     _create_periods()
     _create_calibration()
+    _create_outbox()
+    _create_subscriptions()
     _create_queues()
     for table in _JOURNAL:
-        _keep_insert_only(table)
-    _keep_closed()
+        keep_insert_only(table)
+    keep_closed()
 
 
 def _create_accounts() -> None:
     _create_table(
         "ptm_account",
         Column("account", name(), primary_key=True),
+        Column("opened_at", Instant, nullable=False),
+        Column("anchor", Instant),
+        Column("placed_at", Instant),
+        Column("pooled", Int16, nullable=False, default=0),
+        Column("overflow", Int16, nullable=False, default=0),
         Column("parent", name()),
         Column("plan", name(64)),
-        Column("opened_at", Instant, nullable=False),
+        Column("zone", name(64)),
+        Column("terms", Body),
+        Column("tally", Body),
+        CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
         **_clustered,
     )
+    _create_index("ptm_account_parent", "ptm_account", ["parent"])
     _create_table(
         "ptm_wallet",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
@@ -143,7 +148,9 @@ def _create_journal() -> None:
         Column("requests", Int32),
         Column("kind", Int16, nullable=False),
         Column("priority", Int16),
+        Column("multiple", Int16),
         Column("allocations", Allocations),
+        Column("member", name()),
         Column("note", Body),
         Column("quality", name(32)),
         Column("tool_calls", Body),
@@ -186,6 +193,7 @@ def _create_projections() -> None:
         Column("amount", Int64, nullable=False),
         Column("expires_at", Instant, nullable=False),
         Column("allocations", Allocations),
+        Column("member", name()),
         CheckConstraint("amount > 0", name="ptm_open_hold_amount"),
         **_clustered,
     )
@@ -280,6 +288,44 @@ def _create_calibration() -> None:
     )
 
 
+def _create_outbox() -> None:
+    _create_table(
+        "ptm_outbox",
+        Column("account", name(), primary_key=True),
+        Column("message_id", Id, primary_key=True, autoincrement=False),
+        Column("noted_at", Instant, nullable=False),
+        Column("due_at", Instant, nullable=False),
+        Column("delivered_at", Instant),
+        Column("attempts", Int32, nullable=False, default=0),
+        Column("topic", name(32), nullable=False),
+        Column("body", Body, nullable=False),
+        Column("problem", Body),
+        **_clustered,
+    )
+    _create_index("ptm_outbox_due", "ptm_outbox", ["delivered_at", "due_at"])
+
+
+def _create_subscriptions() -> None:
+    _create_table(
+        "ptm_subscription",
+        Column("account", name(), primary_key=True),
+        Column("due_at", Instant),
+        Column("changed_at", Instant, nullable=False),
+        Column("body", Body),
+        **_clustered,
+    )
+    _create_index("ptm_subscription_due", "ptm_subscription", ["due_at"])
+    _create_table(
+        "ptm_subscription_request",
+        Column("account", name(), primary_key=True),
+        Column("request_id", Id, primary_key=True, autoincrement=False),
+        Column("fingerprint", Id, nullable=False),
+        Column("noted_at", Instant, nullable=False),
+        Column("body", Body, nullable=False),
+        **_clustered,
+    )
+
+
 def _create_queues() -> None:
     _create_table(
         "ptm_unpriced",
@@ -300,6 +346,7 @@ def _create_queues() -> None:
         Column("unit", name(32), nullable=False),
         Column("model", name(), nullable=False),
         Column("route", name(), nullable=False),
+        Column("payer", name()),
         Column("problem", Body, nullable=False),
         Column("payload", Body, nullable=False),
         Column("workload", Body),
@@ -334,64 +381,3 @@ def _create_index(
 
 def _by_itself() -> bool:
     return op.get_context().dialect.name in {"mysql", "mariadb"}
-
-
-def _keep_insert_only(table: str) -> None:
-    """Defence in depth; on MySQL, where triggers may need SUPER, revoke UPDATE and DELETE instead."""
-    dialect = op.get_context().dialect.name
-    message = f"{table} is insert-only: correct it with a new transfer"
-    if dialect == "sqlite":
-        for verb in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
-            )
-        keys = (" AND ".join(f"{column} = NEW.{column}" for column in key) for key in _UNIQUE[table])
-        same = f"SELECT 1 FROM {table} WHERE {' OR '.join(keys)}"  # noqa: S608 - our own names
-        op.execute(
-            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
-            f"WHEN EXISTS ({same}) "
-            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
-        )
-    elif dialect == "postgresql":
-        op.execute(
-            f"CREATE FUNCTION {table}_insert_only() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{message}'; END $$"
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_insert_only BEFORE UPDATE OR DELETE ON {table} "
-            f"FOR EACH ROW EXECUTE FUNCTION {table}_insert_only()"
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_insert_only()"
-        )
-
-
-def _keep_closed() -> None:
-    """
-    Refuse a transfer booked in a closed period; defence in depth, for a wallet's own booking time is past it.
-
-    MySQL has the wallet's CHECK alone: see `_keep_insert_only`.
-    """
-    dialect = op.get_context().dialect.name
-    if dialect == "sqlite":
-        op.execute(
-            "CREATE TRIGGER ptm_transfer_period_closed BEFORE INSERT ON ptm_transfer "
-            "WHEN NEW.booked_at < (SELECT closed_until FROM ptm_wallet WHERE wallet_id = NEW.wallet_id) "
-            "BEGIN SELECT RAISE(ABORT, 'the period is closed: book it now, and say when it took effect "
-            "(ptm_period_closed)'); END"
-        )
-    elif dialect == "postgresql":
-        op.execute(
-            "CREATE FUNCTION ptm_transfer_period_closed() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN IF EXISTS (SELECT 1 FROM inserted JOIN ptm_wallet USING (wallet_id) "
-            "WHERE inserted.booked_at < ptm_wallet.closed_until) "
-            "THEN RAISE EXCEPTION 'the period is closed: book it now, and say when it took effect "
-            "(ptm_period_closed)'; END IF; RETURN NULL; END $$"
-        )
-        op.execute(
-            "CREATE TRIGGER ptm_transfer_period_closed AFTER INSERT ON ptm_transfer "
-            "REFERENCING NEW TABLE AS inserted "
-            "FOR EACH STATEMENT EXECUTE FUNCTION ptm_transfer_period_closed()"
-        )

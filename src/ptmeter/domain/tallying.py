@@ -1,0 +1,73 @@
+"""
+Counting what a batch does in the tallies of who asked and of all above, and noting what is to be told of it.
+
+A hold counts as a request and as a call under way, a settle or debit as use; what becomes of the PT is not its
+business. What it changes is taken back with the group that did it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from . import alerts
+from .accounts import path, plan_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from .accounts import Account, Path
+    from .admission import Admission, Rules
+    from .alerts import Notice
+    from .ledger import OpenHold, Transfer, Wallet
+
+
+class Tallying:
+    """The accounts that a batch counts in, as its commands leave them one after the other."""
+
+    def __init__(
+        self, accounts: Mapping[str, Account], *, put: Callable[[dict[Any, Any], Any, Any], None]
+    ) -> None:
+        """*put* changes a table so that it can be taken back."""
+        self.accounts = dict(accounts)
+        self.notices: dict[bytes, Notice] = {}
+        self._put = put
+
+    def path(self, name: str) -> Path:
+        """An account and all above it, as they are now."""
+        return path(name, self.accounts)
+
+    def hold(self, placed: Transfer, admission: Admission) -> None:
+        """Count a hold that was placed."""
+        unit, at = placed.wallet.unit, placed.booked_at
+        assert placed.expires_at is not None
+        for account in self.path(admission.account):
+            asked = account.tally.with_request(admission.rules.paces(account), at)
+            held = asked.with_hold(unit, placed.amount, placed.expires_at, at)
+            self._keep(replace(account, tally=held))
+
+    def release(self, hold: OpenHold, at: datetime) -> None:
+        """Count a hold no more, however it was resolved."""
+        for account in self.path(hold.member):
+            left = account.tally.without_hold(hold.wallet.unit, hold.amount, hold.expires_at, at)
+            self._keep(replace(account, tally=left))
+
+    def use(self, before: Wallet, after: Wallet, charged: Transfer, rules: Rules | None) -> None:
+        """Count what was charged, which made the wallet *after* of that *before*."""
+        at, unit = charged.booked_at, charged.wallet.unit
+        whole = self.path(charged.member)
+        for place in range(len(whole)):
+            account, notices = alerts.used(whole[place:], unit, charged.amount, rules, at)
+            self._keep(account)
+            self._tell(notices)
+        name = plan_of(self.path(after.id.account)) if rules else None
+        plan = rules.plans.find(name) if rules and name else None
+        self._tell([*alerts.low_balance(before, after, plan, at)])
+
+    def _keep(self, account: Account) -> None:
+        self._put(self.accounts, account.name, account)
+
+    def _tell(self, notices: list[Notice]) -> None:
+        for notice in notices:
+            self._put(self.notices, notice.id, notice)

@@ -1,0 +1,116 @@
+"""
+Every error ptmeter raises on purpose, and what to do about each.
+
+    PtmeterError
+    ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownTierError · UnknownUnitError
+    │                                       · ConfigurationError · CheckpointInvalidError
+    ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
+    │                                       · SubscriptionNotFoundError
+    ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
+    │                                       · LimitError · ApprovalMissingError · TrialUsedError
+    ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
+    │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
+    │                                       · PeriodClosedError · CheckpointMismatchError
+    │                                       · SubscriptionExistsError · QuarantineResolvedError
+    ├── UsageError                          UsageMissingError · UsageInconsistentError
+    ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
+    │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
+    └── InvariantError                      UnreadableRowError
+
+Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
+may succeed later unchanged, and carries its facts as attributes.
+"""
+
+from __future__ import annotations
+
+from .arguments import (
+    AccountNotFoundError,
+    CheckpointInvalidError,
+    ConfigurationError,
+    HoldNotFoundError,
+    InvalidArgumentError,
+    NotFoundError,
+    SubscriptionNotFoundError,
+    UnknownModelError,
+    UnknownTierError,
+    UnknownUnitError,
+)
+from .base import PtmeterError
+from .conflicts import (
+    CheckpointMismatchError,
+    ConflictError,
+    HoldNotPendingError,
+    IdempotencyConflictError,
+    PeriodClosedError,
+    PeriodNotOverError,
+    PeriodNotSealedError,
+    PeriodOrderError,
+    QuarantineResolvedError,
+    SubscriptionExistsError,
+)
+from .failures import (
+    ContentionError,
+    IndeterminateError,
+    InvariantError,
+    LedgerBusyError,
+    SchemaOutdatedError,
+    StorageError,
+    UnavailableError,
+    UnreadableRowError,
+    UnsafeDurabilityError,
+    UsageError,
+    UsageInconsistentError,
+    UsageMissingError,
+)
+from .refusals import (
+    AccountFrozenError,
+    ApprovalMissingError,
+    InsufficientFundsError,
+    LimitError,
+    ModelLockedError,
+    RefusedError,
+    TrialUsedError,
+)
+
+__all__ = [
+    "AccountFrozenError",
+    "AccountNotFoundError",
+    "ApprovalMissingError",
+    "CheckpointInvalidError",
+    "CheckpointMismatchError",
+    "ConfigurationError",
+    "ConflictError",
+    "ContentionError",
+    "HoldNotFoundError",
+    "HoldNotPendingError",
+    "IdempotencyConflictError",
+    "IndeterminateError",
+    "InsufficientFundsError",
+    "InvalidArgumentError",
+    "InvariantError",
+    "LedgerBusyError",
+    "LimitError",
+    "ModelLockedError",
+    "NotFoundError",
+    "PeriodClosedError",
+    "PeriodNotOverError",
+    "PeriodNotSealedError",
+    "PeriodOrderError",
+    "PtmeterError",
+    "QuarantineResolvedError",
+    "RefusedError",
+    "SchemaOutdatedError",
+    "StorageError",
+    "SubscriptionExistsError",
+    "SubscriptionNotFoundError",
+    "TrialUsedError",
+    "UnavailableError",
+    "UnknownModelError",
+    "UnknownTierError",
+    "UnknownUnitError",
+    "UnreadableRowError",
+    "UnsafeDurabilityError",
+    "UsageError",
+    "UsageInconsistentError",
+    "UsageMissingError",
+]

@@ -1,0 +1,107 @@
+"""What was asked for cannot be, or names what does not exist."""
+
+from __future__ import annotations
+
+from .base import PtmeterError
+
+
+class InvalidArgumentError(PtmeterError, ValueError):
+    """An argument is outside what the call accepts; the message says what it takes."""
+
+    code = "invalid_argument"
+
+
+class UnknownModelError(InvalidArgumentError):
+    """No price or no rate is known for the model: add one, or allow it at a ceiling rate."""
+
+    code = "unknown_model"
+
+    def __init__(self, model: str, missing: str) -> None:
+        self.model = model
+        self.missing = missing
+        super().__init__(
+            f"no {missing} is known for model {model!r}, so a call to it would be free: "
+            f"add it to the price overrides and the rate card, or set Policy.unpriced"
+        )
+
+
+class UnknownTierError(InvalidArgumentError):
+    """
+    A service tier that is not known, so neither is what a call costs at it: say that, or settle by hand.
+
+    After a call ``payload`` is what the provider sent; nothing was charged then, and the hold stays.
+    """
+
+    code = "unknown_tier"
+
+    def __init__(self, model: str, tier: str, payload: object = None) -> None:
+        self.model, self.tier, self.payload = model, tier, payload
+        way = "settle by hand" if payload is not None else "say Workload(processing=...)"
+        super().__init__(
+            f"no price is known for service tier {tier!r} of {model!r}: {way}, or set Policy.unpriced"
+        )
+
+
+class UnknownUnitError(InvalidArgumentError):
+    """The platform has no such unit of PT; units are named by the rate card."""
+
+    code = "unknown_unit"
+
+
+class ConfigurationError(InvalidArgumentError):
+    """A rate card, plan file or policy does not hold together; the message names the place."""
+
+    code = "configuration"
+
+
+class CheckpointInvalidError(InvalidArgumentError):
+    """
+    A file of signed checkpoints cannot be relied on; the message names the line and what is wrong with it.
+
+    It may be another file, be damaged or cut short, or be signed with another key than the one given.
+    """
+
+    code = "checkpoint_invalid"
+
+    def __init__(self, file: str, line: int, problem: str) -> None:
+        self.file = file
+        self.line = line
+        self.problem = problem
+        where = f"{file}, line {line}" if line else file
+        super().__init__(f"the checkpoints in {where} cannot be relied on: {problem}")
+
+
+class NotFoundError(PtmeterError, LookupError):
+    """The thing named does not exist."""
+
+    code = "not_found"
+
+
+class AccountNotFoundError(NotFoundError):
+    """No such account: an account comes into being with its first grant."""
+
+    code = "account_not_found"
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        super().__init__(f"there is no account {account!r}: grant it PT first (meter.funds.grant)")
+
+
+class HoldNotFoundError(NotFoundError):
+    """No hold was ever placed under this account and key."""
+
+    code = "hold_not_found"
+
+    def __init__(self, account: str, key: str) -> None:
+        self.account, self.key = account, key
+        super().__init__(f"account {account!r} has no hold under key {key!r}")
+
+
+class SubscriptionNotFoundError(NotFoundError):
+    """The account has no subscription, or it has ended: begin one (``meter.plans.subscribe``)."""
+
+    code = "subscription_not_found"
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        super().__init__(f"account {account!r} has no subscription that goes on: begin one first")

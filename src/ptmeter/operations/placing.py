@@ -1,0 +1,137 @@
+"""Accounts and their tree: who belongs to whom, whose PT they use, and what limits are their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..domain.accounts import DEEPEST, Account, holds_calls, path
+from ..domain.checks import check_moments, check_name, check_zone
+from ..domain.headroom import headroom as limits_left
+from ..domain.tallies import NOTHING
+from ..errors import AccountNotFoundError, ConflictError, InvalidArgumentError
+from .recounting import recount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ..domain.admission import Rules
+    from ..domain.headroom import Headroom
+    from ..domain.limits import Limits
+    from ..errors import PtmeterError
+    from ..ports import Books
+
+
+def place(books: Books, name: str, *, under: str | None, pooled: bool) -> Account | PtmeterError:
+    """
+    Put an account under another, opening it if it is new; ``None`` puts it on its own.
+
+    What it used so far stays counted where it was. It cannot move while calls of it or below it are under way,
+    for they are to be counted off where they were counted.
+    """
+    check_name(name)
+    if under is not None and not books.accounts.exists(under):
+        return AccountNotFoundError(under)
+    locked = _lock(books, name, under)
+    before = locked.get(name) or Account(name=name)
+    after = replace(before, parent=under, pooled=pooled and under is not None)
+    if after == before and name in locked:
+        return before
+    _check_tree(after, locked)
+    if before.parent != under or before.pooled != after.pooled:
+        if holds_calls(before, books.ledger.now()):
+            return ConflictError(
+                f"account {name!r} has calls under way: put it elsewhere when they have ended"
+            )
+        if before.tally != NOTHING:
+            _mark_moved(books, before, locked)
+            after = replace(after, placed_at=books.ledger.now())
+    books.accounts.save(after)
+    return after
+
+
+def change(books: Books, name: str, edit: Callable[[Account], Account]) -> Account | PtmeterError:
+    """Change what is said of an account that is there, such as its terms."""
+    found = books.accounts.lock([name]).get(name)
+    if found is None:
+        return AccountNotFoundError(name)
+    after = edit(found)
+    if after != found:
+        books.accounts.save(after)
+    return after
+
+
+def limit(books: Books, name: str, *, terms: Limits) -> Account | PtmeterError:
+    """Give an account limits of its own, beside those of its plan."""
+    if terms.shares or terms.burn:
+        msg = "shares and burn rates are a plan's: an account of its own has paces, caps and calls at once"
+        raise InvalidArgumentError(msg)
+    return change(books, name, lambda found: replace(found, terms=terms))
+
+
+def count_from(
+    books: Books, name: str, *, anchor: datetime | None, zone: str | None
+) -> Account | PtmeterError:
+    """Say when an account's windows begin, and count what was used into them."""
+    check_moments(anchor)
+    check_zone(zone)
+    locked = _lock(books, name, None)
+    found = locked.get(name)
+    if found is None:
+        return AccountNotFoundError(name)
+    after = replace(found, anchor=anchor, zone=zone)
+    if after != found:
+        books.accounts.save(after)
+        recount(books, name, {**locked, name: after})
+    return books.accounts.find([name])[name]
+
+
+def headroom(books: Books, name: str, *, rules: Rules) -> list[Headroom]:
+    """Every limit that calls of an account fall under, and how much of it is used."""
+    return limits_left(books.accounts.path(name), rules, books.ledger.now())
+
+
+def find(books: Books, name: str) -> Account | PtmeterError:
+    """The account of that name."""
+    return books.accounts.find([name]).get(name) or AccountNotFoundError(name)
+
+
+def _lock(books: Books, name: str, under: str | None) -> dict[str, Account]:
+    """Lock the account, all above it and all that are to be: as it is now, however often that takes."""
+    asked: set[str] = set()
+    found: dict[str, Account] = {}
+    missing = {name, under} - {None}
+    while missing:
+        asked |= {each for each in missing if each}
+        found = books.accounts.lock(asked)
+        missing = {account.parent for account in found.values()} - asked - {None}
+    return found
+
+
+def _check_tree(after: Account, locked: dict[str, Account]) -> None:
+    """
+    Make sure that it still is a tree.
+
+    Raises:
+        InvalidArgumentError: The account would be above itself, or too deep.
+    """
+    above = after.parent
+    depth = 0
+    while above is not None:
+        depth += 1
+        if above == after.name or depth >= DEEPEST:
+            msg = (
+                f"{after.name!r} cannot be put under {after.parent!r}: it is above it, or the tree too deep"
+            )
+            raise InvalidArgumentError(msg)
+        found = locked.get(above)
+        above = found.parent if found else None
+
+
+def _mark_moved(books: Books, account: Account, locked: dict[str, Account]) -> None:
+    """Note on all above, old and new, that what was counted so far was counted where somebody was then."""
+    now = books.ledger.now()
+    above = {each.name for each in path(account.name, locked)} | set(locked)
+    for name in sorted(above - {account.name}):
+        books.accounts.save(replace(locked[name], placed_at=now))

@@ -1,0 +1,90 @@
+"""What a refusal of the ledger means to the caller: the error that says why, and what to do."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ..domain.admission import Limit
+from ..domain.ledger import Refusal
+from ..domain.pt import NANO, PT
+from ..errors import (
+    AccountFrozenError,
+    AccountNotFoundError,
+    ContentionError,
+    HoldNotFoundError,
+    HoldNotPendingError,
+    IdempotencyConflictError,
+    InsufficientFundsError,
+    InvalidArgumentError,
+    InvariantError,
+    LimitError,
+    ModelLockedError,
+    PtmeterError,
+)
+
+if TYPE_CHECKING:
+    from ..domain.admission import Limited
+    from ..domain.ledger import Command, Refused
+    from ..ports import Books
+
+
+def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key: str) -> PtmeterError:
+    """The error that tells the caller why *command* was refused."""
+    account, unit = command.wallet
+    match refused.reason:
+        case Refusal.NO_WALLET if not books.accounts.exists(account):
+            return AccountNotFoundError(account)
+        case Refusal.INSUFFICIENT_FUNDS | Refusal.OVER_HOLD | Refusal.NO_WALLET:
+            return _short(command, refused)
+        case Refusal.NOT_OPEN:
+            return AccountFrozenError(account, unit)
+        case Refusal.NOT_PAYER:
+            return ContentionError(f"the account that pays is not {account!r} any more")
+        case Refusal.HOLD_NOT_FOUND:
+            return HoldNotFoundError(account, hold_key)
+        case Refusal.HOLD_NOT_PENDING | Refusal.NOT_DUE:
+            return HoldNotPendingError(account, hold_key)
+        case Refusal.KEY_REUSED:
+            return IdempotencyConflictError(account, key)
+        case Refusal.TOO_LARGE:
+            return InvalidArgumentError(f"the {unit} wallet of {account!r} cannot count that much")
+        case Refusal.LIMITED if refused.limited:
+            return limit_reached(command, refused.limited)
+        case Refusal.LIMITED | Refusal.LINKED:
+            msg = "a group was refused without any of its commands being so"
+            return InvariantError(msg)
+
+
+def _short(command: Command, refused: Refused) -> InsufficientFundsError:
+    """What is available and required; where there is no wallet, there is nothing."""
+    available, required = refused.available, refused.required
+    if refused.reason is Refusal.NO_WALLET:
+        available, required = 0, getattr(command, "amount", 0)
+    account, unit = command.wallet
+    return InsufficientFundsError(account, unit, available=PT(available).whole, required=PT(required).whole)
+
+
+def limit_reached(command: Command, limited: Limited) -> PtmeterError:
+    """The error that tells the caller which limit refused, in whole PT, calls, requests or money."""
+    admission = getattr(command, "admission", None)
+    account = admission.account if admission else command.wallet.account
+    match limited.limit:
+        case Limit.MODEL:
+            model = (admission and admission.model) or ""
+            return ModelLockedError(model, limited.what, limited.opens_with)
+        case Limit.CAP | Limit.SHARE:
+            allowed, used = PT(limited.allowed).whole, PT(limited.used).whole
+        case Limit.SPEND:
+            allowed, used = Decimal(limited.allowed) / NANO, Decimal(limited.used) / NANO
+        case Limit.WAIT | Limit.PACE | Limit.CONCURRENT:
+            allowed, used = limited.allowed, limited.used
+    return LimitError(
+        account,
+        str(limited.limit),
+        scope=limited.account,
+        what=limited.what,
+        allowed=allowed,
+        used=used,
+        retry_at=limited.retry_at,
+    )

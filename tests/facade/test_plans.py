@@ -1,0 +1,71 @@
+"""Plans through the meter: what an account may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ptmeter import ConfigurationError, InvalidArgumentError, UnknownModelError, read_plans, reference_plans
+
+if TYPE_CHECKING:
+    from tests.facade.conftest import Opener
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_locked_model_names_the_plan_that_opens_it(opened: Opener) -> None:
+    """The answer for a model is the same as the call's: open on the plan, or locked with the cheapest."""
+    async with opened(plans=reference_plans()) as meter:
+        await meter.plans.assign("acme", "freemium", key="s1")
+
+        assert (await meter.may("acme", model="gpt-4o-mini")).allowed
+        locked = await meter.may("acme", model="gpt-4o")
+
+        assert (False, "not_in_plan", "freemium", "pro") == (
+            locked.allowed,
+            locked.reason,
+            locked.plan,
+            locked.cheapest,
+        )
+
+
+async def test_a_feature_waits_for_its_flag(opened: Opener) -> None:
+    """A feature of the plan is open where its flag is on, and locked elsewhere."""
+    team = {"price_per_month": 9, "allowance": {"core": 1}, "units": ["core"], "features": ["editor"]}
+    plans = read_plans({"plans": {"team": team}, "flags": {"editor": {"share": "0%", "allow": ["acme"]}}})
+    async with opened(plans=plans) as meter:
+        for account in ("acme", "zeta"):
+            await meter.plans.assign(account, "team", key="s1")
+
+        assert "in_plan" == (await meter.may("acme", feature="editor")).reason
+        assert "not_yet" == (await meter.may("zeta", feature="editor")).reason
+        assert "no_plan" == (await meter.may("nobody", feature="editor")).reason
+
+
+async def test_without_plans_models_are_open_and_features_locked(in_memory: Opener) -> None:
+    """A meter without plans lets everybody use every model it can rate, and no feature."""
+    async with in_memory() as meter:
+        assert (await meter.may("acme", model="gpt-4o")).allowed
+        assert not (await meter.may("acme", feature="teams")).allowed
+        with pytest.raises(UnknownModelError):
+            await meter.may("acme", model="no-such-model")
+
+
+async def test_one_thing_is_asked_at_a_time(in_memory: Opener) -> None:
+    """A question for neither a model nor a feature, or for both, is refused."""
+    async with in_memory(plans=reference_plans()) as meter:
+        with pytest.raises(InvalidArgumentError, match="ask for a model or a feature"):
+            await meter.may("acme")
+        with pytest.raises(InvalidArgumentError, match="ask for a model or a feature"):
+            await meter.may("acme", model="gpt-4o", feature="teams")
+
+
+async def test_a_plan_that_was_dropped_from_the_file_is_missed(on_file: Opener) -> None:
+    """An account on a plan that the file has no longer gets an error that names it."""
+    async with on_file(plans=reference_plans()) as meter:
+        await meter.plans.assign("acme", "pro", key="s1")
+    free = {"price_per_month": 0, "allowance": {"core": 1}, "units": ["core"]}
+    async with on_file(plans=read_plans({"plans": {"free": free}})) as meter:
+        with pytest.raises(ConfigurationError, match="there is no plan 'pro'"):
+            await meter.may("acme", model="gpt-4o-mini")
