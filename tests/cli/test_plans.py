@@ -1,13 +1,15 @@
-"""Commands for plan files."""
+"""Commands for plan files and the subscriptions to them."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ptmeter import read_plans, reference_plans
+from ptmeter import Meter, read_plans, reference_plans
+from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,3 +136,39 @@ def test_the_example_is_the_bundled_file(run: Run, tmp_path: Path) -> None:
     file.write_text(run("plans", "example").out, encoding="utf-8")
 
     assert reference_plans() == read_plans(file)
+
+
+# --- renewing -----------------------------------------------------------------------------------
+
+
+def test_what_is_due_is_renewed(run: Run, db: str, file: Path) -> None:
+    """Subscriptions that are due are renewed and named; run again, there is nothing to do."""
+    clock = Clock(datetime.now(UTC) - timedelta(days=40))
+    with Meter.open(db, plans=read_plans(file), clock=clock) as meter:
+        for name in ("acme", "zeta"):
+            meter.plans.subscribe(name, "team", key="s1")
+
+    document = run("plans", "renew", "--plans", str(file), "--limit", "1", "--json").json
+    assert {"renewed": ["acme", "zeta"], "failures": {}} == document
+    again = run("plans", "renew", "--plans", str(file))
+    assert (0, "0 renewed, 0 could not be\n") == (again.code, again.out)
+
+
+def test_a_subscription_that_cannot_be_renewed_fails_the_command(run: Run, db: str, file: Path) -> None:
+    """One to a plan that the file has no longer is named with the reason, and the command fails."""
+    clock = Clock(datetime.now(UTC) - timedelta(days=40))
+    with Meter.open(db, plans=read_plans(file), clock=clock) as meter:
+        meter.plans.subscribe("acme", "team", key="s1")
+
+    result = run("plans", "renew")  # by the reference plans, which have no such plan
+
+    assert (1, "0 renewed, 1 could not be") == (result.code, result.out.splitlines()[0])
+    assert "acme: there is no plan 'team'" in result.out
+
+
+def test_renewing_makes_no_database(run: Run, tmp_path: Path) -> None:
+    """A file that is not there is an error, not an empty ledger in which all is well."""
+    result = run("plans", "renew", "--db", f"sqlite:///{tmp_path / 'none.db'}", "--json")
+
+    assert "storage" == result.error["code"]
+    assert not (tmp_path / "none.db").exists()

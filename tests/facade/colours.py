@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.integration.wiring import unprepared
 
 from ptmeter import AsyncCall, AsyncMeter, Meter
+from ptmeter._async.accounts import AsyncAccounts
 from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
@@ -36,6 +37,7 @@ NAMESPACES: dict[str, type] = {
     "calibration": AsyncCalibrations,
     "prices": AsyncPrices,
     "quarantine": AsyncQuarantine,
+    "accounts": AsyncAccounts,
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, update
 from tests.integration.wiring import async_meter_on, engine_on, few, meter_on
 
+from ptmeter import read_plans
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Debit, Grant, Hold, Posted, wallet_id
 from ptmeter.domain.pt import MICRO
@@ -34,7 +35,7 @@ HELD = "held"
 def hold_in_threads(url: str, keys: Sequence[str]) -> list[str]:
     """Hold one PT under each key, each in a thread of its own."""
     with meter_on(url) as meter, ThreadPoolExecutor(len(keys)) as pool:
-        return list(pool.map(lambda key: _ended(partial(meter.hold, "acme", key=key, core=1)), keys))
+        return list(pool.map(lambda key: ended(partial(meter.hold, "acme", key=key, core=1)), keys))
 
 
 def hold_in_tasks(url: str, keys: Sequence[str]) -> list[str]:
@@ -46,6 +47,17 @@ def hold_in_tasks(url: str, keys: Sequence[str]) -> list[str]:
             return list(await asyncio.gather(*holds))
 
     return asyncio.run(hold_all())
+
+
+def hold_for(url: str, plans: dict[str, Any], accounts: Sequence[str]) -> list[str]:
+    """Hold one PT for each account, each in a thread of its own, on a meter with these plans."""
+    with (
+        meter_on(url, plans=read_plans(plans)) as meter,
+        ThreadPoolExecutor(len(accounts)) as pool,
+    ):
+        return list(
+            pool.map(lambda account: ended(partial(meter.hold, account, key="call", core=1)), accounts)
+        )
 
 
 def check_then_debit(url: str, keys: Sequence[str]) -> list[str]:
@@ -65,7 +77,8 @@ def check_then_debit(url: str, keys: Sequence[str]) -> list[str]:
         return list(pool.map(hold, keys))
 
 
-def _ended(attempt: Callable[[], Any]) -> str:
+def ended(attempt: Callable[[], Any]) -> str:
+    """How an attempt ended: `HELD`, or the name of its error."""
     try:
         attempt()
     except PtmeterError as error:

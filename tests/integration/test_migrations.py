@@ -161,7 +161,7 @@ def test_a_difference_is_noticed(name: str, fresh: Callable[[str], str]) -> None
     with transaction_on(fresh(name)) as connection:
         schema.upgrade(connection)
         connection.exec_driver_sql("ALTER TABLE ptm_account ADD COLUMN more INTEGER")
-        connection.exec_driver_sql("ALTER TABLE ptm_account DROP COLUMN parent")
+        connection.exec_driver_sql("ALTER TABLE ptm_account DROP COLUMN zone")
 
         assert {"add_column", "remove_column"} == {difference[0] for difference in differences(connection)}
 

@@ -102,8 +102,8 @@ class AsyncQuarantine:
             usage: The usage to charge.
             response: The provider's answer, put right, instead.
             shape: Its wire shape, if its keys should not be asked.
-            processing: How the call was processed, whose price it is charged at. Left out, it is what the response
-                says; else what was asked for, unless the provider answered with a tier that is not known.
+            processing: At which price. As the response says if left out, else as was asked for; a call that was
+                answered with a tier that is not known has to be told.
             overage: What to do if it cost more than was held; as the policy says if left out.
 
         Raises:
@@ -113,18 +113,13 @@ class AsyncQuarantine:
             IdempotencyConflictError: It was recorded again since, with another usage: then dismiss it.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
             UsageError: The response has no usage, or one that contradicts itself too.
-            UnknownModelError: No price or rate is known for the model of the call's time, or none for how it was
-                processed.
+            UnknownModelError: No price or rate of the call's time is known for the model as it was processed.
             UnknownTierError: The response says a service tier that is not known: say the processing.
             ConfigurationError: The account uses the PT of another, and the meter has no plans.
-            InvalidArgumentError: Both a usage and a response were given or neither; nobody or nothing is named
-                as actor or reason; how it was processed is not known, or no such processing; or it would be charged
-                nothing.
+            InvalidArgumentError: A usage and a response were given, or neither; no actor, reason or processing is
+                named, or none that can be; or it would be charged nothing.
         """
-        if (usage is None) is (response is None):
-            msg = "say what to charge: a usage, or a response to read one from, and not both"
-            raise InvalidArgumentError(msg)
-        reading = unread(usage) if usage is not None else read_usage(response, shape=shape)
+        reading = _reading(usage, response, shape)
         said = _processing(processing) or await self._served(account, key, reading)
         work = partial(
             quarantining.settle,
@@ -248,6 +243,13 @@ async def set_aside(
         f"nothing was charged for {whose}: it is in quarantine until somebody settles or dismisses it "
         f"(meter.quarantine, `ptmeter quarantine`)"
     )
+
+
+def _reading(usage: Usage | None, response: object, shape: Shape | str | None) -> Reading:
+    if (usage is None) is (response is None):
+        msg = "say what to charge: a usage, or a response to read one from, and not both"
+        raise InvalidArgumentError(msg)
+    return unread(usage) if usage is not None else read_usage(response, shape=shape)
 
 
 def _processing(name: Processing | str | None) -> Processing | None:

@@ -120,7 +120,11 @@ GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
-    ("quarantine", quarantine.COMMANDS, "Calls whose usage contradicts itself: settle or dismiss them."),
+    (
+        "quarantine",
+        quarantine.COMMANDS,
+        "Calls that were answered and not charged: settle or dismiss them.",
+    ),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

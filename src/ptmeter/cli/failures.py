@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "the check failed: verify, prices check or prices diff found something, or not all was renewed",
+    ExitCode.FAILED: "a check found something (verify, prices), or not all was renewed",
     ExitCode.USAGE: "wrong usage: an argument, a file or the configuration",
     ExitCode.REFUSED: "refused: too few PT, a locked model, a key used for something else",
     ExitCode.DATABASE: "the database: unreachable, not set up, or it could lose commits",

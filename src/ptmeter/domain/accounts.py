@@ -9,7 +9,7 @@ its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -19,7 +19,6 @@ from .tallies import NOTHING, Calendar, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
 DEEPEST: Final = 32
 """So many accounts above one another at most."""
@@ -87,13 +86,13 @@ def plan_of(path: Iterable[Account]) -> str | None:
 
 
 def calendar(path: Iterable[Account]) -> Calendar:
-    """Where the windows of the first account on *path* begin: as it says, or the nearest above."""
+    """Where the windows of the first account on *path* begin: as it says, or the nearest above; else at midnight."""
     anchor, zone = None, None
     for account in path:
         anchor = anchor or account.anchor
         zone = zone or account.zone
-    default = Calendar()
-    return Calendar(anchor or default.anchor, ZoneInfo(zone) if zone else UTC)
+    clock = ZoneInfo(zone) if zone else UTC
+    return Calendar(anchor or datetime(1970, 1, 1, tzinfo=clock), clock)
 
 
 def holds_calls(account: Account, at: datetime) -> bool:

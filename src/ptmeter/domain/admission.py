@@ -114,8 +114,8 @@ def admit(path: Path, asked: Admission, unit: str, amount: int, at: datetime) ->
 
     Beyond a hard cap it may at a multiple of the rate, if who has the cap has agreed to that.
     """
-    if locked := _locked(path, asked, unit):
-        return locked
+    if refused := locked(path, asked, unit):
+        return refused
     multiple = 1
     for place, account in enumerate(path):
         above = path[place:]
@@ -131,7 +131,8 @@ def admit(path: Path, asked: Admission, unit: str, amount: int, at: datetime) ->
     return Admitted(multiple) if multiple > 1 else AS_RATED
 
 
-def _locked(path: Path, asked: Admission, unit: str) -> Limited | None:
+def locked(path: Path, asked: Admission, unit: str) -> Limited | None:
+    """What refuses a model, charged in *unit*, that the plan of the first account on *path* does not open."""
     plan = plan_of(path)
     if asked.model is None or plan is None or asked.rules.plans.find(plan).opens(asked.model, unit):
         return None

@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
 from .accounts import payer
-from .admission import Limited, admit
+from .admission import Limited, admit, locked
 from .batches import Decided, Plan, Rejection
 from .keys import transfer_id
 from .ledger import (
@@ -146,6 +146,7 @@ class _Planner:
 
     def _carry_out(self, command: Command) -> Posted:
         if command.wallet not in self._moves.wallets:
+            self._check_model(command)
             raise _Refusal(Refusal.NO_WALLET)
         lapsed = self._moves.lapse_due(command.wallet)
         match command:
@@ -220,6 +221,14 @@ class _Planner:
         if isinstance(decided, Limited):
             raise _Refusal(Refusal.LIMITED, limited=decided)
         return decided.multiple
+
+    def _check_model(self, command: Command) -> None:
+        """Refuse a model that the plan does not open, before anybody is told to buy PT for it."""
+        asked = command.admission if isinstance(command, Hold) else None
+        if asked is None:
+            return
+        if refused := locked(self._moves.tallies.path(asked.account), asked, command.wallet.unit):
+            raise _Refusal(Refusal.LIMITED, limited=refused)
 
     def _member(self, command: Hold | Debit) -> str:
         """In whose tally it counts; refuses what would use the PT of somebody who does not pay for it."""

@@ -179,8 +179,9 @@ class Tally:
     def with_waits(self, burn: Burn, reached: BurnStep, cycle: int, at: datetime) -> Tally:
         """The tally with a wait begun, for so many times as long as there were crossings in the cycle."""
         crossings = 1 + (self.waits.crossings if self.waits.since == cycle else 0)
-        until = at + reached.wait * min(crossings, burn.repeats)
-        return replace(self, waits=Waits(max(microseconds(until), self.waits.until), cycle, crossings))
+        over = microseconds(at + reached.wait * min(crossings, burn.repeats))
+        until = -(-over // _SECOND) * _SECOND  # a full second, so that it is over when it is said to be
+        return replace(self, waits=Waits(max(until, self.waits.until), cycle, crossings))
 
     # --- as it is kept ---
 

@@ -76,10 +76,9 @@ class LimitError(RefusedError):
         self.allowed = allowed
         self.used = used
         self.retry_at = retry_at
-        whose = "its" if scope == account else f"{scope!r}'s"
+        counted = f": {used:,} of {allowed:,} {what} used" if what else ""
         when = f"try again at {retry_at:%Y-%m-%d %H:%M:%S} UTC" if retry_at else "waiting does not help"
-        counted = f" of {allowed:,} {what}, {used:,} used" if what else ""
-        super().__init__(f"account {account!r} has reached {whose} limit {limit}{counted}: {when}")
+        super().__init__(f"account {account!r} has reached the limit {limit} of {scope!r}{counted}; {when}")
 
 
 class AccountFrozenError(RefusedError):

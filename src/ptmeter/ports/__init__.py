@@ -8,7 +8,9 @@ A use case that posts does not write itself: it *yields* the groups it wants pos
 outcomes. So whoever carries it out can put the groups of many callers through the door as one batch.
 """
 
-from .books import Accounts, Books, Calibrations, Cards, Checkpoints, Ledger, Periods, Prices, Quarantine
+from .books import Accounts, Books, Calibrations, Cards, Ledger, Periods, Prices
+from .checkpoints import Checkpoints
+from .quarantine import Quarantine
 from .stores import AsyncStore, Posting, Store
 
 __all__ = [

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ..domain.accounts import Account, Path
     from ..domain.audit import Finding
     from ..domain.batches import Plan, State
     from ..domain.calibration import Habits, Topic
-    from ..domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from ..domain.closings import Closing
     from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.prices import Price, PriceUse
-    from ..domain.quarantine import Quarantined, QuarantineState
     from ..domain.rates import RateCard
     from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
+    from .quarantine import Quarantine
 
 
 class Ledger(Protocol):
@@ -317,67 +316,6 @@ class Periods(Protocol):
 
     def strays(self) -> list[str]:
         """Closings that belong to no wallet or to no period, one sentence for each kind found."""
-        ...
-
-
-class Quarantine(Protocol):
-    """Calls whose usage contradicts itself, until a person has decided about them and after it."""
-
-    def keep(self, call: Quarantined) -> None:
-        """Write a call down, unless one of its account and key is there."""
-        ...
-
-    def lock(self, account: str, key: str) -> Quarantined | None:
-        """Let nobody else decide about this call before this transaction ends, and read it."""
-        ...
-
-    def find(self, account: str, key: str) -> Quarantined | None:
-        """The call, if it is there."""
-        ...
-
-    def resolve(self, call: Quarantined) -> None:
-        """Write what was decided about a call just locked."""
-        ...
-
-    def page(
-        self,
-        state: QuarantineState | None,
-        *,
-        after: tuple[datetime, bytes] | None = None,
-        limit: int = 100,
-    ) -> list[Quarantined]:
-        """Calls in that state or in any, the oldest first, beginning after that time and `call_id`."""
-        ...
-
-    def backlog(self) -> tuple[int, datetime | None]:
-        """How many calls are open, and since when the oldest is."""
-        ...
-
-
-class Checkpoints(Protocol):
-    """Signed checkpoints that are kept outside the database, and were proved to be what was signed."""
-
-    @property
-    def last(self) -> Checkpoint:
-        """The latest checkpoint."""
-        ...
-
-    @property
-    def opening(self) -> Opening:
-        """How the latest checkpoint begins."""
-        ...
-
-    @property
-    def periods(self) -> Iterator[tuple[int, PeriodMark]]:
-        """What they have of the accounting periods, each with its checkpoint's number, the earliest first."""
-        ...
-
-    def wallets(self, *, latest: bool = False) -> Iterator[tuple[int, list[Marked]]]:
-        """
-        The marks of each wallet behind its number, in the order of the numbers.
-
-        *latest*: only those of the last checkpoint.
-        """
         ...
 
 

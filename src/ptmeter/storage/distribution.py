@@ -85,7 +85,7 @@ _STATEMENT_TRIGGER: Final = re.compile(
     r"CREATE TRIGGER .* ON (?P<table>\w+) .*FOR EACH STATEMENT ", re.DOTALL
 )
 _SEQUENTIAL_INDEX: Final = re.compile(
-    rf"(?P<start>CREATE INDEX \w+ ON \w+ \((?:{'|'.join(SEQUENTIAL)}))\);"
+    rf"(?P<start>CREATE INDEX \w+ ON \w+ \((?:{'|'.join(SEQUENTIAL)}))(?P<more>(?:, \w+)*)\);"
 )
 
 
@@ -157,13 +157,13 @@ def _for_citus(written: Iterable[str]) -> Iterator[str]:
 def _for_cockroachdb(written: Iterable[str]) -> Iterator[str]:
     """Keys that begin with a hash spread by themselves; the indexes on times are told to."""
     for each in _without_options(_by_themselves(written)):
-        yield _SEQUENTIAL_INDEX.sub(r"\g<start>) USING HASH;", each)
+        yield _SEQUENTIAL_INDEX.sub(r"\g<start>\g<more>) USING HASH;", each)
 
 
 def _for_yugabytedb(written: Iterable[str]) -> Iterator[str]:
     """Keys are spread by the hash of their first column unless told otherwise; times are read in order."""
     for each in _without_options(_by_themselves(written)):
-        yield _SEQUENTIAL_INDEX.sub(r"\g<start> ASC);", each)
+        yield _SEQUENTIAL_INDEX.sub(r"\g<start> ASC\g<more>);", each)
 
 
 _WITHOUT_TRIGGERS: Final[Mapping[Layout, Callable[[Iterable[str]], Iterator[str]]]] = {

@@ -20,7 +20,7 @@ from ptmeter.domain.moves import Resolved
 from ptmeter.domain.planner import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from tests.naive import Terms
@@ -46,6 +46,10 @@ class Shelf:
     accounts: dict[str, Account] = field(default_factory=dict[str, "Account"])
     notices: list[Notice] = field(default_factory=list["Notice"])
     first_outcomes: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
+
+    def begin(self, accounts: Mapping[str, Account], _at: datetime) -> None:
+        """Have accounts in which to count."""
+        self.accounts |= accounts
 
     def open(self, name: WalletId, at: datetime) -> None:
         """What the store does when PT are first given."""

@@ -1,0 +1,155 @@
+"""Limits on every database: decided as the oracle decides, by many at once, and in one transaction with the hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.integration import jobs
+from tests.integration.wiring import meter_on, query, servers
+from tests.limits import START, Game
+
+from ptmeter import read_plans
+from ptmeter.operations.posting import post
+from ptmeter.testing import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from tests.backends import Backend
+    from tests.integration.fleet import Fleet
+
+    from ptmeter.domain.accounts import Account
+    from ptmeter.domain.ledger import Linked, Outcome, WalletId
+    from ptmeter.ports import Books, Store
+
+AT_ONCE = 7
+PLANS = {
+    "plans": {
+        "team": {
+            "price_per_month": 1,
+            "allowance": {"core": 1000},
+            "units": ["core"],
+            "concurrent": AT_ONCE,
+            "caps": {"core": {"month": 500}},
+        },
+        "free": {"price_per_month": 0, "allowance": {"core": 1000}, "units": ["core"]},
+    }
+}
+
+
+class Played:
+    """A game's ledger on a database."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def begin(self, accounts: Mapping[str, Account], _at: datetime) -> None:
+        """Have these accounts."""
+
+        def save(books: Books) -> None:
+            for account in accounts.values():
+                books.accounts.save(account)
+
+        self._store.run(save)
+
+    def open(self, name: WalletId, at: datetime) -> None:
+        """A wallet comes with its first grant."""
+
+    def post(self, batch: Sequence[Linked], at: datetime) -> list[tuple[Outcome, ...]]:
+        """Carry out a batch at that time."""
+        self._clock.turn(at - self._clock())
+        return self._store.run(lambda books: post(books, batch))
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+@pytest.mark.parametrize("seed", [3, 11])
+def test_limits_decide_as_the_oracle_does(
+    name: str, seed: int, backend_of: Callable[[str], Backend]
+) -> None:
+    """On every database a random history is decided as by counting all anew, and the tallies verify."""
+    clock = Clock(START)
+    with meter_on(backend_of(name).empty(), clock=clock, migrate=True) as meter:
+        game = Game(seed, Played(meter._platform.store, clock))
+        game.play(250)
+        report = meter.verify()
+
+    assert report.clean, report
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_members_in_four_processes_share_the_limits_of_their_team(
+    name: str, backend_of: Callable[[str], Backend], fleet: Fleet
+) -> None:
+    """40 members of a team that may have seven calls at once, in four processes: seven are admitted, no more."""
+    url = backend_of(name).empty()
+    plans = read_plans(PLANS)
+    members = [f"member {number}" for number in range(40)]
+    with meter_on(url, plans=plans) as meter:
+        meter.plans.assign("acme", "team", key="acme")
+        for member in members:
+            meter.accounts.place(member, under="acme")
+
+    orders = [(jobs.hold_for, url, PLANS, members[first::4]) for first in range(4)]
+    outcomes = Counter(outcome for answer in fleet.run(orders) for outcome in answer)
+
+    with meter_on(url, plans=plans) as meter:
+        report = meter.verify()
+        held = meter.balance("acme").core.held
+    assert Counter({jobs.HELD: AT_ONCE, "LimitError": 40 - AT_ONCE}) == outcomes
+    assert AT_ONCE == held.whole
+    assert report.clean, report
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_a_cap_is_not_overrun_by_many_at_once(name: str, backend_of: Callable[[str], Backend]) -> None:
+    """Debits and holds of a hundred threads under a cap of 500 PT a month: 500 PT are used, none beyond."""
+    plans = read_plans(PLANS)
+    with meter_on(backend_of(name).empty(), plans=plans) as meter:
+        meter.plans.assign("acme", "team", key="acme")
+
+        def use(number: int) -> str:
+            key = f"call {number}"
+            outcome = jobs.ended(partial(meter.hold, "acme", key=key, core=25))
+            if outcome == jobs.HELD:
+                meter.settle(meter.find_hold("acme", key=key), core=25, key=key)
+            return outcome
+
+        with ThreadPoolExecutor(16) as pool:
+            tried = 0
+            outcomes: Counter[str] = Counter()
+            while outcomes[jobs.HELD] < 20 and tried < 2_000:  # who is refused for calls at once comes back
+                outcomes.update(pool.map(use, range(tried, tried + 100)))
+                tried += 100
+        spent = meter.balance("acme").core.spent
+
+        assert (500, 20) == (spent.whole, outcomes[jobs.HELD])
+        assert meter.verify().clean
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_a_refusal_leaves_nothing(name: str, backend_of: Callable[[str], Backend]) -> None:
+    """Who is refused by a limit has no row, no tally and no remembered refusal: the key is as good as new."""
+    url = backend_of(name).empty()
+    with meter_on(url, plans=read_plans(PLANS)) as meter:
+        meter.plans.assign("acme", "team", key="acme")
+        for number in range(AT_ONCE):
+            meter.hold("acme", key=str(number), core=1)
+        before = (
+            query(url, "SELECT tally FROM ptm_account"),
+            query(url, "SELECT count(*) FROM ptm_transfer"),
+        )
+
+        assert "LimitError" == jobs.ended(partial(meter.hold, "acme", key="one more", core=1))
+        after = query(url, "SELECT tally FROM ptm_account"), query(url, "SELECT count(*) FROM ptm_transfer")
+        meter.void(meter.find_hold("acme", key="0"), key="0")
+        assert jobs.HELD == jobs.ended(partial(meter.hold, "acme", key="one more", core=1))
+
+    assert before == after
+    assert [(0,)] == query(url, "SELECT count(*) FROM ptm_rejection")
