@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .domain.limits import Limits
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
-    from .domain.policy import Ceiling, Durability, HoldSize, Policy
+    from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
@@ -161,6 +161,7 @@ __all__ = [
     "Money",
     "NotFoundError",
     "OpenHolds",
+    "OutOfFunds",
     "Overage",
     "Page",
     "PeriodClosedError",
@@ -255,7 +256,7 @@ _HOMES = {
     "domain.ledger": ("Overage",),
     "domain.periods": ("PeriodReport",),
     "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
-    "domain.policy": ("Ceiling", "Durability", "HoldSize", "Policy"),
+    "domain.policy": ("Ceiling", "Durability", "HoldSize", "OutOfFunds", "Policy"),
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),

@@ -9,7 +9,9 @@ Both colours are written by hand here, for what differs between them is all ther
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -53,6 +55,23 @@ async def drain_async(
         except Exception:  # noqa: BLE001 - its end, the time, or whatever a client raises
             return
         stream.feed(chunk)
+
+
+def stop(chunks: object) -> None:
+    """Have a provider write no further, if its client can be closed; how that fails does not matter."""
+    with suppress(Exception):
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+
+
+async def stop_async(chunks: object) -> None:
+    """As `stop`, whether closing is to be awaited or not."""
+    with suppress(Exception):
+        close = getattr(chunks, "aclose", None) or getattr(chunks, "close", None)
+        closing = close() if close is not None else None
+        if inspect.isawaitable(closing):
+            await closing
 
 
 class Endings:

@@ -18,6 +18,7 @@ from .domain.usage import Quality, Usage
 from .errors import InvalidArgumentError, UnknownModelError, UnknownTierError
 from .learning import Learning
 from .providers.tiers import asked_processing, asked_tier, served_processing
+from .reaching import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -208,6 +209,16 @@ class Pricing:
         output = self._tokens.count_text(model, text).tokens
         counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
+
+    def reach(self, estimate: Estimate, workload: Workload, held: int) -> Reach:
+        """How long an answer may become for which *held* micro-PT suffice, with the input that was estimated."""
+        tariff = self._tariff(estimate.model, workload.processing)
+
+        def cost(output: int) -> int:
+            usage = _dearest(tariff.price, estimate.input.high, output)
+            return tariff.charge(usage, workload).amount.micro
+
+        return Reach(cost, lambda text: self._tokens.count_text(estimate.model, text).tokens, held)
 
     def unit_of(self, model: str) -> str:
         """

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..domain.usage import Usage
-from ..draining import drain_async
+from ..draining import drain_async, stop_async
 from ..errors import (
     HoldNotPendingError,
+    RefusedError,
     UsageError,
     UsageInconsistentError,
     UsageMissingError,
@@ -17,6 +18,7 @@ from ..operations import metering
 from ..pricing import assumed
 from ..providers.readings import Reading, unread
 from ..providers.usage import UsageStream, read_usage
+from .extension import AsyncExtension
 from .quarantine import rated, set_aside
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class AsyncCall:
         self._request = request
         self._stream: UsageStream | None = None
         self._chunks: AsyncIterator[object] | None = None
+        self._extension: AsyncExtension | None = None
         self._reading: Reading | None = None
         self.account = account
         self.model = estimate.model
@@ -93,12 +96,32 @@ class AsyncCall:
         Ask the provider for it (OpenAI: ``stream_options={"include_usage": True}``). If the block is left
         before the stream has ended, it is read on for a while (``Policy.drain_for``). A stream without
         usage is charged for the text that arrived, and the receipt says so.
+
+        When the text outruns the hold, more is held; ``Policy.out_of_funds`` says what happens when nothing is
+        left.
+
+        Raises:
+            InsufficientFundsError: Nothing is left to hold more, and the policy cuts the answer off.
         """
         stream = self._stream = UsageStream(shape)
         rest = self._chunks = aiter(chunks)
+        extension = self._extension = self._extensible()
         async for chunk in rest:
             stream.feed(chunk)
+            try:
+                await extension.keep_up(stream)
+            except RefusedError:
+                self._chunks = None  # nothing more is wanted of it
+                await stop_async(chunks)
+                raise
             yield chunk
+
+    def _extensible(self) -> AsyncExtension:
+        assert self.hold is not None
+        unit = self.estimate.unit
+        held = self.hold.amounts[unit].micro // self.hold.multiples.get(unit, 1)
+        reach = self._platform.pricing.reach(self.estimate, self._workload, held)
+        return AsyncExtension(self._platform, self.hold, unit, reach)
 
     async def __aenter__(self) -> Self:
         begin = partial(
@@ -216,7 +239,7 @@ class AsyncCall:
             route=self.estimate.route,
         )
         finish = partial(
-            metering.settle,
+            metering.settle_extended,
             held=self.hold,
             amounts={charge.unit: charge.amount.micro},
             key=self._key,
@@ -226,13 +249,15 @@ class AsyncCall:
             card=self._platform.pricing.card,
             estimate=self.estimate,
             rules=self._platform.rules,
+            more=self._extension.holds if self._extension else (),
         )
         self.receipt = await self._platform.post(self.hold.payer, self._key, finish)
 
     async def _void(self) -> None:
         assert self.hold is not None
         try:
-            give_back = partial(metering.void, held=self.hold, key=self._key)
+            more = self._extension.holds if self._extension else ()
+            give_back = partial(metering.void, held=self.hold, key=self._key, more=more)
             self.receipt = await self._platform.post(self.hold.payer, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..domain.usage import Usage
-from ..draining import drain
+from ..draining import drain, stop
 from ..errors import (
     HoldNotPendingError,
+    RefusedError,
     UsageError,
     UsageInconsistentError,
     UsageMissingError,
@@ -18,6 +19,7 @@ from ..operations import metering
 from ..pricing import assumed
 from ..providers.readings import Reading, unread
 from ..providers.usage import UsageStream, read_usage
+from .extension import Extension
 from .quarantine import rated, set_aside
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class Call:
         self._request = request
         self._stream: UsageStream | None = None
         self._chunks: Iterator[object] | None = None
+        self._extension: Extension | None = None
         self._reading: Reading | None = None
         self.account = account
         self.model = estimate.model
@@ -92,12 +95,32 @@ class Call:
         Ask the provider for it (OpenAI: ``stream_options={"include_usage": True}``). If the block is left
         before the stream has ended, it is read on for a while (``Policy.drain_for``). A stream without
         usage is charged for the text that arrived, and the receipt says so.
+
+        When the text outruns the hold, more is held; ``Policy.out_of_funds`` says what happens when nothing is
+        left.
+
+        Raises:
+            InsufficientFundsError: Nothing is left to hold more, and the policy cuts the answer off.
         """
         stream = self._stream = UsageStream(shape)
         rest = self._chunks = iter(chunks)
+        extension = self._extension = self._extensible()
         for chunk in rest:
             stream.feed(chunk)
+            try:
+                extension.keep_up(stream)
+            except RefusedError:
+                self._chunks = None  # nothing more is wanted of it
+                stop(chunks)
+                raise
             yield chunk
+
+    def _extensible(self) -> Extension:
+        assert self.hold is not None
+        unit = self.estimate.unit
+        held = self.hold.amounts[unit].micro // self.hold.multiples.get(unit, 1)
+        reach = self._platform.pricing.reach(self.estimate, self._workload, held)
+        return Extension(self._platform, self.hold, unit, reach)
 
     def __enter__(self) -> Self:
         begin = partial(
@@ -215,7 +238,7 @@ class Call:
             route=self.estimate.route,
         )
         finish = partial(
-            metering.settle,
+            metering.settle_extended,
             held=self.hold,
             amounts={charge.unit: charge.amount.micro},
             key=self._key,
@@ -225,13 +248,15 @@ class Call:
             card=self._platform.pricing.card,
             estimate=self.estimate,
             rules=self._platform.rules,
+            more=self._extension.holds if self._extension else (),
         )
         self.receipt = self._platform.post(self.hold.payer, self._key, finish)
 
     def _void(self) -> None:
         assert self.hold is not None
         try:
-            give_back = partial(metering.void, held=self.hold, key=self._key)
+            more = self._extension.holds if self._extension else ()
+            give_back = partial(metering.void, held=self.hold, key=self._key, more=more)
             self.receipt = self._platform.post(self.hold.payer, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on

@@ -173,4 +173,5 @@ class PlansForm(Form):
 
     notes: list[str] = []
     flags: dict[Feature, FlagForm] = {}
+    downgrades: dict[Pattern, Annotated[list[Model], Field(min_length=1)]] = {}
     plans: Annotated[dict[Name, PlanForm], Field(min_length=1)]

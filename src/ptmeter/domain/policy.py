@@ -28,6 +28,15 @@ class HoldSize(StrEnum):
     """What it is expected to cost: more calls fit in, some cost more than was held."""
 
 
+class OutOfFunds(StrEnum):
+    """What to do when a streamed answer outruns its hold and there is nothing left to hold more."""
+
+    GO_ON = "go_on"
+    """Let it be written to its end; what it cost beyond its hold is charged as ``overage`` says."""
+    CUT_OFF = "cut_off"
+    """End the stream with `InsufficientFundsError`, and charge what arrived."""
+
+
 class Durability(StrEnum):
     """What a commit must survive."""
 
@@ -73,6 +82,10 @@ class Policy:
 
     overage: Overage = Overage.ALLOW
     """What happens when a call cost more than was held for it."""
+
+    out_of_funds: OutOfFunds = OutOfFunds.GO_ON
+    """What happens when a streamed answer outruns its hold and nothing is left to hold more. While there is
+    something, more is held as the text comes."""
 
     expected_output_tokens: int = 400
     """Output tokens to expect of a call before anything is known about it. Two in three chat requests of

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Required, TypedDict
 
 from ..domain.admission import Admission
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
@@ -24,12 +25,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
+    from typing_extensions import Unpack
+
     from ..domain.admission import Rules
     from ..domain.estimates import Estimate
     from ..domain.ledger import Linked, Outcome
     from ..domain.rates import Charge, RateCard
     from ..domain.usage import Usage
     from ..ports import Books, Posting
+
+
+class Settling(TypedDict, total=False):
+    """What `settle` may be told besides."""
+
+    key: Required[str]
+    charge: Charge | None
+    usage: Usage | None
+    card: RateCard | None
+    estimate: Estimate | None
+    rules: Rules | None
 
 
 def hold(
@@ -184,11 +198,40 @@ def settle(
     )
 
 
-def void(books: Books, held: Hold, *, key: str) -> Posting[Receipt | PtmeterError]:
-    """Give a hold back whole: the call failed and costs nothing."""
+def settle_extended(
+    books: Books,
+    held: Hold,
+    amounts: Mapping[str, int],
+    *,
+    more: Sequence[Hold],
+    overage: Overage,
+    **others: Unpack[Settling],
+) -> Posting[Receipt | PtmeterError]:
+    """
+    Charge a call for which *more* was held while its answer was written.
+
+    That is given back first, in the same transaction, so that it is there to be charged in one piece; as far
+    as it was held, it goes beyond nothing.
+    """
+    if more:
+        yield [_given_back(each, each.key) for each in more]
+        overage = Overage.ALLOW if _is_covered(held, more, amounts) else overage
+    return (yield from settle(books, held, amounts, overage=overage, **others))
+
+
+def void(
+    books: Books, held: Hold, *, key: str, more: Sequence[Hold] = ()
+) -> Posting[Receipt | PtmeterError]:
+    """Give a hold back whole, and *more* that was held for it: the call failed and costs nothing."""
+    if more:
+        yield [_given_back(each, each.key) for each in more]
+    return (yield from _receipt(books, held, _given_back(held, key), key))
+
+
+def _given_back(held: Hold, key: str) -> Linked:
     ids = transfer_ids(held.account, "void", key, held.amounts)
     holds = transfer_ids(held.account, "hold", held.key, held.amounts)
-    group = tuple(
+    return tuple(
         Void(
             wallet=wallet_id(held.payer, unit),
             id=ids[unit],
@@ -197,7 +240,14 @@ def void(books: Books, held: Hold, *, key: str) -> Posting[Receipt | PtmeterErro
         )
         for unit in ids
     )
-    return (yield from _receipt(books, held, group, key))
+
+
+def _is_covered(held: Hold, more: Sequence[Hold], amounts: Mapping[str, int]) -> bool:
+    """Whether what is charged was held, with *more* that was held later."""
+    whole = Counter({unit: amount.micro for unit, amount in held.amounts.items()})
+    for each in more:
+        whole.update({unit: amount.micro for unit, amount in each.amounts.items()})
+    return all(amount * held.multiples.get(unit, 1) <= whole[unit] for unit, amount in amounts.items())
 
 
 def debit(

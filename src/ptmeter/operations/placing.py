@@ -70,6 +70,15 @@ def limit(books: Books, name: str, *, terms: Limits) -> Account | PtmeterError:
     return change(books, name, lambda found: replace(found, terms=terms))
 
 
+def admit(books: Books, name: str, *, under: str, terms: Limits) -> Account | PtmeterError:
+    """The account of a visitor, opened at the first visit: below who pays, with limits of its own."""
+    found = books.accounts.find([name]).get(name)
+    if found is not None and (found.parent, found.terms) == (under, terms):
+        return found
+    placed = place(books, name, under=under, pooled=True)
+    return limit(books, name, terms=terms) if isinstance(placed, Account) else placed
+
+
 def count_from(
     books: Books, name: str, *, anchor: datetime | None, zone: str | None
 ) -> Account | PtmeterError:

@@ -168,6 +168,8 @@ class UsageStream:
         self._readers = tuple(STREAMS[one]() for one in shapes)
         self._events = EventLines()
         self._text: list[str] = []
+        self.size = 0
+        """How many bytes of text there are so far, in UTF-8: more than it has tokens."""
         self._tier: str | None = None
 
     def feed(self, chunk: object) -> None:
@@ -179,7 +181,9 @@ class UsageStream:
         for event in self._events.feed(chunk):
             inner = _unwrapped(event)
             self._tier = told_tier(inner) or self._tier
-            self._text.extend(filter(None, [reader.feed(inner) for reader in self._readers]))
+            for text in filter(None, [reader.feed(inner) for reader in self._readers]):
+                self._text.append(text)
+                self.size += len(text.encode(errors="replace"))
 
     def reading(self) -> Reading:
         """

@@ -89,6 +89,7 @@ def workload_from(value: str | None) -> Workload:
         retry_rate=facts.get("retry_rate", PLAIN.retry_rate),
         tool_calls=facts.get("tool_calls", PLAIN.tool_calls),
         processing=Processing(facts.get("processing", PLAIN.processing)),
+        routed=facts.get("routed", PLAIN.routed),
     )
 
 

@@ -216,6 +216,7 @@ WORKLOAD: dict[str, Any] = {
     "retry_rate": 1,
     "tool_calls": 1,
     "processing": Processing.FLEX,
+    "routed": "gpt-4o: too thin",
 }
 """What a call was not, of each thing a workload says."""
 

@@ -278,6 +278,7 @@ events = st.builds(
         retry_rate=numbers,
         tool_calls=numbers,
         processing=st.sampled_from(Processing),
+        routed=names,
     ),
 )
 

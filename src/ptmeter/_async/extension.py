@@ -1,0 +1,85 @@
+"""Holding more for an answer that outruns its hold, while it is still being written."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ..domain.policy import OutOfFunds
+from ..errors import InsufficientFundsError, RefusedError, StorageError
+from ..operations import metering
+
+if TYPE_CHECKING:
+    from ..domain.receipts import Hold
+    from ..providers.usage import UsageStream
+    from ..reaching import Reach
+    from .platform import AsyncPlatform
+
+_log: Final = logging.getLogger("ptmeter")
+
+
+class AsyncExtension:
+    """
+    What is held for a stream beyond its first hold.
+
+    Each extension is a hold of its own, of who pays, which is given back when the call is charged: what was
+    used is charged in one piece. It counts as no request and no call of its own.
+    """
+
+    def __init__(self, platform: AsyncPlatform, hold: Hold, unit: str, reach: Reach) -> None:
+        self._platform = platform
+        self._hold = hold
+        self._unit = unit
+        self._reach = reach
+        self._ended = False
+        self.holds: list[Hold] = []
+
+    async def keep_up(self, stream: UsageStream) -> None:
+        """
+        Hold more if the text has come as far as what is held suffices.
+
+        Raises:
+            InsufficientFundsError: There is no more, and the policy cuts such answers off.
+            AccountFrozenError: The wallet was frozen meanwhile, and the policy cuts such answers off.
+        """
+        if self._ended or not self._reach.is_outrun(stream):
+            return
+        double, least = self._reach.steps
+        try:
+            await self._hold_one(double, least)
+        except StorageError as problem:
+            self._ended = True
+            _log.warning("no more could be held for call %r: %s", self._hold.key, problem)
+        except RefusedError:
+            self._ended = True
+            if self._platform.policy.out_of_funds is OutOfFunds.CUT_OFF:
+                raise
+
+    async def _hold_one(self, most: int, least: int) -> None:
+        """Hold *most* micro-PT at the call's own rate, or as much of it as there is, if that is *least*."""
+        multiple = self._hold.multiples.get(self._unit, 1)
+        try:
+            await self._place(most, multiple)
+        except InsufficientFundsError as short:
+            left = int(short.available * 1_000_000) // multiple
+            if left < least:
+                raise
+            await self._place(min(left, most), multiple)
+
+    async def _place(self, amount: int, multiple: int) -> None:
+        key = f"{self._hold.key}#more{len(self.holds) + 1}:{amount}"
+        place = partial(
+            metering.hold,
+            account=self._hold.payer,
+            amounts={self._unit: amount * multiple},
+            key=key,
+            ttl=self._platform.policy.hold_ttl,
+        )
+        placed = await self._platform.post(self._hold.payer, key, place)
+        self.holds.append(replace(placed, account=self._hold.payer))
+        self._reach.extend(amount)
+        self._ended = (
+            placed.replayed
+        )  # the call was sent before: what was held then may be given back by now
