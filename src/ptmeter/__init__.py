@@ -43,14 +43,25 @@ if TYPE_CHECKING:
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
+    from .domain.quarantine import Backlog, Quarantined, QuarantinePage, QuarantineState
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
-    from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.receipts import (
+        Balance,
+        Entry,
+        Granted,
+        Hold,
+        OpenHolds,
+        Page,
+        Receipt,
+        UnitBalance,
+    )
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
     from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
     from .domain.top_up_terms import TopUpTerms
     from .domain.top_ups import TopUp, TopUpState
+    from .domain.unpriced import UnpricedModel
     from .domain.usage import Quality, Usage
     from .errors import (
         AccountFrozenError,
@@ -78,6 +89,7 @@ if TYPE_CHECKING:
         PeriodNotSealedError,
         PeriodOrderError,
         PtmeterError,
+        QuarantineResolvedError,
         RefusedError,
         SchemaOutdatedError,
         StorageError,
@@ -114,6 +126,7 @@ __all__ = [
     "Asked",
     "AsyncCall",
     "AsyncMeter",
+    "Backlog",
     "Backoff",
     "Balance",
     "Basis",
@@ -172,6 +185,7 @@ __all__ = [
     "Money",
     "NotFoundError",
     "Notice",
+    "OpenHolds",
     "OutOfFunds",
     "Overage",
     "Page",
@@ -192,6 +206,10 @@ __all__ = [
     "PublicKey",
     "Quality",
     "Quantile",
+    "QuarantinePage",
+    "QuarantineResolvedError",
+    "QuarantineState",
+    "Quarantined",
     "RateCard",
     "Reading",
     "Receipt",
@@ -226,6 +244,7 @@ __all__ = [
     "UnknownModelError",
     "UnknownTierError",
     "UnknownUnitError",
+    "UnpricedModel",
     "UnreadableRowError",
     "UnsafeDurabilityError",
     "Usage",
@@ -280,12 +299,23 @@ _HOMES = {
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),
+    "domain.quarantine": ("Backlog", "QuarantinePage", "QuarantineState", "Quarantined"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
-    "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.receipts": (
+        "Balance",
+        "Entry",
+        "Granted",
+        "Hold",
+        "OpenHolds",
+        "Page",
+        "Receipt",
+        "UnitBalance",
+    ),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
     "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
+    "domain.unpriced": ("UnpricedModel",),
     "domain.usage": ("Quality", "Usage"),
     "errors": (
         "AccountFrozenError",
@@ -313,6 +343,7 @@ _HOMES = {
         "PeriodNotSealedError",
         "PeriodOrderError",
         "PtmeterError",
+        "QuarantineResolvedError",
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",

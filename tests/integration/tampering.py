@@ -15,6 +15,7 @@ from tests.integration.wiring import engine_on, meter_on
 from ptmeter import (
     PT,
     Calibration,
+    Ceiling,
     InsufficientFundsError,
     Money,
     Plan,
@@ -23,13 +24,14 @@ from ptmeter import (
     Price,
     Quality,
     Usage,
+    UsageInconsistentError,
     Workload,
     reference_plans,
 )
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.ledger import Debit, Grant, Hold, Settle, UsageEvent, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
 from ptmeter.domain.top_up_terms import TopUpTerms
 from ptmeter.domain.usage import TOKEN_CLASSES
@@ -65,6 +67,11 @@ _USAGE: Final = Usage(
     quality=Quality.PARTIAL_ESTIMATED,
 )
 
+
+CONTRADICTION: Final = {
+    "object": "chat.completion",
+    "usage": {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 26},
+}
 
 _LIMITS: Final = Limits(
     paces=(Pace(timedelta(minutes=1), 9),),
@@ -155,11 +162,40 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     meter.hold("acme", core=8, key="open", ttl=timedelta(days=200))  # of two lots
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
+    unpriced = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1_000_000)).price("unheard-of")
+    rated = UsageEvent(
+        usage=Usage(output_text=3),
+        price=unpriced,
+        card_version=_card(meter).version,
+        cost=Money(3_000, "USD"),
+    )
+    _post(meter, Debit(**_name("unpriced"), amount=1_000_000, usage=rated))
+    _set_aside(meter)
     _in_a_team(meter, clock)
     meter.plans.subscribe("acme", "freemium", key="s1")
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
+
+
+def _set_aside(meter: Meter) -> None:
+    """A call in each state that one in quarantine can be in, with all that is kept of one."""
+    for key in ("settled", "dismissed", "waiting"):
+        with (
+            pytest.raises(UsageInconsistentError),
+            meter.call(
+                "acme",
+                model="gpt-4o-mini",
+                messages="hello",
+                key=key,
+                route="eu",
+                workload=Workload(retry_rate=700),
+            ) as call,
+        ):
+            call.record(CONTRADICTION)
+    who: dict[str, Any] = {"actor": "ann", "reason": "the total is right"}
+    meter.quarantine.settle("acme", key="settled", usage=Usage(output_text=6), **who)
+    meter.quarantine.dismiss("acme", key="dismissed", **who)
 
 
 def _in_a_team(meter: Meter, clock: Clock) -> None:

@@ -134,6 +134,19 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "noted_at": 1,
         "body": "{}",
     },
+    "ptm_unpriced": {"wallet_id": 1, "seq": 1},
+    "ptm_quarantine": {
+        "account": "acme",
+        "call_id": 1,
+        "received_at": 1,
+        "state": 0,
+        "call_key": '"r1"',
+        "unit": "core",
+        "model": "m",
+        "route": "",
+        "problem": "p",
+        "payload": "{}",
+    },
 }
 """A row of each table with nothing in it that may be left out."""
 
@@ -146,6 +159,10 @@ OTHER_KEYS: Final = {
     "currency": "EUR",
 }
 """Other values of key columns that are no numbers."""
+
+
+DECIDED: Final = {"state": 1, "resolved_at": 2, "resolver": "ann", "decision": 1}
+"""What a call in quarantine has once somebody decided about it."""
 
 
 class Check(NamedTuple):
@@ -174,6 +191,14 @@ CHECKS: Final = (
     Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
     Check("ptm_rollup_calls", {"calls": 0}, {"calls": -1}),
     Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
+    *(
+        Check("ptm_quarantine_resolved", allowed, refused)
+        for allowed, refused in (
+            (DECIDED, {"state": 1}),
+            (DECIDED, {"resolved_at": 2}),
+            *((DECIDED, {**DECIDED, name: None}) for name in ("resolved_at", "resolver", "decision")),
+        )
+    ),
     Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
     Check("ptm_outbox_delivered", {"delivered_at": 1, "due_at": None}, {"delivered_at": 1}),
     Check("ptm_top_up_amount", {"amount": 1}, {"amount": 0}),

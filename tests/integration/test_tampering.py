@@ -36,6 +36,7 @@ LEARNT = "what calls taught decides about no money, and is read anew as it stand
 WANTED = "what is asked for moves no PT, and what it brought is a grant in the journal"
 
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
+SENT = "what the provider sent moves nothing: a person decides by it, and that is on record"
 
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.plan": (frozenset({"present", "absent", "other"}), SETTING),
@@ -78,6 +79,15 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_period.actor": (frozenset({"other"}), RECORD),
     "ptm_period.approver": (frozenset({"other"}), RECORD),
     "ptm_period.reason": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.received_at": (frozenset({"more", "less"}), RECORD),
+    "ptm_quarantine.resolved_at": (frozenset({"more", "less"}), RECORD),
+    "ptm_quarantine.resolver": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.reason": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.model": (frozenset({"other"}), SENT),
+    "ptm_quarantine.route": (frozenset({"other"}), SENT),
+    "ptm_quarantine.problem": (frozenset({"other"}), SENT),
+    "ptm_quarantine.payload": (frozenset({"other"}), SENT),
+    "ptm_quarantine.workload": (frozenset({"absent"}), SENT),
     "ptm_calibration.model": (frozenset({"other"}), LEARNT),
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
@@ -98,6 +108,7 @@ UNNOTICED_ROWS: Final = {
     "taken out": {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
+        "ptm_quarantine": "nothing in the journal rests on it; what was charged for it stays charged",
         "ptm_outbox": TOLD,
         "ptm_top_up": WANTED,
         "ptm_subscription": STANDING,
@@ -161,6 +172,21 @@ def withdrawn(row: dict[str, Any]) -> bool:
     return "revision" in row and (row["period"], row["revision"]) == ("2026-01", 1)
 
 
+OF_NO_WALLET: Final = {
+    "ptm_account": "ptm_account/{account} row:",
+    "ptm_boundary": "ptm_boundary/1 row:",
+    "ptm_calibration": "ptm_calibration/{model} {route}:",
+    "ptm_outbox": "ptm_outbox/{account} {message_id}:",
+    "ptm_period": "ptm_period/{period} event {number}:",
+    "ptm_quarantine": "ptm_quarantine/account={account}, call_id={call_id} row:",
+    "ptm_subscription": "ptm_subscription/{account}:",
+    "ptm_subscription_request": "ptm_subscription_request/{account}:",
+    "ptm_top_up": "ptm_top_up/{account}:",
+    "ptm_wallet": "{account}/{unit} wallet:",
+}
+"""How findings name a row of a table that is not found by its wallet."""
+
+
 class Names:
     """What a row is called in a report."""
 
@@ -189,27 +215,12 @@ class Names:
 
     def of(self, table: Table, row: dict[str, Any]) -> str:
         """The row as findings name it."""
-        match table.name:
-            case "ptm_wallet":
-                return f"{row['account']}/{row['unit']} wallet:"
-            case "ptm_price" | "ptm_rate_card":
-                return f"{table.name}/{version_from(row['version'])} row:"
-            case "ptm_account":
-                return f"ptm_account/{row['account']} row:"
-            case "ptm_boundary":
-                return "ptm_boundary/1 row:"
-            case "ptm_calibration":
-                return f"ptm_calibration/{row['model']} {row['route']}:"
-            case "ptm_subscription" | "ptm_subscription_request" | "ptm_top_up":
-                return f"{table.name}/{row['account']}:"
-            case "ptm_period":
-                return f"ptm_period/{row['period']} event {row['number']}:"
-            case "ptm_outbox":
-                return f"ptm_outbox/{row['account']} {row['message_id']}:"
-            case _:
-                pass
+        if table.name in OF_NO_WALLET:
+            return OF_NO_WALLET[table.name].format(**row)
+        if table.name in ("ptm_price", "ptm_rate_card"):
+            return f"{table.name}/{version_from(row['version'])} row:"
         wallet = self._wallets.get(row["wallet_id"])
-        if wallet is None or table.name == "ptm_rejection":
+        if wallet is None or table.name in ("ptm_rejection", "ptm_unpriced"):
             return f"{table.name} has rows of wallet {row['wallet_id']},"
         kind = {
             "ptm_transfer": "transfer {seq} ",
@@ -345,6 +356,8 @@ def _those_that_refer_to(table: Table, row: dict[str, Any], names: Names) -> lis
             return [f"ptm_period/{following} period", "ptm_boundary/1 row"]
         case "ptm_closing" if withdrawn(row):
             return SEALS
+        case "ptm_unpriced":
+            return [f"ptm_unpriced lacks rows of wallet {row['wallet_id']}:"]
         case _:
             return []
 

@@ -18,10 +18,12 @@ from . import (
     demo,
     estimating,
     margins,
+    metrics,
     outbox,
     periods,
     plans,
     prices,
+    quarantine,
     replay,
     rerating,
 )
@@ -90,6 +92,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
     (database.sweep, ("ptmeter sweep",)),
     (margins.margins, margins.EXAMPLES),
     (rerating.rerate, rerating.EXAMPLES),
+    (metrics.metrics, ("ptmeter metrics > /var/lib/node_exporter/ptmeter.prom",)),
     (
         replay.replay,
         (
@@ -121,6 +124,11 @@ GROUPS: Final = (
     ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
     ("outbox", outbox.COMMANDS, "Messages: which wait, which are dead; have one delivered again."),
+    (
+        "quarantine",
+        quarantine.COMMANDS,
+        "Calls that were answered and not charged: settle or dismiss them.",
+    ),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

@@ -13,6 +13,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
     │                                       · SubscriptionExistsError · TopUpNotOpenError
+    │                                       · QuarantineResolvedError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -48,6 +49,7 @@ from .conflicts import (
     PeriodNotOverError,
     PeriodNotSealedError,
     PeriodOrderError,
+    QuarantineResolvedError,
     SubscriptionExistsError,
     TopUpNotOpenError,
 )
@@ -101,6 +103,7 @@ __all__ = [
     "PeriodNotSealedError",
     "PeriodOrderError",
     "PtmeterError",
+    "QuarantineResolvedError",
     "RefusedError",
     "SchemaOutdatedError",
     "StorageError",

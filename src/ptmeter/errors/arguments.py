@@ -29,14 +29,19 @@ class UnknownTierError(InvalidArgumentError):
     """
     A service tier that is not known, so neither is what a call costs at it: say that, or settle by hand.
 
-    After a call ``payload`` is what the provider sent; nothing was charged then, and the hold stays.
+    After a call ``payload`` is what the provider sent; nothing was charged then, the hold stays, and the call waits
+    in quarantine until somebody says how it was processed.
     """
 
     code = "unknown_tier"
 
     def __init__(self, model: str, tier: str, payload: object = None) -> None:
         self.model, self.tier, self.payload = model, tier, payload
-        way = "settle by hand" if payload is not None else "say Workload(processing=...)"
+        way = (
+            "settle by hand and say its processing"
+            if payload is not None
+            else "say Workload(processing=...)"
+        )
         super().__init__(
             f"no price is known for service tier {tier!r} of {model!r}: {way}, or set Policy.unpriced"
         )

@@ -19,6 +19,7 @@ from .ledger import SqlLedger
 from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
+from .quarantine import SqlQuarantine
 from .rollups import SqlRollups
 from .statements import Statements
 from .subscriptions import SqlSubscriptions
@@ -46,6 +47,7 @@ class SqlBooks:
     outbox: SqlOutbox
     top_ups: SqlTopUps
     rollups: SqlRollups
+    quarantine: SqlQuarantine
     chain_key: bytes
 
 
@@ -81,6 +83,7 @@ class Binder:
             SqlOutbox(connection),
             SqlTopUps(connection, self._statements.recent_top_ups),
             SqlRollups(connection),
+            SqlQuarantine(connection),
             key,
         )
 

@@ -12,6 +12,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import insert
+
 from ..domain import chain
 from ..domain.batches import State
 from ..domain.instants import microseconds, moment
@@ -29,6 +31,7 @@ from .periods import locked_boundary
 from .prepared import LONGEST
 from .rollups import rollup_row
 from .statements import HOLD, KNOWN, LOT
+from .tables import unpriced
 from .top_ups import recent
 
 if TYPE_CHECKING:
@@ -216,6 +219,8 @@ class SqlLedger(Journal):
             for bucket, figures in plan.rollups.items()
         ]
         self._sql.writer.write(self._connection, written)
+        if parked := rows.unpriced_of(plan, self._locked):
+            self._execute(insert(unpriced), parked)
 
 
 def _with_lots(wallets: Sequence[Wallet], found: Sequence[Row[Any]]) -> dict[WalletId, Wallet]:

@@ -106,6 +106,15 @@ def of_plan(plan: Plan, before: Mapping[WalletId, Wallet]) -> dict[str, list[dic
     }
 
 
+def unpriced_of(plan: Plan, before: Mapping[WalletId, Wallet]) -> list[dict[str, Any]]:
+    """The places of a plan's transfers that were rated by a ceiling; mostly there are none."""
+    return [
+        {"wallet_id": before[t.wallet].number, "seq": t.seq}
+        for t in plan.transfers
+        if t.usage is not None and t.usage.price.is_ceiling
+    ]
+
+
 def _wallet_row(wallet: Wallet) -> dict[str, Any]:
     return {
         "wallet": wallet.number,

@@ -7,7 +7,8 @@ under the hash of their content. A tally, beside its account, counts what limits
 a wallet was charged on a day; the outbox holds what is to be told, a top-up what was asked for because there was
 too little. A rejection is a refusal remembered for a day. Calibration is what settled calls taught the estimates;
 nothing in the journal rests on it. A subscription says which plan goes on until when, and its requests what was
-asked for under which key.
+asked for under which key. What is unpriced is which calls were charged at a ceiling, and what is in quarantine
+waits for a person.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -328,5 +329,42 @@ subscription_request = Table(
     Column("fingerprint", Id, nullable=False),
     Column("noted_at", Instant, nullable=False),
     Column("body", Body, nullable=False),
+    **_clustered,
+)
+
+unpriced = Table(
+    "ptm_unpriced",
+    metadata,
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    **_clustered,
+)
+
+_RESOLVED = "resolved_at IS NOT NULL AND resolver IS NOT NULL AND decision IS NOT NULL"
+
+quarantine = Table(
+    "ptm_quarantine",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("call_id", Id, primary_key=True, autoincrement=False),
+    Column("received_at", Instant, nullable=False),
+    Column("held", Int64),
+    Column("resolved_at", Instant),
+    Column("decision", Id),
+    Column("state", Int16, nullable=False),
+    Column("call_key", Body, nullable=False),
+    Column("unit", name(32), nullable=False),
+    Column("model", name(), nullable=False),
+    Column("route", name(), nullable=False),
+    Column("payer", name()),
+    Column("problem", Body, nullable=False),
+    Column("payload", Body, nullable=False),
+    Column("workload", Body),
+    Column("resolver", name()),
+    Column("reason", Body),
+    CheckConstraint(
+        f"state = 0 AND resolved_at IS NULL OR state <> 0 AND {_RESOLVED}", name="ptm_quarantine_resolved"
+    ),
+    Index("ptm_quarantine_state", "state", "received_at", "call_id"),
     **_clustered,
 )

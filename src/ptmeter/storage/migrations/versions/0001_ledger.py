@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from alembic import op
 from sqlalchemy import CheckConstraint, Column, UniqueConstraint, text
 
+from ptmeter.storage.building import create_index, create_table
 from ptmeter.storage.columns import (
     Allocations,
     Body,
@@ -43,18 +43,6 @@ _options: dict[str, Any] = {
 }
 _clustered: dict[str, Any] = {**_options, "sqlite_with_rowid": False}
 
-_INDEX_UNLESS_THERE = (
-    (
-        "SET @ptm_sql = IF((SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() "
-        "AND table_name = '{table}' AND index_name = '{name}') = 0, "
-        "'CREATE {kind} {name} ON {table} ({columns})', 'DO 0')"
-    ),
-    "PREPARE ptm_statement FROM @ptm_sql",
-    "EXECUTE ptm_statement",
-    "DEALLOCATE PREPARE ptm_statement",
-)
-"""MySQL has no CREATE INDEX IF NOT EXISTS."""
-
 
 def upgrade() -> None:
     """Make the tables."""
@@ -67,13 +55,14 @@ def upgrade() -> None:
     _create_rollups()
     _create_outbox()
     _create_subscriptions()
+    _create_queues()
     for table in _JOURNAL:
         keep_insert_only(table)
     keep_closed()
 
 
 def _create_accounts() -> None:
-    _create_table(
+    create_table(
         "ptm_account",
         Column("account", name(), primary_key=True),
         Column("opened_at", Instant, nullable=False),
@@ -90,8 +79,8 @@ def _create_accounts() -> None:
         CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
         **_clustered,
     )
-    _create_index("ptm_account_parent", "ptm_account", ["parent"])
-    _create_table(
+    create_index("ptm_account_parent", "ptm_account", ["parent"])
+    create_table(
         "ptm_wallet",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("available", Int64, nullable=False, default=0),
@@ -115,11 +104,11 @@ def _create_accounts() -> None:
         **_options,
         postgresql_with={"fillfactor": 20},
     )
-    _create_index("ptm_wallet_account", "ptm_wallet", ["account"])
+    create_index("ptm_wallet_account", "ptm_wallet", ["account"])
 
 
 def _create_journal() -> None:
-    _create_table(
+    create_table(
         "ptm_transfer",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("seq", Int64, primary_key=True, autoincrement=False),
@@ -155,7 +144,7 @@ def _create_journal() -> None:
         **_clustered,
     )
     completing: Any = text("completes IS NOT NULL")
-    _create_index(
+    create_index(
         "ptm_transfer_completes",
         "ptm_transfer",
         ["wallet_id", "completes"],
@@ -166,7 +155,7 @@ def _create_journal() -> None:
 
 
 def _create_projections() -> None:
-    _create_table(
+    create_table(
         "ptm_lot",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("number", Int64, primary_key=True, autoincrement=False),
@@ -180,7 +169,7 @@ def _create_projections() -> None:
         CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
         **_clustered,
     )
-    _create_table(
+    create_table(
         "ptm_open_hold",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("hold_id", Id, primary_key=True, autoincrement=False),
@@ -192,9 +181,9 @@ def _create_projections() -> None:
         CheckConstraint("amount > 0", name="ptm_open_hold_amount"),
         **_clustered,
     )
-    _create_index("ptm_open_hold_wallet", "ptm_open_hold", ["wallet_id", "expires_at"])
-    _create_index("ptm_open_hold_due", "ptm_open_hold", ["expires_at"])
-    _create_table(
+    create_index("ptm_open_hold_wallet", "ptm_open_hold", ["wallet_id", "expires_at"])
+    create_index("ptm_open_hold_due", "ptm_open_hold", ["expires_at"])
+    create_table(
         "ptm_rejection",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("transfer_id", Id, primary_key=True, autoincrement=False),
@@ -205,11 +194,11 @@ def _create_projections() -> None:
         Column("reason", Int16, nullable=False),
         **_clustered,
     )
-    _create_index("ptm_rejection_age", "ptm_rejection", ["refused_at"])
+    create_index("ptm_rejection_age", "ptm_rejection", ["refused_at"])
 
 
 def _create_catalogue() -> None:
-    _create_table(
+    create_table(
         "ptm_price",
         Column("version", Version, primary_key=True, autoincrement=False),
         Column("provider", name(64), nullable=False),
@@ -217,7 +206,7 @@ def _create_catalogue() -> None:
         Column("body", Body, nullable=False),
         **_clustered,
     )
-    _create_table(
+    create_table(
         "ptm_rate_card",
         Column("version", Version, primary_key=True, autoincrement=False),
         Column("body", Body, nullable=False),
@@ -226,7 +215,7 @@ def _create_catalogue() -> None:
 
 
 def _create_periods() -> None:
-    _create_table(
+    create_table(
         "ptm_period",
         Column("period", name(16), primary_key=True),
         Column("number", Int16, primary_key=True, autoincrement=False),
@@ -242,7 +231,7 @@ def _create_periods() -> None:
         CheckConstraint("approver IS NULL OR approver <> actor", name="ptm_period_two_persons"),
         **_clustered,
     )
-    _create_table(
+    create_table(
         "ptm_closing",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("revision", Int16, primary_key=True, autoincrement=False),
@@ -258,8 +247,8 @@ def _create_periods() -> None:
         ),
         **_clustered,
     )
-    _create_index("ptm_closing_period", "ptm_closing", ["period", "revision", "wallet_id"])
-    _create_table(
+    create_index("ptm_closing_period", "ptm_closing", ["period", "revision", "wallet_id"])
+    create_table(
         "ptm_boundary",
         Column("id", Int16, primary_key=True, autoincrement=False),
         Column("closed_until", Instant, nullable=False),
@@ -268,7 +257,7 @@ def _create_periods() -> None:
 
 
 def _create_calibration() -> None:
-    _create_table(
+    create_table(
         "ptm_calibration",
         Column("model", name(), primary_key=True),
         Column("route", name(), primary_key=True),
@@ -279,7 +268,7 @@ def _create_calibration() -> None:
 
 
 def _create_rollups() -> None:
-    _create_table(
+    create_table(
         "ptm_rollup",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("day", Int32, primary_key=True, autoincrement=False),
@@ -294,11 +283,11 @@ def _create_rollups() -> None:
         CheckConstraint("calls >= 0", name="ptm_rollup_calls"),
         **_clustered,
     )
-    _create_index("ptm_rollup_day", "ptm_rollup", ["day"])
+    create_index("ptm_rollup_day", "ptm_rollup", ["day"])
 
 
 def _create_outbox() -> None:
-    _create_table(
+    create_table(
         "ptm_outbox",
         Column("account", name(), primary_key=True),
         Column("message_id", Id, primary_key=True, autoincrement=False),
@@ -312,8 +301,8 @@ def _create_outbox() -> None:
         CheckConstraint("delivered_at IS NULL OR due_at IS NULL", name="ptm_outbox_delivered"),
         **_clustered,
     )
-    _create_index("ptm_outbox_due", "ptm_outbox", ["delivered_at", "due_at"])
-    _create_table(
+    create_index("ptm_outbox_due", "ptm_outbox", ["delivered_at", "due_at"])
+    create_table(
         "ptm_top_up",
         Column("top_up_id", Id, primary_key=True, autoincrement=False),
         *(Column(each, Int64, nullable=False) for each in ("amount", "price")),
@@ -332,11 +321,11 @@ def _create_outbox() -> None:
         CheckConstraint("amount > 0 AND price >= 0", name="ptm_top_up_amount"),
         **_clustered,
     )
-    _create_index("ptm_top_up_account", "ptm_top_up", ["account", "requested_at"])
+    create_index("ptm_top_up_account", "ptm_top_up", ["account", "requested_at"])
 
 
 def _create_subscriptions() -> None:
-    _create_table(
+    create_table(
         "ptm_subscription",
         Column("account", name(), primary_key=True),
         Column("due_at", Instant),
@@ -344,8 +333,8 @@ def _create_subscriptions() -> None:
         Column("body", Body),
         **_clustered,
     )
-    _create_index("ptm_subscription_due", "ptm_subscription", ["due_at"])
-    _create_table(
+    create_index("ptm_subscription_due", "ptm_subscription", ["due_at"])
+    create_table(
         "ptm_subscription_request",
         Column("account", name(), primary_key=True),
         Column("request_id", Id, primary_key=True, autoincrement=False),
@@ -356,22 +345,37 @@ def _create_subscriptions() -> None:
     )
 
 
-def _create_table(name_: str, *columns: Any, **options: Any) -> None:
-    """MySQL commits each statement by itself: what an earlier run made before it was cut off is kept."""
-    op.create_table(name_, *columns, if_not_exists=_by_itself() or None, **options)
-
-
-def _create_index(
-    name_: str, table: str, columns: list[str], *, unique: bool = False, **options: Any
-) -> None:
-    """See `_create_table`."""
-    if not _by_itself():
-        op.create_index(name_, table, columns, unique=unique, **options)
-        return
-    kind = "UNIQUE INDEX" if unique else "INDEX"
-    for statement in _INDEX_UNLESS_THERE:
-        op.execute(statement.format(kind=kind, name=name_, table=table, columns=", ".join(columns)))
-
-
-def _by_itself() -> bool:
-    return op.get_context().dialect.name in {"mysql", "mariadb"}
+def _create_queues() -> None:
+    create_table(
+        "ptm_unpriced",
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("seq", Int64, primary_key=True, autoincrement=False),
+        **_clustered,
+    )
+    create_table(
+        "ptm_quarantine",
+        Column("account", name(), primary_key=True),
+        Column("call_id", Id, primary_key=True, autoincrement=False),
+        Column("received_at", Instant, nullable=False),
+        Column("held", Int64),
+        Column("resolved_at", Instant),
+        Column("decision", Id),
+        Column("state", Int16, nullable=False),
+        Column("call_key", Body, nullable=False),
+        Column("unit", name(32), nullable=False),
+        Column("model", name(), nullable=False),
+        Column("route", name(), nullable=False),
+        Column("payer", name()),
+        Column("problem", Body, nullable=False),
+        Column("payload", Body, nullable=False),
+        Column("workload", Body),
+        Column("resolver", name()),
+        Column("reason", Body),
+        CheckConstraint(
+            "state = 0 AND resolved_at IS NULL OR state <> 0 AND resolved_at IS NOT NULL "
+            "AND resolver IS NOT NULL AND decision IS NOT NULL",
+            name="ptm_quarantine_resolved",
+        ),
+        **_clustered,
+    )
+    create_index("ptm_quarantine_state", "ptm_quarantine", ["state", "received_at", "call_id"])
