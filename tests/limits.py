@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 from ptmeter.domain.accounts import Account, path, payer
@@ -248,7 +248,7 @@ def said(refused: Limited) -> tuple[object, ...]:
 class Ledger(Protocol):
     """What a game is played with."""
 
-    def begin(self, accounts: Mapping[str, Account], at: datetime) -> None:
+    def begin(self, accounts: Mapping[str, Account]) -> None:
         """Have these accounts, and no others."""
         ...
 
@@ -274,7 +274,7 @@ class Game:
         self.open: dict[bytes, tuple[Happened, WalletId]] = {}
         self.at = START
         self.refused: set[Limit] = set()
-        ledger.begin(self.accounts, self.at)
+        ledger.begin(self.accounts)
         for account in self.accounts:
             for unit in UNITS:
                 name = WalletId(account, unit)
@@ -327,7 +327,12 @@ class Game:
         """Settle, void or expire a hold, within what it holds or beyond."""
         name = self.random.choice([*self.open])
         happened, wallet = self.open.pop(name)
-        asked = {"wallet": wallet, "id": self.id("end", name), "fingerprint": bytes(8), "hold_id": name}
+        asked: dict[str, Any] = {
+            "wallet": wallet,
+            "id": self.id("end", name),
+            "fingerprint": bytes(8),
+            "hold_id": name,
+        }
         match self.random.choice(["settle", "settle", "beyond", "void", "expire"]):
             case "void":
                 self.post(Void(**asked))
@@ -339,7 +344,7 @@ class Game:
                 self.settle(happened, asked, self.random.randint(1, happened.amount))
         happened.over = True
 
-    def settle(self, happened: Happened, asked: dict[str, object], amount: int) -> None:
+    def settle(self, happened: Happened, asked: dict[str, Any], amount: int) -> None:
         beyond = max(0, amount - happened.amount)
         posted = self.post(Settle(**asked, amount=amount, overage=Overage.ALLOW, rules=self.rules))
         at = posted.transfer.booked_at

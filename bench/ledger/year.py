@@ -16,11 +16,13 @@ from ptmeter.domain.batches import Plan, State
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Hold, Settle, Void
 from ptmeter.domain.planner import plan
+from ptmeter.domain.rollups import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ptmeter.domain.ledger import Linked, OpenHold, Transfer, Wallet
+    from ptmeter.domain.rollups import Bucket
 
 BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS: Final = 365
@@ -35,6 +37,7 @@ class History:
     wallet: Wallet
     transfers: list[Transfer] = field(default_factory=list)
     holds: dict[bytes, OpenHold] = field(default_factory=dict)
+    rollups: dict[Bucket, Figures] = field(default_factory=dict)
 
     def carry_out(self, batch: Sequence[Linked], at: datetime) -> None:
         """Let the planner decide *batch* and keep what it decided."""
@@ -42,6 +45,8 @@ class History:
         decided = plan(state, batch, chain_key=b"")
         self.transfers += decided.transfers
         self.wallet = decided.wallets[0]
+        for bucket, more in decided.rollups.items():
+            self.rollups[bucket] = self.rollups.get(bucket, Figures()).plus(more)
         resolved = {command.hold_id for (command,) in batch if isinstance(command, Settle | Void)}
         self.holds = {name: hold for name, hold in self.holds.items() if name not in resolved}
         self.holds |= {hold.id: hold for hold in decided.opened}
@@ -49,7 +54,18 @@ class History:
     def as_plan(self) -> Plan:
         """All of it as one plan, to be written at once."""
         opened = list(self.holds.values())
-        return Plan([], [self.wallet], self.transfers, opened, closed=[], rejections=[], decided={})
+        return Plan(
+            [],
+            [self.wallet],
+            self.transfers,
+            opened,
+            closed=[],
+            rejections=[],
+            decided={},
+            accounts=[],
+            notices=[],
+            rollups=self.rollups,
+        )
 
 
 def history(wallet: Wallet, length: int) -> History:
@@ -74,7 +90,8 @@ def renamed(pattern: History, wallet: Wallet) -> History:
         transfers.append(replace(mine, link=chain.link(head)))
     holds = [replace(hold, id=ids[hold.id], wallet=wallet.id) for hold in pattern.holds.values()]
     last = replace(pattern.wallet, id=wallet.id, number=wallet.number, head=head)
-    return History(last, transfers, {hold.id: hold for hold in holds})
+    rollups = {bucket._replace(wallet=wallet.id): figures for bucket, figures in pattern.rollups.items()}
+    return History(last, transfers, {hold.id: hold for hold in holds}, rollups)
 
 
 def _id(account: str, what: str, number: int) -> bytes:

@@ -44,8 +44,8 @@ def top_up(name: int, at: datetime, **more: object) -> TopUp:
         "price": Money(7, "EUR"),
         "requested_at": at,
     }
-    made = TopUp(id=f"{name:016x}", cool_down=timedelta(hours=1), **facts)  # type: ignore[arg-type]
-    return replace(made, **more)  # type: ignore[arg-type]
+    made = TopUp(id=f"{name:016x}", cool_down=timedelta(hours=1), **facts)
+    return replace(made, **more)
 
 
 def take(store: Store, *topics: str, limit: int = 10) -> delivering.Taken:

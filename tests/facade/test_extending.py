@@ -24,7 +24,7 @@ MESSAGES = [{"role": "user", "content": "Count to three thousand"}]
 WORDS = 3_000
 """As many tokens: a call of the second band, 3 PT, when 1 PT is expected of it."""
 
-EXPECTED = {"hold": HoldSize.EXPECTED}
+EXPECTED: dict[str, Any] = {"hold": HoldSize.EXPECTED}
 USAGE = {"prompt_tokens": 12, "completion_tokens": WORDS, "total_tokens": WORDS + 12}
 
 

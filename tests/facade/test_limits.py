@@ -278,7 +278,7 @@ async def test_what_cannot_be_is_refused_in_words(opened: Opener) -> None:
         with pytest.raises(InvalidArgumentError, match="no time zone"):
             await meter.accounts.count_from("ann", None, zone="Europe/Atlantis")
         with pytest.raises(TypeError):
-            await meter.accounts.limit("ann", caps={"core": {"day": 1.5}})
+            await meter.accounts.limit("ann", caps={"core": {"day": 1.5}})  # pyright: ignore[reportArgumentType]
         with pytest.raises(AccountNotFoundError):
             await meter.accounts.limit("nobody", concurrent=1)
     async with opened() as meter:

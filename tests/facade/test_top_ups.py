@@ -203,9 +203,9 @@ async def test_what_is_refused(meter: AsyncMeter) -> None:
     with pytest.raises(AccountNotFoundError):
         await meter.top_ups.set("nobody", **TERMS)
     with pytest.raises(UnknownUnitError):
-        await meter.top_ups.set("acme", **TERMS | {"unit": "gold"})
+        await meter.top_ups.set("acme", **{**TERMS, "unit": "gold"})
     with pytest.raises(ConfigurationError):
-        await meter.top_ups.set("acme", **TERMS | {"amount": 0})
+        await meter.top_ups.set("acme", **{**TERMS, "amount": 0})
     with pytest.raises(InvalidArgumentError):
         await meter.top_ups.list(limit=0)
 

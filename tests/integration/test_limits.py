@@ -49,7 +49,7 @@ class Played:
         self._store = store
         self._clock = clock
 
-    def begin(self, accounts: Mapping[str, Account], _at: datetime) -> None:
+    def begin(self, accounts: Mapping[str, Account]) -> None:
         """Have these accounts."""
 
         def save(books: Books) -> None:

@@ -59,9 +59,9 @@ def at_once(url: str, clock: Clock, *works: Callable[[Meter], Any]) -> list[Any]
 
     with ExitStack() as stack, ThreadPoolExecutor(len(works)) as threads:
         meters = [stack.enter_context(meter_on(url, plans=read_plans(PLANS), clock=clock)) for _ in works]
-        return [
-            future.result() for future in [*map(threads.submit, [carry_out] * len(works), meters, works)]
-        ]
+        pairs = zip(meters, works, strict=True)
+        futures = [threads.submit(carry_out, meter, work) for meter, work in pairs]
+        return [future.result() for future in futures]
 
 
 def test_renewed_by_several_at_once_each_cycle_is_granted_once(url: str) -> None:

@@ -47,7 +47,7 @@ class Shelf:
     notices: list[Notice] = field(default_factory=list["Notice"])
     first_outcomes: dict[bytes, Decided] = field(default_factory=dict[bytes, Decided])
 
-    def begin(self, accounts: Mapping[str, Account], _at: datetime) -> None:
+    def begin(self, accounts: Mapping[str, Account]) -> None:
         """Have accounts in which to count."""
         self.accounts |= accounts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,7 +47,7 @@ def test_the_last_attempt_is_the_last() -> None:
     "wrong",
     [{"attempts": 0}, {"first": timedelta(0)}, {"longest": timedelta(-1)}, {"lease": timedelta(0)}],
 )
-def test_a_backoff_has_attempts_and_time(wrong: dict[str, int]) -> None:
+def test_a_backoff_has_attempts_and_time(wrong: dict[str, Any]) -> None:
     """None, or no time between them, is refused."""
     with pytest.raises(ConfigurationError, match="at least once"):
         Backoff(**wrong)
