@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from .domain.pt import PT, Money
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
     from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.referral_terms import ReferralTerms, RewardKind
+    from .domain.referrals import Referral, ReferralRefusal, ReferralState, ReferralStats, Reward
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
     from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
         PeriodNotSealedError,
         PeriodOrderError,
         PtmeterError,
+        ReferralRefusedError,
         RefusedError,
         SchemaOutdatedError,
         StorageError,
@@ -92,6 +95,7 @@ if TYPE_CHECKING:
     from .providers.usage import Reading, Shape, UsageStream, read_usage
 
 __all__ = [
+    "PT",
     "Account",
     "AccountChange",
     "AccountFrozenError",
@@ -148,7 +152,6 @@ __all__ = [
     "NotFoundError",
     "OutOfFunds",
     "Overage",
-    "PT",
     "Page",
     "PeriodClosedError",
     "PeriodNotOverError",
@@ -170,9 +173,17 @@ __all__ = [
     "RateCard",
     "Reading",
     "Receipt",
+    "Referral",
+    "ReferralRefusal",
+    "ReferralRefusedError",
+    "ReferralState",
+    "ReferralStats",
+    "ReferralTerms",
     "RefusedError",
     "Report",
     "Rerating",
+    "Reward",
+    "RewardKind",
     "RollForward",
     "RollOver",
     "SchemaOutdatedError",
@@ -243,6 +254,8 @@ _HOMES = {
     "domain.pt": ("PT", "Money"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
     "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.referral_terms": ("ReferralTerms", "RewardKind"),
+    "domain.referrals": ("Referral", "ReferralRefusal", "ReferralState", "ReferralStats", "Reward"),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
     "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
@@ -273,6 +286,7 @@ _HOMES = {
         "PeriodNotSealedError",
         "PeriodOrderError",
         "PtmeterError",
+        "ReferralRefusedError",
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",

@@ -23,6 +23,7 @@ from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
 from .reading import AsyncReading
+from .referrals import AsyncReferrals
 from .subscriptions import AsyncSubscriptions
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class AsyncMeter(AsyncReading):
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
         self.accounts = AsyncAccounts(platform)
+        self.referrals = AsyncReferrals(platform)
 
     @classmethod
     def open(

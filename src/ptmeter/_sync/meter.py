@@ -24,6 +24,7 @@ from .periods import Periods
 from .platform import Platform
 from .prices import Prices
 from .reading import Reading
+from .referrals import Referrals
 from .subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Meter(Reading):
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
         self.accounts = Accounts(platform)
+        self.referrals = Referrals(platform)
 
     @classmethod
     def open(

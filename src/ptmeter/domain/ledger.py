@@ -13,8 +13,7 @@ from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvalidArgumentError
-from .checks import check_amount, check_lot, check_name, check_note
-from .pt import LARGEST
+from .checks import check_adjustment, check_amount, check_lot, check_name, check_note
 from .rates import PLAIN
 
 if TYPE_CHECKING:
@@ -294,22 +293,21 @@ class Debit(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
-    """Correct a wallet by a signed amount, for a reason, under any date; a negative one needs PT available."""
+    """
+    Correct a wallet by a signed amount, for a reason, under any date; a negative one needs PT available.
+
+    One that is bound to a *lot* takes no more than what is free in it, and is refused if that is nothing.
+    """
 
     amount: int
     note: str
     priority: int = 50
     expires_at: datetime | None = None
     effective_at: datetime | None = None
+    lot: int | None = None
 
     def __post_init__(self) -> None:
-        check_amount(self.amount, "an adjustment", least=1 - LARGEST)
-        if self.amount == 0:
-            msg = "an adjustment of nothing changes nothing"
-            raise InvalidArgumentError(msg)
-        if not self.note:
-            msg = "an adjustment needs a reason"
-            raise InvalidArgumentError(msg)
+        check_adjustment(self.amount, self.note, self.lot)
         check_lot(self.priority, self.expires_at, self.note)
 
 

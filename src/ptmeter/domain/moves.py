@@ -252,6 +252,13 @@ class Moves:
         self._count(wallet, transfer, rules)
         return transfer
 
+    def free_lot(self, name: WalletId, number: int, amount: int) -> tuple[Lot, ...]:
+        """The lot of that number, if there is one left; what due holds have of it is released for *amount*."""
+        lots = tuple(lot for lot in self.wallets[name].lots if lot.number == number)
+        if sum(lot.remaining for lot in lots) < amount:
+            self.expire_due(name)
+        return tuple(lot for lot in self.wallets[name].lots if lot.number == number)
+
     def advance(self, wallet: Wallet, amount: int) -> Wallet:
         """Lend *amount*: a lot like any other, and as much owed."""
         owing = replace(wallet, owed=wallet.owed + amount)

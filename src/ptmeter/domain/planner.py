@@ -336,7 +336,12 @@ class _Planner:
         return self._posted(transfer, charged=command.amount)
 
     def _adjust_down(self, command: Adjust) -> Posted:
-        amount = -command.amount
+        amount, lots = -command.amount, None
+        if command.lot is not None:
+            lots = self._moves.free_lot(command.wallet, command.lot, amount)
+            amount = min(amount, sum(lot.remaining for lot in lots))
+            if not amount:
+                raise _Refusal(Refusal.INSUFFICIENT_FUNDS, required=-command.amount)
         wallet = self._cover(command.wallet, amount, limit=0)
         return self._posted(
             self._moves.take_out(
@@ -344,6 +349,7 @@ class _Planner:
                 Kind.ADJUST_DOWN,
                 amount,
                 _request(command),
+                lots=lots,
                 note=command.note,
                 effective_at=command.effective_at,
             )

@@ -8,6 +8,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · SubscriptionNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
+    │                                       · ReferralRefusedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
@@ -67,6 +68,7 @@ from .refusals import (
     InsufficientFundsError,
     LimitError,
     ModelLockedError,
+    ReferralRefusedError,
     RefusedError,
     TrialUsedError,
 )
@@ -96,6 +98,7 @@ __all__ = [
     "PeriodNotSealedError",
     "PeriodOrderError",
     "PtmeterError",
+    "ReferralRefusedError",
     "RefusedError",
     "SchemaOutdatedError",
     "StorageError",

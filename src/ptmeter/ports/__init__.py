@@ -9,6 +9,7 @@ outcomes. So whoever carries it out can put the groups of many callers through t
 """
 
 from .books import Accounts, Books, Calibrations, Cards, Checkpoints, Ledger, Periods, Prices
+from .referrals import Referrals
 from .stores import AsyncStore, Posting, Store
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "Periods",
     "Posting",
     "Prices",
+    "Referrals",
     "Store",
 ]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..domain.rates import RateCard
     from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
+    from .referrals import Referrals
 
 
 class Ledger(Protocol):
@@ -350,6 +351,11 @@ class Books(Protocol):
     @property
     def subscriptions(self) -> Subscriptions:
         """Who is on which plan, cycle after cycle."""
+        ...
+
+    @property
+    def referrals(self) -> Referrals:
+        """Who used whose code."""
         ...
 
     @property

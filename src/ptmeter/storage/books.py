@@ -18,6 +18,7 @@ from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
 from .paths import Paths
 from .periods import SqlPeriods
+from .referrals import SqlReferrals
 from .statements import Statements
 from .subscriptions import SqlSubscriptions
 
@@ -36,6 +37,7 @@ class SqlBooks:
     ledger: SqlLedger
     accounts: SqlAccounts
     subscriptions: SqlSubscriptions
+    referrals: SqlReferrals
     cards: SqlCards
     calibration: SqlCalibrations
     prices: PriceShelf
@@ -68,6 +70,7 @@ class Binder:
             ledger,
             SqlAccounts(connection, self._statements, ledger.now, paths),
             SqlSubscriptions(connection, ledger.now),
+            SqlReferrals(connection, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
             shelf,

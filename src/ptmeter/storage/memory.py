@@ -40,6 +40,7 @@ from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
 from .memory_periods import ClosedTables, MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
+from .memory_referrals import MemoryReferrals, ReferralTables
 from .memory_subscriptions import MemorySubscriptions, SubscriptionTables
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class _Tables:
     prices: dict[str, Price] = field(default_factory=dict[str, "Price"])
     closed: ClosedTables = field(default_factory=ClosedTables)
     subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
+    referrals: ReferralTables = field(default_factory=ReferralTables)
 
     def copy(self) -> _Tables:
         """The tables as they are now."""
@@ -274,6 +276,7 @@ class MemoryBooks:
     ledger: MemoryLedger
     accounts: MemoryAccounts
     subscriptions: MemorySubscriptions
+    referrals: MemoryReferrals
     cards: MemoryCards
     calibration: MemoryCalibrations
     prices: MemoryPrices
@@ -330,8 +333,9 @@ class MemoryStore:
         calibration = MemoryCalibrations(tables.calibration)
         prices = MemoryPrices(tables.prices, tables.journal)
         subscriptions = MemorySubscriptions(tables.subscriptions)
+        referrals = MemoryReferrals(tables.referrals, self._clock)
         return MemoryBooks(
-            ledger, accounts, subscriptions, cards, calibration, prices, periods, self._chain_key
+            ledger, accounts, subscriptions, referrals, cards, calibration, prices, periods, self._chain_key
         )
 
 

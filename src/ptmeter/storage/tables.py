@@ -6,7 +6,8 @@ in the same transaction and re-derived by ``ptmeter verify``. Prices and rate ca
 under the hash of their content. A tally, beside its account, counts what limits go by; the outbox holds what is
 to be told. A rejection is a refusal remembered for a day. Calibration is what settled
 calls taught the estimates; nothing in the journal rests on it. A subscription says which plan goes on until when, and
-its requests what was asked for under which key.
+its requests what was asked for under which key. A referral says whose code an account used and what that earned, and a
+trace, hashed with a key, where it came from.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -280,5 +281,49 @@ subscription_request = Table(
     Column("fingerprint", Id, nullable=False),
     Column("noted_at", Instant, nullable=False),
     Column("body", Body, nullable=False),
+    **_clustered,
+)
+
+referral_code = Table(
+    "ptm_referral_code",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("noted_at", Instant, nullable=False),
+    Column("code", name(32), nullable=False),
+    UniqueConstraint("code", name="ptm_referral_code_code"),
+    **_clustered,
+)
+
+referral = Table(
+    "ptm_referral",
+    metadata,
+    Column("account", name(), primary_key=True),
+    Column("request_id", Id, nullable=False),
+    Column("fingerprint", Id, nullable=False),
+    Column("used_at", Instant, nullable=False),
+    Column("paid_at", Instant),
+    Column("payment", Int64),
+    Column("refunded", Int64),
+    Column("state", Int16, nullable=False),
+    Column("referrer", name(), nullable=False),
+    Column("code", name(32), nullable=False),
+    Column("currency", name(8)),
+    Column("payment_id", name()),
+    Column("refusal", name(32)),
+    Column("rewards", Body),
+    UniqueConstraint("payment_id", name="ptm_referral_payment"),
+    Index("ptm_referral_used", "referrer", "used_at"),
+    Index("ptm_referral_state", "referrer", "state"),
+    CheckConstraint("referrer <> account", name="ptm_referral_not_its_own"),
+    CheckConstraint("refunded >= 0 AND refunded <= payment", name="ptm_referral_refunded"),
+    **_clustered,
+)
+
+referral_trace = Table(
+    "ptm_referral_trace",
+    metadata,
+    Column("trace_id", Id, primary_key=True, autoincrement=False),
+    Column("account", name(), primary_key=True),
+    Column("noted_at", Instant, nullable=False),
     **_clustered,
 )

@@ -203,6 +203,9 @@ def check_journal(rows: Sequence[Transfer]) -> None:
             [(number, part)] = drawn
             assert part == lots[number].free
             assert lots[number].is_over(row.booked_at)
+        elif row.kind is Kind.ADJUST_DOWN and len(drawn) == 1:  # perhaps bound to a lot
+            [(number, part)] = drawn
+            assert part <= lots[number].free
         else:
             burning = sorted(lots.values(), key=Pile.place)
             assert first(row.amount, [(lot.number, lot.free) for lot in burning]) == drawn

@@ -75,6 +75,7 @@ def upgrade() -> None:
     _create_calibration()
     _create_outbox()
     _create_subscriptions()
+    _create_referrals()
     for table in _JOURNAL:
         keep_insert_only(table)
     keep_closed()
@@ -321,6 +322,47 @@ def _create_subscriptions() -> None:
         Column("fingerprint", Id, nullable=False),
         Column("noted_at", Instant, nullable=False),
         Column("body", Body, nullable=False),
+        **_clustered,
+    )
+
+
+def _create_referrals() -> None:
+    _create_table(
+        "ptm_referral_code",
+        Column("account", name(), primary_key=True),
+        Column("noted_at", Instant, nullable=False),
+        Column("code", name(32), nullable=False),
+        UniqueConstraint("code", name="ptm_referral_code_code"),
+        **_clustered,
+    )
+    _create_table(
+        "ptm_referral",
+        Column("account", name(), primary_key=True),
+        Column("request_id", Id, nullable=False),
+        Column("fingerprint", Id, nullable=False),
+        Column("used_at", Instant, nullable=False),
+        Column("paid_at", Instant),
+        Column("payment", Int64),
+        Column("refunded", Int64),
+        Column("state", Int16, nullable=False),
+        Column("referrer", name(), nullable=False),
+        Column("code", name(32), nullable=False),
+        Column("currency", name(8)),
+        Column("payment_id", name()),
+        Column("refusal", name(32)),
+        Column("rewards", Body),
+        UniqueConstraint("payment_id", name="ptm_referral_payment"),
+        CheckConstraint("referrer <> account", name="ptm_referral_not_its_own"),
+        CheckConstraint("refunded >= 0 AND refunded <= payment", name="ptm_referral_refunded"),
+        **_clustered,
+    )
+    _create_index("ptm_referral_used", "ptm_referral", ["referrer", "used_at"])
+    _create_index("ptm_referral_state", "ptm_referral", ["referrer", "state"])
+    _create_table(
+        "ptm_referral_trace",
+        Column("trace_id", Id, primary_key=True, autoincrement=False),
+        Column("account", name(), primary_key=True),
+        Column("noted_at", Instant, nullable=False),
         **_clustered,
     )
 
