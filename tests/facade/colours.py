@@ -21,6 +21,7 @@ from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
+from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter.storage.engine import resolve
 
@@ -36,6 +37,7 @@ NAMESPACES: dict[str, type] = {
     "calibration": AsyncCalibrations,
     "prices": AsyncPrices,
     "accounts": AsyncAccounts,
+    "referrals": AsyncReferrals,
 }
 
 

@@ -12,11 +12,13 @@ from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
+from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
+from ptmeter._sync.referrals import Referrals
 from ptmeter._sync.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ TWINS = [
     (AsyncPeriods, Periods),
     (AsyncCheckpoints, Checkpoints),
     (AsyncPrices, Prices),
+    (AsyncReferrals, Referrals),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}

@@ -30,6 +30,7 @@ REFUSAL = "a refusal is remembered for a day, moved nothing, and is in no journa
 RECORD = "who and when is in no hash that is kept in the database; a signed checkpoint shows it"
 STANDING = "a setting: it says what is granted next, and whatever is granted is on the journal"
 ASKED = "it says what a request came to, so that it gets the same answer; what it gave is on the journal"
+BROUGHT = "it says who brought whom; the PT that were given for it, and taken back, are on the journal"
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
@@ -68,6 +69,26 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
     "ptm_calibration.body": (frozenset({"other"}), LEARNT),
+    "ptm_referral_code.account": (frozenset({"other"}), BROUGHT),
+    "ptm_referral_code.noted_at": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral_code.code": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.account": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.referrer": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.code": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.request_id": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.fingerprint": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.used_at": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.state": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.paid_at": (frozenset({"more", "less", "absent", "present"}), BROUGHT),
+    "ptm_referral.payment": (frozenset({"more", "less", "absent", "present"}), BROUGHT),
+    "ptm_referral.refunded": (frozenset({"more", "less", "absent", "present"}), BROUGHT),
+    "ptm_referral.currency": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral.payment_id": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral.refusal": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral.rewards": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral_trace.trace_id": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral_trace.account": (frozenset({"other"}), BROUGHT),
+    "ptm_referral_trace.noted_at": (frozenset({"more", "less"}), BROUGHT),
     "ptm_subscription.account": (frozenset({"other"}), STANDING),
     "ptm_subscription.due_at": (frozenset({"more", "less", "absent"}), STANDING),
     "ptm_subscription.changed_at": (frozenset({"more", "less"}), STANDING),
@@ -85,6 +106,9 @@ UNNOTICED_ROWS: Final = {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
+        "ptm_referral_code": BROUGHT,
+        "ptm_referral": BROUGHT,
+        "ptm_referral_trace": BROUGHT,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
@@ -92,6 +116,9 @@ UNNOTICED_ROWS: Final = {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
+        "ptm_referral_code": BROUGHT,
+        "ptm_referral": BROUGHT,
+        "ptm_referral_trace": BROUGHT,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
@@ -184,7 +211,7 @@ class Names:
                 return "ptm_boundary/1 row:"
             case "ptm_calibration":
                 return f"ptm_calibration/{row['model']} {row['route']}:"
-            case "ptm_subscription" | "ptm_subscription_request":
+            case _ if table.name.startswith(("ptm_subscription", "ptm_referral")):
                 return f"{table.name}/{row['account']}:"
             case "ptm_period":
                 return f"ptm_period/{row['period']} event {row['number']}:"
@@ -337,6 +364,7 @@ def test_a_row_that_is_put_in_is_noticed(hands: Hands, table: Table) -> None:
     forged = {**row, key.name: f"{row[key.name]}x" if isinstance(key.type, String) else 29_000}
     if table.name == "ptm_transfer":
         forged |= {"transfer_id": 1, "completes": None, "seq": names.length(row) + 1}
+    forged |= {"ptm_referral": {"payment_id": "x"}, "ptm_referral_code": {"code": "x"}}.get(table.name, {})
     with hands.undone():
         hands.insert(table, forged)
         report = hands.verify()

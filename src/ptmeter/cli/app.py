@@ -20,6 +20,7 @@ from . import (
     periods,
     plans,
     prices,
+    referrals,
     replay,
     rerating,
 )
@@ -117,6 +118,7 @@ GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
+    ("referrals", referrals.COMMANDS, "Referrals: an account's code, who used it, what that came to."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""
