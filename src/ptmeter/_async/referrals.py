@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..domain.referrals import ALPHABET, CODE_LENGTH, trace
 from ..errors import ConfigurationError
-from ..operations import referring
+from ..operations import referral_figures, referring
 from ..operations.posting import alone
 from ..operations.referring import Seen
 
@@ -136,7 +136,7 @@ class AsyncReferrals:
             InvalidArgumentError: *limit* is not positive, or *before* was not referred by the account.
         """
         return await self._platform.read(
-            partial(referring.listed, account=account, before=before, limit=limit)
+            partial(referral_figures.listed, account=account, before=before, limit=limit)
         )
 
     async def stats(self, account: str) -> ReferralStats:
@@ -146,7 +146,9 @@ class AsyncReferrals:
         Raises:
             ConfigurationError: The plans have no referrals.
         """
-        return await self._platform.read(partial(referring.stats, account=account, terms=self._terms()))
+        return await self._platform.read(
+            partial(referral_figures.stats, account=account, terms=self._terms())
+        )
 
     def _terms(self) -> ReferralTerms:
         plans = self._platform.plans

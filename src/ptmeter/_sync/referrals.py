@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..domain.referrals import ALPHABET, CODE_LENGTH, trace
 from ..errors import ConfigurationError
-from ..operations import referring
+from ..operations import referral_figures, referring
 from ..operations.posting import alone
 from ..operations.referring import Seen
 
@@ -134,7 +134,9 @@ class Referrals:
         Raises:
             InvalidArgumentError: *limit* is not positive, or *before* was not referred by the account.
         """
-        return self._platform.read(partial(referring.listed, account=account, before=before, limit=limit))
+        return self._platform.read(
+            partial(referral_figures.listed, account=account, before=before, limit=limit)
+        )
 
     def stats(self, account: str) -> ReferralStats:
         """
@@ -143,7 +145,7 @@ class Referrals:
         Raises:
             ConfigurationError: The plans have no referrals.
         """
-        return self._platform.read(partial(referring.stats, account=account, terms=self._terms()))
+        return self._platform.read(partial(referral_figures.stats, account=account, terms=self._terms()))
 
     def _terms(self) -> ReferralTerms:
         plans = self._platform.plans

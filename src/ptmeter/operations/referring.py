@@ -8,19 +8,18 @@ counted exactly. After it come traces, then wallets, in one order for everybody.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain.checks import check_name
 from ..domain.keys import digest, fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Adjust, Grant, Posted, Refusal, wallet_id
-from ..domain.pt import PT, Money
+from ..domain.pt import Money
 from ..domain.referral_terms import RewardKind
 from ..domain.referrals import (
     Facts,
     Referral,
     ReferralRefusal,
     ReferralState,
-    ReferralStats,
     are_related,
     is_reached,
     may_use,
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
     from ..domain.referral_terms import Bound, ReferralTerms
     from ..domain.referrals import Reward
     from ..ports import Books, Posting
-
-PAGE: Final = 1_000
 
 
 class Seen(NamedTuple):
@@ -181,47 +178,6 @@ def refunded(
     if isinstance(done, Referral):
         books.referrals.save(done)
     return done
-
-
-def listed(
-    books: Books, account: str, *, before: str | None = None, limit: int = 100
-) -> tuple[Referral, ...]:
-    """
-    The referrals of an account, the latest first, beginning behind that of the account *before*.
-
-    Raises:
-        InvalidArgumentError: *limit* is not positive, or *before* is none of them.
-    """
-    if limit < 1:
-        msg = f"ask for at least one referral, not {limit}"
-        raise InvalidArgumentError(msg)
-    behind = None
-    if before is not None:
-        last = books.referrals.find(before)
-        if last is None or last.referrer != account:
-            msg = f"{before!r} was not referred by {account!r}, so no page ends with it"
-            raise InvalidArgumentError(msg)
-        behind = last.used_at, last.account
-    return tuple(books.referrals.listed(account, before=behind, limit=limit))
-
-
-def stats(books: Books, account: str, *, terms: ReferralTerms) -> ReferralStats:
-    """How far an account has come: referrals, tier, and what it earned on either side of them."""
-    count = books.referrals.count(account)
-    tiers = terms.referrer.tiers if terms.referrer else ()
-    reached = [tier for tier in tiers if tier.at_least <= count]
-    mine = [reward for reward in _every_reward(books, account) if reward.account == account]
-    return ReferralStats(
-        account=account,
-        code=books.referrals.code_of(account) or "",
-        uses=books.referrals.uses(account),
-        count=count,
-        tier=max(len(reached) - 1, 0),
-        next_at=tiers[len(reached)].at_least if len(reached) < len(tiers) else None,
-        given=_sums(mine, [reward.amount for reward in mine]),
-        reversed=_sums(mine, [reward.taken_back for reward in mine]),
-        shortfall=_sums(mine, [reward.short for reward in mine]),
-    )
 
 
 # --- who, and from where ------------------------------------------------------------------------
@@ -379,27 +335,3 @@ def _take_back(found: Referral, reward: Reward, amount: int) -> Adjust:
         note=f"referral {found.code}: its payment was refunded",
         lot=reward.lot,
     )
-
-
-# --- sums ---------------------------------------------------------------------------------------
-
-
-def _every_reward(books: Books, account: str) -> Iterator[Reward]:
-    mine = books.referrals.find(account)
-    yield from mine.rewards if mine else ()
-    before = None
-    while page := books.referrals.listed(account, before=before, limit=PAGE):
-        for each in page:
-            yield from each.rewards
-        before = page[-1].used_at, page[-1].account
-
-
-def _sums(earned: Sequence[Reward], amounts: Sequence[int]) -> dict[tuple[RewardKind, str], PT | Money]:
-    sums: dict[tuple[RewardKind, str], int] = {}
-    for reward, amount in zip(earned, amounts, strict=True):
-        place = reward.kind, reward.what
-        sums[place] = sums.get(place, 0) + amount
-    return {
-        (kind, what): PT(amount) if kind is RewardKind.PT else Money(amount, what)
-        for (kind, what), amount in sorted(sums.items())
-    }
