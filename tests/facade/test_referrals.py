@@ -125,7 +125,8 @@ async def test_nobody_refers_themselves(meter: AsyncMeter) -> None:
 
     assert "own_code" == await refused(meter, code, "ann")
     assert "mutual" == await refused(meter, await meter.referrals.code("bob"), "ann")
-    assert "unknown_code" == await refused(meter, "NOSUCHCODE", "ann")
+    for unknown in ("2222222222", "", "x\0y", "\ud800" * 10, "A" * 10_000):
+        assert "unknown_code" == await refused(meter, unknown, "ann")
 
 
 @pytest.mark.parametrize("pooled", [True, False])
@@ -380,6 +381,15 @@ async def test_what_a_call_holds_is_not_taken_from_it(meter: AsyncMeter, clock: 
     assert other is not None
     assert PT.of(200) == found.rewards[0].shortfall
     assert PT.of(200) == other.rewards[0].reversed
+
+
+@pytest.mark.parametrize("payment_id", ["", "x" * 201, "pi\0"], ids=["empty", "long", "unprintable"])
+async def test_a_payment_has_an_id_that_can_be_kept(meter: AsyncMeter, payment_id: str) -> None:
+    """What no database could keep or find again is refused before any is asked."""
+    with pytest.raises(InvalidArgumentError, match="a payment's id"):
+        await meter.referrals.paid("bob", payment=TEN, payment_id=payment_id)
+    with pytest.raises(InvalidArgumentError, match="a payment's id"):
+        await meter.referrals.refunded(payment_id)
 
 
 async def test_more_than_was_paid_cannot_be_refunded(meter: AsyncMeter) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidArgumentError
 from .accounts import payer
+from .checks import LONGEST_NAME
 from .keys import digest
 from .pt import MICRO, PT, Money
 from .rates import WHOLE
@@ -218,6 +219,11 @@ def spelled(code: str) -> str:
     return "".join(code.upper().split()).replace("-", "")
 
 
+def is_code(text: str) -> bool:
+    """Whether a code as it is kept could be somebody's: what is none need not be looked for."""
+    return len(text) == CODE_LENGTH and set(text) <= set(ALPHABET)
+
+
 def trace(key: bytes, what: str, value: str) -> bytes:
     """
     What is kept of a card or an address: a hash with a key that is not in the database, 8 bytes.
@@ -286,6 +292,21 @@ def to_take_back(amount: int, payment: Money, refunded: Money) -> int:
     """What is to be taken back in all of a reward, when so much of its payment was refunded: rounded up."""
     kept = amount * (payment.nano - refunded.nano) // payment.nano
     return amount - kept
+
+
+def check_payment(payment_id: str, payment: Money | None = None) -> None:
+    """
+    Make sure that something can be a payment.
+
+    Raises:
+        InvalidArgumentError: It is of nothing or less, or its id could not be kept.
+    """
+    if not payment_id or len(payment_id) > LONGEST_NAME or not payment_id.isprintable():
+        msg = f"a payment's id is a text of 1 to {LONGEST_NAME} printable characters, not {payment_id!r}"
+        raise InvalidArgumentError(msg)
+    if payment is not None and payment.nano <= 0:
+        msg = f"a payment is more than nothing, not {payment}"
+        raise InvalidArgumentError(msg)
 
 
 def refunded_to(found: Referral, amount: Money | None) -> Money:

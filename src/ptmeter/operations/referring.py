@@ -21,6 +21,8 @@ from ..domain.referrals import (
     ReferralRefusal,
     ReferralState,
     are_related,
+    check_payment,
+    is_code,
     is_reached,
     may_use,
     refunded_to,
@@ -34,7 +36,6 @@ from ..domain.referrals import (
 from ..errors import (
     ContentionError,
     IdempotencyConflictError,
-    InvalidArgumentError,
     PtmeterError,
     ReferralRefusedError,
 )
@@ -91,7 +92,7 @@ def use(
     code = spelled(code)
     request = transfer_id(account, "referral", key)
     asked = fingerprint(account, "referral", key, code, seen.card or b"", seen.ip or b"")
-    owner = books.referrals.owner_of(code)
+    owner = books.referrals.owner_of(code) if is_code(code) else None
     books.referrals.lock_codes([account, owner] if owner else [account])
     earlier = books.referrals.find(account)
     if earlier and (same := _same_request(books, earlier, request, asked, key)):
@@ -123,7 +124,7 @@ def paid(
     seen: Seen,
 ) -> Posting[Referral | PtmeterError | None]:
     """Reward the first payment of an account that was referred; ``None`` if it is not that."""
-    _check_payment(payment, payment_id)
+    check_payment(payment_id, payment)
     found = _locked(books, books.referrals.find(account))
     if found is None:
         return None
@@ -158,6 +159,7 @@ def refunded(
     books: Books, payment_id: str, *, amount: Money | None
 ) -> Posting[Referral | PtmeterError | None]:
     """Take back what of the rewards is left, pro rata to what was refunded; ``None`` if nothing was rewarded."""
+    check_payment(payment_id)
     found = _locked(books, books.referrals.find_payment(payment_id))
     if found is None or found.payment is None:
         return None
@@ -244,13 +246,6 @@ def _locked(books: Books, found: Referral | None) -> Referral | None:
 
 
 # --- PT and money -------------------------------------------------------------------------------
-
-
-def _check_payment(payment: Money, payment_id: str) -> None:
-    if payment.nano <= 0:
-        msg = f"a payment is more than nothing, not {payment}"
-        raise InvalidArgumentError(msg)
-    check_name(payment_id)
 
 
 def _earned(

@@ -431,6 +431,32 @@ def test_a_correction_downwards_keeps_its_reason() -> None:
     assert ("mended", EARLIER) == (posted.transfer.note, posted.transfer.effective_at)
 
 
+def test_a_correction_may_be_bound_to_a_lot() -> None:
+    """It takes what is free there up to its amount, out of turn, and is refused where nothing is, whatever else there is."""
+    shelf = shelf_with()
+    shelf.post([(Grant(**asked("later"), amount=10, priority=999),)], START)
+    lots = {lot.priority: lot.number for lot in shelf.full_wallet(OURS).lots}
+
+    def take(name: str, amount: int, lot: int) -> Any:
+        mended = Adjust(**asked(name), amount=-amount, note="mended", lot=lot)
+        [[outcome]] = shelf.post([(mended,)], START)
+        return outcome
+
+    some, rest, nothing, no_lot = (
+        take("some", 4, lots[999]),
+        take("rest", 100, lots[999]),
+        take("nothing", 1, lots[999]),
+        take("no lot", 1, 99),
+    )
+
+    assert [(4, ((lots[999], 4),)), (6, ((lots[999], 6),))] == [
+        (each.transfer.amount, each.transfer.allocations) for each in (some, rest)
+    ]
+    assert [(Refusal.INSUFFICIENT_FUNDS, 0, 1)] * 2 == [
+        (each.reason, each.available, each.required) for each in (nothing, no_lot)
+    ]
+
+
 def test_a_late_settle_says_what_was_used() -> None:
     """Charged after its hold expired, a call keeps its usage and its time as if it had come in time."""
     shelf = shelf_with(holds=10)
