@@ -200,7 +200,7 @@ class NaiveLedger:
         if isinstance(command, Grant):
             row = self._give(command, Kind.GRANT, command.amount, effective_at=command.effective_at)
         elif isinstance(command, Adjust) and command.amount > 0:
-            row = self._give(command, Kind.ADJUST_UP, command.amount)
+            row = self._give(command, Kind.ADJUST_UP, command.amount, paid=0)
         elif isinstance(command, Adjust) and command.lot is not None:
             row = self._take_of_lot(command, command.lot)
         elif isinstance(command, Adjust):

@@ -24,29 +24,46 @@ if TYPE_CHECKING:
     from .domain.accounting import RollForward, TrialBalance
     from .domain.accounts import Account
     from .domain.admission import Limit
+    from .domain.alerts import Alert, Notice
     from .domain.audit import Finding, Report
     from .domain.calibration import Calibration
     from .domain.checkpoints import Checkpoint
     from .domain.entitlements import Entitlement
     from .domain.estimates import Count, Estimate, Method
     from .domain.flags import Flag
+    from .domain.forecasts import Ahead
     from .domain.headroom import Headroom
     from .domain.ledger import Overage
     from .domain.limits import Limits
+    from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
+    from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
     from .domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from .domain.prices import Price, PriceUse, Processing, Tier
     from .domain.pt import PT, Money
+    from .domain.quarantine import Backlog, Quarantined, QuarantinePage, QuarantineState
     from .domain.rates import Charge, Complexity, Content, RateCard, Workload
-    from .domain.receipts import Balance, Entry, Granted, Hold, Page, Receipt, UnitBalance
+    from .domain.receipts import (
+        Balance,
+        Entry,
+        Granted,
+        Hold,
+        OpenHolds,
+        Page,
+        Receipt,
+        UnitBalance,
+    )
     from .domain.referral_terms import ReferralTerms, RewardKind
     from .domain.referrals import Referral, ReferralRefusal, ReferralState, ReferralStats, Reward
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
     from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
+    from .domain.top_up_terms import TopUpTerms
+    from .domain.top_ups import TopUp, TopUpState
+    from .domain.unpriced import UnpricedModel
     from .domain.usage import Quality, Usage
     from .errors import (
         AccountFrozenError,
@@ -66,6 +83,7 @@ if TYPE_CHECKING:
         InvariantError,
         LedgerBusyError,
         LimitError,
+        MessageNotFoundError,
         ModelLockedError,
         NotFoundError,
         PeriodClosedError,
@@ -73,12 +91,15 @@ if TYPE_CHECKING:
         PeriodNotSealedError,
         PeriodOrderError,
         PtmeterError,
+        QuarantineResolvedError,
         ReferralRefusedError,
         RefusedError,
         SchemaOutdatedError,
         StorageError,
         SubscriptionExistsError,
         SubscriptionNotFoundError,
+        TopUpNotFoundError,
+        TopUpNotOpenError,
         TrialUsedError,
         UnavailableError,
         UnknownModelError,
@@ -90,6 +111,8 @@ if TYPE_CHECKING:
         UsageInconsistentError,
         UsageMissingError,
     )
+    from .operations.alerting import Scanned
+    from .operations.topping_up import Asked
     from .providers.prices import GenaiPrices
     from .providers.tokens import Tokenizers
     from .providers.usage import Reading, Shape, UsageStream, read_usage
@@ -100,9 +123,14 @@ __all__ = [
     "AccountChange",
     "AccountFrozenError",
     "AccountNotFoundError",
+    "Ahead",
+    "Alert",
     "ApprovalMissingError",
+    "Asked",
     "AsyncCall",
     "AsyncMeter",
+    "Backlog",
+    "Backoff",
     "Balance",
     "Basis",
     "Calibration",
@@ -118,6 +146,7 @@ __all__ = [
     "Content",
     "ContentionError",
     "Count",
+    "Delivered",
     "Discount",
     "Durability",
     "Entitlement",
@@ -127,6 +156,7 @@ __all__ = [
     "Flag",
     "GenaiPrices",
     "Granted",
+    "Grouping",
     "Headroom",
     "Hold",
     "HoldNotFoundError",
@@ -139,9 +169,16 @@ __all__ = [
     "InvalidArgumentError",
     "InvariantError",
     "LedgerBusyError",
+    "Light",
     "Limit",
     "LimitError",
     "Limits",
+    "Margin",
+    "MarginGoals",
+    "MarginReport",
+    "Message",
+    "MessageNotFoundError",
+    "MessageState",
     "Meter",
     "Method",
     "ModelChange",
@@ -150,6 +187,8 @@ __all__ = [
     "ModelUse",
     "Money",
     "NotFoundError",
+    "Notice",
+    "OpenHolds",
     "OutOfFunds",
     "Overage",
     "Page",
@@ -170,6 +209,10 @@ __all__ = [
     "PublicKey",
     "Quality",
     "Quantile",
+    "QuarantinePage",
+    "QuarantineResolvedError",
+    "QuarantineState",
+    "Quarantined",
     "RateCard",
     "Reading",
     "Receipt",
@@ -186,6 +229,7 @@ __all__ = [
     "RewardKind",
     "RollForward",
     "RollOver",
+    "Scanned",
     "SchemaOutdatedError",
     "Shape",
     "SigningKey",
@@ -198,6 +242,11 @@ __all__ = [
     "Summary",
     "Tier",
     "Tokenizers",
+    "TopUp",
+    "TopUpNotFoundError",
+    "TopUpNotOpenError",
+    "TopUpState",
+    "TopUpTerms",
     "Trial",
     "TrialBalance",
     "TrialUsedError",
@@ -206,6 +255,7 @@ __all__ = [
     "UnknownModelError",
     "UnknownTierError",
     "UnknownUnitError",
+    "UnpricedModel",
     "UnreadableRowError",
     "UnsafeDurabilityError",
     "Usage",
@@ -235,6 +285,13 @@ _HOMES = {
         "reference_plans",
     ),
     "domain.accounting": ("RollForward", "TrialBalance"),
+    "domain.alerts": ("Alert", "Notice"),
+    "domain.forecasts": ("Ahead",),
+    "domain.messages": ("Backoff", "Delivered", "Message", "MessageState"),
+    "domain.top_up_terms": ("TopUpTerms",),
+    "domain.top_ups": ("TopUp", "TopUpState"),
+    "operations.alerting": ("Scanned",),
+    "operations.topping_up": ("Asked",),
     "domain.audit": ("Finding", "Report"),
     "domain.checkpoints": ("Checkpoint",),
     "domain.calibration": ("Calibration",),
@@ -242,6 +299,7 @@ _HOMES = {
     "domain.admission": ("Limit",),
     "domain.headroom": ("Headroom",),
     "domain.limits": ("Limits",),
+    "domain.margins": ("Grouping", "Light", "Margin", "MarginGoals", "MarginReport"),
     "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
     "domain.flags": ("Flag",),
@@ -252,14 +310,25 @@ _HOMES = {
     "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
     "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
     "domain.pt": ("PT", "Money"),
+    "domain.quarantine": ("Backlog", "QuarantinePage", "QuarantineState", "Quarantined"),
     "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
-    "domain.receipts": ("Balance", "Entry", "Granted", "Hold", "Page", "Receipt", "UnitBalance"),
+    "domain.receipts": (
+        "Balance",
+        "Entry",
+        "Granted",
+        "Hold",
+        "OpenHolds",
+        "Page",
+        "Receipt",
+        "UnitBalance",
+    ),
     "domain.referral_terms": ("ReferralTerms", "RewardKind"),
     "domain.referrals": ("Referral", "ReferralRefusal", "ReferralState", "ReferralStats", "Reward"),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
     "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
     "domain.sketches": ("Quantile",),
+    "domain.unpriced": ("UnpricedModel",),
     "domain.usage": ("Quality", "Usage"),
     "errors": (
         "AccountFrozenError",
@@ -278,6 +347,7 @@ _HOMES = {
         "InvalidArgumentError",
         "InvariantError",
         "LedgerBusyError",
+        "MessageNotFoundError",
         "LimitError",
         "ModelLockedError",
         "NotFoundError",
@@ -286,10 +356,13 @@ _HOMES = {
         "PeriodNotSealedError",
         "PeriodOrderError",
         "PtmeterError",
+        "QuarantineResolvedError",
         "ReferralRefusedError",
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",
+        "TopUpNotFoundError",
+        "TopUpNotOpenError",
         "SubscriptionExistsError",
         "SubscriptionNotFoundError",
         "TrialUsedError",

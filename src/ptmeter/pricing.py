@@ -97,7 +97,11 @@ class Pricing:
     @property
     def card(self) -> RateCard:
         """The rate card in force now."""
-        return self._cards[0] if len(self._cards) == 1 else card_at(self._cards, self._clock())
+        return self.card_at(self._clock())
+
+    def card_at(self, at: datetime) -> RateCard:
+        """The rate card in force at that time; a single one always is."""
+        return self._cards[0] if len(self._cards) == 1 else card_at(self._cards, at)
 
     def estimate(
         self,
@@ -157,15 +161,17 @@ class Pricing:
             notes=(*count.notes, *_what_it_rests_on(learnt, size), *_at_which_price(workload)),
         )
 
-    def charge(self, model: str, usage: Usage, workload: Workload = PLAIN) -> Charge:
+    def charge(
+        self, model: str, usage: Usage, workload: Workload = PLAIN, *, at: datetime | None = None
+    ) -> Charge:
         """
-        What *usage* of *model* costs.
+        What *usage* of *model* costs, now or by what was in force *at* another time.
 
         Raises:
             UnknownModelError: No price or rate is known for the model, for how it was processed, or for a class
                 that was used.
         """
-        return self._tariff(model, workload.processing).charge(usage, workload)
+        return self._tariff(model, workload.processing, at).charge(usage, workload)
 
     def asked(self, model: str, request: Request, workload: Workload) -> Workload:
         """
@@ -230,11 +236,12 @@ class Pricing:
         except UnknownModelError:
             return model.partition("/")[0]
 
-    def _tariff(self, model: str, processing: Processing) -> Tariff:
-        """What *model* is rated by now; worked out again only when its price or the card changes."""
-        card, asked = self.card, (model, processing)
+    def _tariff(self, model: str, processing: Processing, at: datetime | None = None) -> Tariff:
+        """What *model* is rated by, now if left out; worked out again only when its price or the card changes."""
+        at = at or self._clock()
+        card, asked = self.card_at(at), (model, processing)
         try:
-            price = price_for(self._catalogue, model, self._clock(), processing)
+            price = price_for(self._catalogue, model, at, processing)
             known = self._tariffs.get(asked)
             if known and known.price is price and known.card_version == card.version:
                 return known

@@ -16,13 +16,18 @@ from tests.integration.wiring import unprepared
 
 from ptmeter import AsyncCall, AsyncMeter, Meter
 from ptmeter._async.accounts import AsyncAccounts
+from ptmeter._async.alerts import AsyncAlerts
 from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
+from ptmeter._async.margins import AsyncMargins
+from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
+from ptmeter._async.quarantine import AsyncQuarantine
 from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
+from ptmeter._async.top_ups import AsyncTopUps
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
@@ -31,11 +36,16 @@ if TYPE_CHECKING:
 ITS_OWN_NAME = {"aclose": "close"}
 NAMESPACES: dict[str, type] = {
     "funds": AsyncFunds,
+    "margins": AsyncMargins,
     "plans": AsyncSubscriptions,
     "periods": AsyncPeriods,
     "checkpoints": AsyncCheckpoints,
     "calibration": AsyncCalibrations,
     "prices": AsyncPrices,
+    "outbox": AsyncOutbox,
+    "alerts": AsyncAlerts,
+    "top_ups": AsyncTopUps,
+    "quarantine": AsyncQuarantine,
     "accounts": AsyncAccounts,
     "referrals": AsyncReferrals,
 }

@@ -295,3 +295,21 @@ async def test_who_has_no_pt_for_a_locked_model_is_told_of_the_plan(opened: Open
         with pytest.raises(ModelLockedError):
             async with meter.call("ann", model="gpt-4o", messages=QUESTION, key="r1"):
                 pass
+
+
+async def test_a_subscription_begins_its_own_windows(opened: Opener) -> None:
+    """What was used before its cycle began is no use of the cycle; what was used since is, though it comes later."""
+    clock = Clock(NOON)
+    async with opened(plans=plans(caps={"core": {"month": 10}}), clock=clock) as meter:
+        await meter.funds.grant("acme", core=100, source="trial", key="g")
+        for key, hours in (("before", 24), ("since", 24)):
+            await use(meter, key, core=4)
+            clock.turn(hours * HOUR)
+
+        await meter.plans.subscribe("acme", "pro", anchor=NOON + 12 * HOUR, key="s1")
+        (cap,) = await meter.accounts.headroom("acme")
+
+        assert (PT.of(4).micro, PT.of(6).micro) == (cap.used, cap.left)
+        await use(meter, "within", core=6)
+        assert "cap" == (await refused(meter)).limit
+        assert (await meter.verify()).clean

@@ -8,18 +8,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptmeter import AsyncCall, AsyncMeter, Call, Meter
+from ptmeter._async.alerts import AsyncAlerts
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
+from ptmeter._async.margins import AsyncMargins
+from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
+from ptmeter._async.quarantine import AsyncQuarantine
 from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
+from ptmeter._async.top_ups import AsyncTopUps
+from ptmeter._sync.alerts import Alerts
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds
+from ptmeter._sync.margins import Margins
+from ptmeter._sync.outbox import Outbox
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
+from ptmeter._sync.quarantine import Quarantine
 from ptmeter._sync.referrals import Referrals
 from ptmeter._sync.subscriptions import Subscriptions
+from ptmeter._sync.top_ups import TopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +40,13 @@ TWINS = [
     (AsyncFunds, Funds),
     (AsyncSubscriptions, Subscriptions),
     (AsyncPeriods, Periods),
+    (AsyncMargins, Margins),
     (AsyncCheckpoints, Checkpoints),
     (AsyncPrices, Prices),
+    (AsyncOutbox, Outbox),
+    (AsyncAlerts, Alerts),
+    (AsyncTopUps, TopUps),
+    (AsyncQuarantine, Quarantine),
     (AsyncReferrals, Referrals),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")

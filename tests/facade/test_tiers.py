@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -121,13 +122,21 @@ async def test_a_contradiction_is_refused_before_the_call(in_memory: Opener) -> 
 
 
 @pytest.mark.parametrize(
-    ("tier", "error", "says"),
-    [("warp", UnknownTierError, "'warp' of 'gpt-4o'"), ("flex", UnknownModelError, "no flex price")],
+    ("tier", "error", "says", "answered"),
+    [
+        ("warp", UnknownTierError, "'warp' of 'gpt-4o'", Processing.UNKNOWN),
+        ("flex", UnknownModelError, "no flex price", Processing.FLEX),
+    ],
 )
 async def test_a_tier_without_a_price_is_charged_to_nobody(
-    opened: Opener, caplog: pytest.LogCaptureFixture, tier: str, error: type[Exception], says: str
+    opened: Opener,
+    caplog: pytest.LogCaptureFixture,
+    tier: str,
+    error: type[Exception],
+    says: str,
+    answered: Processing,
 ) -> None:
-    """The hold stays, the error says so, the log has what the provider sent, and it can be settled by hand."""
+    """The hold stays, the call waits in quarantine, and the log has what the provider sent, once for each call."""
     async with opened() as meter:
         await meter.funds.grant("acme", advanced=100, source="trial", key="trial")
         call = meter.call("acme", model="gpt-4o", messages=MESSAGES, key="r1")
@@ -138,14 +147,18 @@ async def test_a_tier_without_a_price_is_charged_to_nobody(
             await meter.record("acme", model="gpt-4o", response=answer(tier), key="r2")
 
         assert call.receipt is None
-        assert ["its hold stays until it expires" in note for note in caught.value.__notes__] == [True]
-        assert [str(answer(tier)["usage"]) in record.getMessage() for record in caplog.records] == [True]
+        assert ["it is in quarantine" in note for note in caught.value.__notes__] == [True]
+        assert [str(answer(tier)["usage"]) in record.getMessage() for record in caplog.records] == [
+            True
+        ] * 2
         if isinstance(caught.value, UnknownTierError):
             assert answer(tier)["usage"] == caught.value.payload
         assert call.hold is not None
         assert call.estimate.hold == (await meter.balance("acme")).advanced.held
-        receipt = await meter.settle(await meter.find_hold("acme", key="r1"), advanced=1, key="r1")
-        assert {"advanced": PT.of(1)} == receipt.charged
+        waiting = (await meter.quarantine.list()).calls
+        assert ["r1", "r2"] == sorted(waits.key for waits in waiting)
+        assert {answered} == {waits.workload.processing for waits in waiting}
+        assert [answer(tier)["usage"]] * 2 == [json.loads(waits.payload) for waits in waiting]
         assert (await meter.verify()).clean
 
 

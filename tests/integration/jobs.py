@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from random import Random
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 from tests.integration.wiring import async_meter_on, engine_on, few, meter_on
 
-from ptmeter import read_plans
+from ptmeter import Backoff, Usage, read_plans
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Debit, Grant, Hold, Posted, wallet_id
 from ptmeter.domain.pt import MICRO
@@ -23,10 +24,14 @@ from ptmeter.testing.steps import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from datetime import timedelta
 
+    from ptmeter import Message, Plans
     from ptmeter.domain.ledger import Command, Outcome
 
 HELD = "held"
+ONE_PT = Usage(input_uncached=100, output_text=10)
+"""What a call of one core PT takes."""
 
 
 # --- many callers, one balance ------------------------------------------------------------------
@@ -158,6 +163,37 @@ def call_until_killed(url: str, log: str, prefix: str, too_early: bool) -> None:
 
     with meter_on(url) as meter, ThreadPoolExecutor(3) as pool:
         list(pool.map(calls, range(3)))
+
+
+# --- what is told and asked for on the way ------------------------------------------------------
+
+
+def use_in_threads(url: str, plans: Plans, keys: Sequence[str], log: str | None = None) -> int:
+    """Charge acme one PT under each key, in sixteen threads, noting what was answered; returns how many."""
+    notes = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT) if log else None
+
+    def use(key: str) -> None:
+        meter.record("acme", model="gpt-4o-mini", response=ONE_PT, key=key)
+        if notes is not None:
+            os.write(notes, f"{key}\n".encode())
+
+    with meter_on(url, plans=plans) as meter, ThreadPoolExecutor(16) as pool:
+        return len(list(pool.map(use, keys)))
+
+
+def deliver_all(url: str, log: str, lease: timedelta, pause: float) -> int:
+    """Deliver what is due until there is nothing, noting each; a handler takes as long as *pause*."""
+    notes = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    delivered = 0
+
+    def handle(message: Message) -> None:
+        os.write(notes, f"{message.id}\n".encode())
+        sleep(pause)
+
+    with meter_on(url) as meter:
+        while found := meter.outbox.deliver(handle, limit=20, backoff=Backoff(lease=lease)).delivered:
+            delivered += found
+    return delivered
 
 
 # --- setting up ---------------------------------------------------------------------------------

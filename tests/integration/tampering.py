@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from tests.integration.wiring import engine_on, meter_on
 from ptmeter import (
     PT,
     Calibration,
+    Ceiling,
     InsufficientFundsError,
     Money,
     Plan,
@@ -22,16 +24,18 @@ from ptmeter import (
     Price,
     Quality,
     Usage,
+    UsageInconsistentError,
     Workload,
     reference_plans,
 )
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.ledger import Debit, Grant, Hold, Settle, UsageEvent, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
+from ptmeter.domain.top_up_terms import TopUpTerms
 from ptmeter.domain.usage import TOKEN_CLASSES
-from ptmeter.operations import closing, verifying
+from ptmeter.operations import closing, topping_up, verifying
 from ptmeter.storage.books import Binder
 from ptmeter.storage.tables import metadata
 from ptmeter.testing import Clock
@@ -64,10 +68,18 @@ _USAGE: Final = Usage(
 )
 
 
+CONTRADICTION: Final = {
+    "object": "chat.completion",
+    "usage": {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 26},
+}
+
 _LIMITS: Final = Limits(
     paces=(Pace(timedelta(minutes=1), 9),),
     shares={"core": Share(unit="core", hard=0, overflow=2)},
     burn=Burn(warn=100, steps=(BurnStep(200, timedelta(days=99)),)),
+)
+_TOP_UPS: Final = TopUpTerms(
+    below=PT.of(500), amount=PT.of(1), per_month=Money(10**9), cool_down=timedelta(0)
 )
 _RULES: Final = Rules(
     plans=Plans(
@@ -112,7 +124,7 @@ def populate(url: str) -> None:
 def _in_january(meter: Meter, clock: Clock) -> None:
     soon = clock() + timedelta(days=10)
     meter.funds.grant("acme", core=40, source="trial", key="g1", priority=10, expires_at=soon)
-    meter.funds.grant("acme", core=60, advanced=20, source="top-up", key="g2")
+    meter.funds.grant("acme", core=60, advanced=20, source="top-up", key="g2", paid="0.90")
     meter.funds.grant("zeta", core=5, source="top-up", key="g3")
     _post(
         meter, Grant(**_name("late"), amount=7, note="late fact", effective_at=clock() - timedelta(days=1))
@@ -150,12 +162,41 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     meter.hold("acme", core=8, key="open", ttl=timedelta(days=200))  # of two lots
     with pytest.raises(InsufficientFundsError):
         meter.hold("acme", core=900, key="refused")
+    unpriced = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 1_000_000)).price("unheard-of")
+    rated = UsageEvent(
+        usage=Usage(output_text=3),
+        price=unpriced,
+        card_version=_card(meter).version,
+        cost=Money(3_000, "USD"),
+    )
+    _post(meter, Debit(**_name("unpriced"), amount=1_000_000, usage=rated))
+    _set_aside(meter)
     _in_a_team(meter, clock)
     meter.plans.subscribe("acme", "freemium", key="s1")
     _by_referral(meter)
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
+
+
+def _set_aside(meter: Meter) -> None:
+    """A call in each state that one in quarantine can be in, with all that is kept of one."""
+    for key in ("settled", "dismissed", "waiting"):
+        with (
+            pytest.raises(UsageInconsistentError),
+            meter.call(
+                "acme",
+                model="gpt-4o-mini",
+                messages="hello",
+                key=key,
+                route="eu",
+                workload=Workload(retry_rate=700),
+            ) as call,
+        ):
+            call.record(CONTRADICTION)
+    who: dict[str, Any] = {"actor": "ann", "reason": "the total is right"}
+    meter.quarantine.settle("acme", key="settled", usage=Usage(output_text=6), **who)
+    meter.quarantine.dismiss("acme", key="dismissed", **who)
 
 
 def _by_referral(meter: Meter) -> None:
@@ -180,9 +221,11 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
         placed_at=clock() - timedelta(days=1),
         overflow=True,
         terms=Limits(concurrent=9),
+        top_ups={"core": _TOP_UPS},
     )
     _store(meter).run(lambda books: books.accounts.save(member))
     _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
+    _ask_for_more(meter)
     admission = Admission(account="ann", rules=_RULES)
     for name in ("ann:1", "ann:2"):
         held = {**_name(name), "amount": 1_000_000, "ttl": timedelta(days=90)}
@@ -191,13 +234,28 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
     meter.post([(Settle(**used, multiple=2, rules=_RULES),)])
 
 
+def _ask_for_more(meter: Meter) -> None:
+    """Have acme ask for PT three times: once in vain, once paid, and once nobody has said yet."""
+    store = _store(meter)
+
+    def ask(terms: TopUpTerms | None) -> Any:
+        work = partial(topping_up.set_terms, account="acme", unit="core", terms=terms, rules=_RULES)
+        return store.run(work)
+
+    store.run(partial(topping_up.failed, top_up=ask(_TOP_UPS).id, reason="card declined"))
+    store.post("acme", partial(topping_up.paid, top_up=ask(_TOP_UPS), key="p1"))
+    ask(replace(_TOP_UPS, below=PT.of(900)))
+    ask(None)
+
+
 def _deliver_one(url: str) -> None:
     """Have a message delivered, after a first attempt that failed."""
     outbox = TABLES["ptm_outbox"]
     with engine_on(url) as engine, engine.begin() as connection:
         first = connection.execute(select(outbox.c.message_id)).scalars().first()
         this = update(outbox).where(outbox.c.message_id == first)
-        connection.execute(this.values(delivered_at=1, attempts=2, problem="no answer"))
+        done = {"delivered_at": 1, "due_at": None, "attempts": 2, "problem": "no answer"}
+        connection.execute(this.values(done))
 
 
 def _begin_to_close(meter: Meter, name: str) -> None:

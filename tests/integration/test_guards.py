@@ -93,6 +93,18 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
     },
     "ptm_boundary": {"id": 1, "closed_until": 10},
     "ptm_calibration": {"model": "m", "route": "", "changed_at": 1, "body": "{}"},
+    "ptm_rollup": {
+        "wallet_id": 1,
+        "day": 1,
+        "model": "m",
+        "plan": "pro",
+        "currency": "USD",
+        "calls": 1,
+        "amount": 5,
+        "unvalued": 0,
+        "cost": 2,
+        "revenue": 3,
+    },
     "ptm_outbox": {
         "account": "acme",
         "message_id": 1,
@@ -113,6 +125,18 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "code": "A",
     },
     "ptm_referral_trace": {"trace_id": 1, "account": "acme", "noted_at": 1},
+    "ptm_top_up": {
+        "top_up_id": 1,
+        "amount": 1,
+        "price": 1,
+        "requested_at": 1,
+        "cool_down": 1,
+        "attempts": 1,
+        "state": 0,
+        "account": "acme",
+        "unit": "core",
+        "currency": "USD",
+    },
     "ptm_subscription": {"account": "acme", "changed_at": 1},
     "ptm_subscription_request": {
         "account": "acme",
@@ -121,11 +145,35 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "noted_at": 1,
         "body": "{}",
     },
+    "ptm_unpriced": {"wallet_id": 1, "seq": 1},
+    "ptm_quarantine": {
+        "account": "acme",
+        "call_id": 1,
+        "received_at": 1,
+        "state": 0,
+        "call_key": '"r1"',
+        "unit": "core",
+        "model": "m",
+        "route": "",
+        "problem": "p",
+        "payload": "{}",
+    },
 }
 """A row of each table with nothing in it that may be left out."""
 
-OTHER_KEYS: Final = {"period": "2026-02", "account": "zeta", "model": "n", "route": "eu"}
+OTHER_KEYS: Final = {
+    "period": "2026-02",
+    "account": "zeta",
+    "model": "n",
+    "route": "eu",
+    "plan": "team",
+    "currency": "EUR",
+}
 """Other values of key columns that are no numbers."""
+
+
+DECIDED: Final = {"state": 1, "resolved_at": 2, "resolver": "ann", "decision": 1}
+"""What a call in quarantine has once somebody decided about it."""
 
 
 class Check(NamedTuple):
@@ -152,11 +200,23 @@ CHECKS: Final = (
     Check("ptm_lot_not_negative", {"held": 0}, {"held": -1}),
     Check("ptm_lot_granted", {"remaining": 6}, {"remaining": 7}),
     Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
+    Check("ptm_rollup_calls", {"calls": 0}, {"calls": -1}),
     Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
+    *(
+        Check("ptm_quarantine_resolved", allowed, refused)
+        for allowed, refused in (
+            (DECIDED, {"state": 1}),
+            (DECIDED, {"resolved_at": 2}),
+            *((DECIDED, {**DECIDED, name: None}) for name in ("resolved_at", "resolver", "decision")),
+        )
+    ),
     Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
     Check("ptm_referral_not_its_own", {"referrer": "zeta"}, {"referrer": "acme"}),
     Check("ptm_referral_refunded", {"payment": 5, "refunded": 5}, {"payment": 5, "refunded": 6}),
     Check("ptm_referral_refunded", {"payment": 5, "refunded": 0}, {"payment": 5, "refunded": -1}),
+    Check("ptm_outbox_delivered", {"delivered_at": 1, "due_at": None}, {"delivered_at": 1}),
+    Check("ptm_top_up_amount", {"amount": 1}, {"amount": 0}),
+    Check("ptm_top_up_amount", {"price": 0}, {"price": -1}),
     Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
     *(
         Check("ptm_closing_ties", {name: sign * 100, "issued": 3 + sign * other}, {name: sign * 100})
@@ -177,6 +237,11 @@ UNIQUE: Final = {
         {"completes": 1},
         {"seq": 2, "transfer_id": 2},
         {"wallet_id": 2, "seq": 2, "transfer_id": 2},
+    ),
+    "ptm_top_up_open": (
+        {"open_unit": "core"},
+        {"top_up_id": 2},
+        {"top_up_id": 2, "account": "zeta"},
     ),
     "ptm_referral_code_code": ({}, {"account": "ann"}, {"account": "ann", "code": "B"}),
     "ptm_referral_payment": (

@@ -14,6 +14,7 @@ from sqlalchemy import LargeBinary, String
 from tests.integration.tampering import TABLES, hands_on, populate
 from tests.integration.wiring import servers
 
+from ptmeter.domain.margins import day_name
 from ptmeter.storage.columns import version_from
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ ASKED = "it says what a request came to, so that it gets the same answer; what i
 BROUGHT = "it says who brought whom; the PT that were given for it, and taken back, are on the journal"
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
+WANTED = "what is asked for moves no PT, and what it brought is a grant in the journal"
+
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
+SENT = "what the provider sent moves nothing: a person decides by it, and that is on record"
 
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.plan": (frozenset({"present", "absent", "other"}), SETTING),
@@ -43,10 +47,21 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.overflow": (frozenset({"more", "less"}), SETTING),
     "ptm_account.zone": (frozenset({"present", "absent", "other"}), SETTING),
     "ptm_account.terms": (frozenset({"absent"}), SETTING),
+    "ptm_account.top_ups": (frozenset({"absent"}), SETTING),
+    **{
+        f"ptm_top_up.{column}": (frozenset(changes), WANTED)
+        for changes, columns in (
+            (("more", "less"), "top_up_id amount price requested_at cool_down attempts state"),
+            (("other",), "account unit currency"),
+            (("other", "present", "absent"), "open_unit payment problem"),
+            (("more", "less", "present", "absent"), "done_at cools_until"),
+        )
+        for column in columns.split()
+    },
     "ptm_outbox.account": (frozenset({"other"}), TOLD),
     "ptm_outbox.message_id": (frozenset({"more", "less"}), TOLD),
     "ptm_outbox.noted_at": (frozenset({"more", "less"}), TOLD),
-    "ptm_outbox.due_at": (frozenset({"more", "less"}), TOLD),
+    "ptm_outbox.due_at": (frozenset({"more", "less", "absent", "present"}), TOLD),
     "ptm_outbox.delivered_at": (frozenset({"more", "less", "absent", "present"}), TOLD),
     "ptm_outbox.attempts": (frozenset({"more", "less"}), TOLD),
     "ptm_outbox.topic": (frozenset({"other"}), TOLD),
@@ -65,6 +80,15 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_period.actor": (frozenset({"other"}), RECORD),
     "ptm_period.approver": (frozenset({"other"}), RECORD),
     "ptm_period.reason": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.received_at": (frozenset({"more", "less"}), RECORD),
+    "ptm_quarantine.resolved_at": (frozenset({"more", "less"}), RECORD),
+    "ptm_quarantine.resolver": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.reason": (frozenset({"other"}), RECORD),
+    "ptm_quarantine.model": (frozenset({"other"}), SENT),
+    "ptm_quarantine.route": (frozenset({"other"}), SENT),
+    "ptm_quarantine.problem": (frozenset({"other"}), SENT),
+    "ptm_quarantine.payload": (frozenset({"other"}), SENT),
+    "ptm_quarantine.workload": (frozenset({"absent"}), SENT),
     "ptm_calibration.model": (frozenset({"other"}), LEARNT),
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
@@ -105,7 +129,9 @@ UNNOTICED_ROWS: Final = {
     "taken out": {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
+        "ptm_quarantine": "nothing in the journal rests on it; what was charged for it stays charged",
         "ptm_outbox": TOLD,
+        "ptm_top_up": WANTED,
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
@@ -116,6 +142,7 @@ UNNOTICED_ROWS: Final = {
         "ptm_rejection": REFUSAL,
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
+        "ptm_top_up": WANTED,
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
@@ -172,6 +199,22 @@ def withdrawn(row: dict[str, Any]) -> bool:
     return "revision" in row and (row["period"], row["revision"]) == ("2026-01", 1)
 
 
+OF_NO_WALLET: Final = {
+    "ptm_account": "ptm_account/{account} row:",
+    "ptm_boundary": "ptm_boundary/1 row:",
+    "ptm_calibration": "ptm_calibration/{model} {route}:",
+    "ptm_outbox": "ptm_outbox/{account} {message_id}:",
+    "ptm_period": "ptm_period/{period} event {number}:",
+    "ptm_quarantine": "ptm_quarantine/account={account}, call_id={call_id} row:",
+    **{f"ptm_referral{part}": f"ptm_referral{part}/{{account}}:" for part in ("", "_code", "_trace")},
+    "ptm_subscription": "ptm_subscription/{account}:",
+    "ptm_subscription_request": "ptm_subscription_request/{account}:",
+    "ptm_top_up": "ptm_top_up/{account}:",
+    "ptm_wallet": "{account}/{unit} wallet:",
+}
+"""How findings name a row of a table that is not found by its wallet."""
+
+
 class Names:
     """What a row is called in a report."""
 
@@ -200,31 +243,17 @@ class Names:
 
     def of(self, table: Table, row: dict[str, Any]) -> str:
         """The row as findings name it."""
-        match table.name:
-            case "ptm_wallet":
-                return f"{row['account']}/{row['unit']} wallet:"
-            case "ptm_price" | "ptm_rate_card":
-                return f"{table.name}/{version_from(row['version'])} row:"
-            case "ptm_account":
-                return f"ptm_account/{row['account']} row:"
-            case "ptm_boundary":
-                return "ptm_boundary/1 row:"
-            case "ptm_calibration":
-                return f"ptm_calibration/{row['model']} {row['route']}:"
-            case _ if table.name.startswith(("ptm_subscription", "ptm_referral")):
-                return f"{table.name}/{row['account']}:"
-            case "ptm_period":
-                return f"ptm_period/{row['period']} event {row['number']}:"
-            case "ptm_outbox":
-                return f"ptm_outbox/{row['account']} {row['message_id']}:"
-            case _:
-                pass
+        if table.name in OF_NO_WALLET:
+            return OF_NO_WALLET[table.name].format(**row)
+        if table.name in ("ptm_price", "ptm_rate_card"):
+            return f"{table.name}/{version_from(row['version'])} row:"
         wallet = self._wallets.get(row["wallet_id"])
-        if wallet is None or table.name == "ptm_rejection":
+        if wallet is None or table.name in ("ptm_rejection", "ptm_unpriced"):
             return f"{table.name} has rows of wallet {row['wallet_id']},"
         kind = {
             "ptm_transfer": "transfer {seq} ",
             "ptm_lot": "lot {number}:",
+            "ptm_rollup": f"roll-up {_named(row)}:",
             "ptm_open_hold": "open hold {number}:",
             "ptm_closing": "closing {period}:",
         }[table.name]
@@ -234,6 +263,13 @@ class Names:
         """The next row: where one is missing, that is the first which does not follow."""
         number = {"ptm_transfer": "seq", "ptm_period": "number"}.get(table.name)
         return self.of(table, {**row, number: row[number] + 1} if number else row)
+
+
+def _named(row: dict[str, Any]) -> str:
+    if "day" not in row:
+        return ""
+    told = (day_name(row["day"]), row["model"], row["plan"], row["currency"])
+    return " ".join(part for part in told if part)
 
 
 def first_of(report: Report) -> str:
@@ -348,6 +384,8 @@ def _those_that_refer_to(table: Table, row: dict[str, Any], names: Names) -> lis
             return [f"ptm_period/{following} period", "ptm_boundary/1 row"]
         case "ptm_closing" if withdrawn(row):
             return SEALS
+        case "ptm_unpriced":
+            return [f"ptm_unpriced lacks rows of wallet {row['wallet_id']}:"]
         case _:
             return []
 
@@ -362,6 +400,8 @@ def test_a_row_that_is_put_in_is_noticed(hands: Hands, table: Table) -> None:
     row = hands.rows(table)[0]
     key = [*table.primary_key.columns][-1]
     forged = {**row, key.name: f"{row[key.name]}x" if isinstance(key.type, String) else 29_000}
+    if table.name == "ptm_top_up":
+        forged |= {"open_unit": None}  # of those there is one
     if table.name == "ptm_transfer":
         forged |= {"transfer_id": 1, "completes": None, "seq": names.length(row) + 1}
     forged |= {"ptm_referral": {"payment_id": "x"}, "ptm_referral_code": {"code": "x"}}.get(table.name, {})

@@ -7,7 +7,7 @@ are values, both colours differ in nothing but ``await``, and a float is no amou
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, assert_type
 
@@ -24,6 +24,8 @@ from ptmeter import (
     Hold,
     HoldSize,
     InsufficientFundsError,
+    Light,
+    MarginReport,
     Meter,
     ModelLockedError,
     Money,
@@ -124,6 +126,15 @@ def reading(meter: Meter) -> None:
     assert_type(meter.verify().clean, bool)
     assert_type(meter.verify().checkpoint, Checkpoint | None)
     assert_type(meter.sweep(limit=10).more, bool)
+
+
+def earning(meter: Meter) -> None:
+    """Margins are told apart by a word; what was paid is money or how a person writes it."""
+    report = assert_type(meter.margins.report(by="model", since=date(2026, 8, 1)), MarginReport)
+    assert_type(report.lines[0].light, Light | None)
+    meter.funds.grant("acme", source="pack", key="pi_2", core=10, paid="8.80")
+    meter.funds.grant("acme", source="pack", key="pi_3", core=10, paid=Money.usd(8))
+    meter.funds.grant("acme", source="pack", key="pi_4", core=10, paid=8.80)  # pyright: ignore[reportArgumentType]
 
 
 def signing(meter: Meter) -> None:

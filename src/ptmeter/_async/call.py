@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..domain.usage import Usage
 from ..draining import drain_async, stop_async
 from ..errors import (
     HoldNotPendingError,
-    InvalidArgumentError,
     RefusedError,
-    UnknownModelError,
-    UnknownTierError,
     UsageError,
     UsageInconsistentError,
     UsageMissingError,
@@ -23,6 +19,7 @@ from ..pricing import assumed
 from ..providers.readings import Reading, unread
 from ..providers.usage import UsageStream, read_usage
 from .extension import AsyncExtension
+from .quarantine import rated, set_aside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -35,9 +32,6 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 Chunk = TypeVar("Chunk")
-
-LOG: Final = logging.getLogger("ptmeter")
-"""Where a usage that was set aside is reported, with the counts as they came: they hold no text."""
 
 
 class AsyncCall:
@@ -84,7 +78,8 @@ class AsyncCall:
         Raises:
             UsageMissingError: The answer has no usage, which is not the same as zero: the call is charged
                 for what was expected of it.
-            UsageInconsistentError: Its token counts do not add up: nothing is charged, the hold stays.
+            UsageInconsistentError: Its token counts do not add up: nothing is charged, the hold stays, and the
+                call waits for a person; see `AsyncQuarantine`.
         """
         try:
             self._reading, self.problem = reading_of(response, shape), None
@@ -162,7 +157,7 @@ class AsyncCall:
     async def _end(self, error: BaseException | None) -> None:
         reading = self._measured()
         if isinstance(self.problem, UsageInconsistentError) and reading is None:
-            self._set_aside(self.problem, self.problem.payload)
+            await self._set_aside(self.problem)
         elif reading is not None:
             await self._settle(reading)
         elif error is not None:
@@ -209,14 +204,18 @@ class AsyncCall:
             self.problem = inconsistent
             return None
 
-    def _set_aside(self, problem: UsageInconsistentError | InvalidArgumentError, payload: object) -> None:
-        """Say what became of the call, where the error is seen and where an operator looks."""
-        note = (
-            f"nothing was charged for the call under key {self._key!r} of account {self.account!r} to "
-            f"{self.model}: its hold stays until it expires, and can be settled by hand, then and later"
+    async def _set_aside(self, problem: UsageInconsistentError) -> None:
+        await set_aside(
+            self._platform,
+            self.account,
+            key=self._key,
+            model=self.model,
+            problem=problem,
+            workload=self._workload,
+            payload=problem.payload,
+            hold=self.hold,
+            route=self.estimate.route,
         )
-        problem.add_note(note)
-        LOG.error("%s; %s; the provider sent %r", problem, note, payload)
 
     def _raise_problem(self, error: BaseException | None) -> None:
         """Raise what was wrong, or leave word of it on the error that leaves the block anyway."""
@@ -229,13 +228,16 @@ class AsyncCall:
 
     async def _settle(self, reading: Reading) -> None:
         assert self.hold is not None
-        usage = reading.usage
-        try:
-            workload = self._platform.pricing.served(self.model, self._workload, reading)
-            charge = self._platform.pricing.charge(self.model, usage, workload)
-        except (UnknownTierError, UnknownModelError) as unpriced:
-            self._set_aside(unpriced, reading.raw)
-            raise
+        charge = await rated(
+            self._platform,
+            self.account,
+            key=self._key,
+            model=self.model,
+            workload=self._workload,
+            reading=reading,
+            hold=self.hold,
+            route=self.estimate.route,
+        )
         finish = partial(
             metering.settle_extended,
             held=self.hold,
@@ -243,7 +245,7 @@ class AsyncCall:
             key=self._key,
             overage=self._platform.policy.overage,
             charge=charge,
-            usage=usage,
+            usage=reading.usage,
             card=self._platform.pricing.card,
             estimate=self.estimate,
             rules=self._platform.rules,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
+from ..errors import UsageInconsistentError
 from ..operations import metering, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
@@ -15,16 +16,21 @@ from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
 from .accounts import AsyncAccounts
+from .alerts import AsyncAlerts
 from .calibration import AsyncCalibrations
 from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
+from .margins import AsyncMargins
+from .outbox import AsyncOutbox
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
+from .quarantine import AsyncQuarantine, rated, set_aside
 from .reading import AsyncReading
 from .referrals import AsyncReferrals
 from .subscriptions import AsyncSubscriptions
+from .top_ups import AsyncTopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +68,11 @@ class AsyncMeter(AsyncReading):
         self.checkpoints = AsyncCheckpoints(platform)
         self.calibration = AsyncCalibrations(platform)
         self.prices = AsyncPrices(platform)
+        self.outbox, self.alerts = AsyncOutbox(platform), AsyncAlerts(platform)
+        self.top_ups = AsyncTopUps(platform)
+        self.quarantine = AsyncQuarantine(platform)
         self.accounts = AsyncAccounts(platform)
+        self.margins = AsyncMargins(platform)
         self.referrals = AsyncReferrals(platform)
 
     @classmethod
@@ -287,15 +297,29 @@ class AsyncMeter(AsyncReading):
 
         Raises:
             UsageMissingError: The answer has no usage.
-            UsageInconsistentError: Its token counts do not add up; nothing was charged.
-            UnknownModelError: No price or rate is known for the model, or none for how it was processed.
-            UnknownTierError: It was served with a service tier that is not known; nothing was charged.
+            UsageInconsistentError: Its token counts do not add up; nothing was charged, and the call waits for
+                a person; see `AsyncQuarantine`.
+            UnknownModelError: No price or rate is known for the model, or none for how it was processed; the call
+                waits for a person too, if the model's unit is known.
+            UnknownTierError: It was served with a service tier that is not known; the call waits likewise.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
-        reading = reading_of(response, shape)
-        usage = reading.usage
-        workload = self._platform.pricing.served(model, workload, reading)
-        charge = self._platform.pricing.charge(model, usage, workload)
+        try:
+            reading = reading_of(response, shape)
+        except UsageInconsistentError as problem:
+            await set_aside(
+                self._platform,
+                account,
+                key=key,
+                model=model,
+                problem=problem,
+                workload=workload,
+                payload=problem.payload,
+            )
+            raise
+        charge = await rated(
+            self._platform, account, key=key, model=model, workload=workload, reading=reading
+        )
         post_debit = partial(
             metering.debit,
             account=account,
@@ -303,7 +327,7 @@ class AsyncMeter(AsyncReading):
             key=key,
             overage=self._platform.policy.overage,
             charge=charge,
-            usage=usage,
+            usage=reading.usage,
             card=self._platform.pricing.card,
             rules=self._platform.rules,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..domain.price_changes import PriceCheck, compared, last_uses
 from ..domain.prices import ALWAYS
 from ..domain.rerating import Basis, Span, Tally, authority
+from ..domain.unpriced import EVERY_UNPRICED, UnpricedTally
 from ..operations import reading, rerating
 from ..repricing import Repricing, listed_price
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..domain.rates import RateCard
     from ..domain.rerating import Authority, Rerating
+    from ..domain.unpriced import UnpricedModel
     from .platform import AsyncPlatform
 
 
@@ -123,6 +125,28 @@ class AsyncPrices:
             ready=ready,
         )
 
+    async def unpriced(self) -> tuple[UnpricedModel, ...]:
+        """
+        The models whose calls were charged at a ceiling for want of a price, and what `rerate` would mend.
+
+        Where the calls are is kept apart from the journal, so it reads those and no others, with what corrected
+        them, a thousand at a time and each on an unchanging view. With no such call it is one query. Call by
+        call it works out what rating again would come to: a million of them take minutes.
+
+        Raises:
+            ConfigurationError: The card that calls were rated by was put together in code.
+        """
+        from ..configuration import kept_card
+
+        here, tally = self._platform, UnpricedTally()
+        rate = Repricing(here.pricing.catalogue, kept_card)
+        place: rerating.Place | None = rerating.START
+        while place is not None:
+            page = await here.survey(partial(rerating.draft, span=EVERY_UNPRICED, rate=rate, place=place))
+            tally.add(page.rated, unrated=page.unrated)
+            place = page.next
+        return tally.result()
+
     async def _rate(
         self, span: Span, basis: Basis, card: RateCard | None, who: Authority | None
     ) -> Rerating:
@@ -139,6 +163,6 @@ class AsyncPrices:
                 tally.refuse(refused)
                 tally.posted += len(page.corrections) - len(refused)
             tally.add(page.rated)
-            tally.unrated.update(page.unrated)
+            tally.unrated.update(each.event.price.model for each in page.unrated)
             place = page.next
         return tally.result(span)

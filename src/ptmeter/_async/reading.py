@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..domain.audit import Report
     from ..domain.entitlements import Entitlement
-    from ..domain.receipts import Balance, Page
+    from ..domain.receipts import Balance, OpenHolds, Page
     from ..domain.summaries import Summary
     from .platform import AsyncPlatform
 
@@ -88,6 +88,10 @@ class AsyncReading:
         """
         read = partial(reading.summary, account=account, since=since, until=until)
         return await self._platform.read(read)
+
+    async def open_holds(self) -> OpenHolds:
+        """How many holds are open, of all accounts, and when the first is due; long overdue, nobody sweeps."""
+        return await self._platform.read(reading.open_holds)
 
     async def verify(self) -> Report:
         """Re-derive every balance from the journal and check the hash chain; see `Report`."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..domain.limits import own_limits
+from ..domain.limits import ONE_QUESTION, own_limits
+from ..domain.visitors import visitor_name
 from ..operations import placing
 
 if TYPE_CHECKING:
@@ -79,6 +80,31 @@ class Accounts:
             self._platform.pricing.card.unit(unit)
         terms = own_limits(requests=requests, concurrent=concurrent, caps=caps, spend=spend)
         return self._platform.run(partial(placing.limit, name=account, terms=terms))
+
+    def visitor(
+        self, ip: str, *, under: str, secret: bytes, requests: Mapping[timedelta, int] | None = None
+    ) -> Account:
+        """
+        The account of an anonymous visitor, by the address they come from; one question in 24 hours unless said.
+
+        It uses the PT of *under* and falls under its plan, so all visitors together are bounded too. Of the
+        address only a hash is kept, and of IPv6 only the network.
+
+        Args:
+            ip: The address of who asks; behind a proxy the one that the proxy tells.
+            under: The account that pays for visitors.
+            secret: What addresses are hashed with: 16 to 64 bytes that stay the same.
+            requests: So many within any such stretch of time.
+
+        Raises:
+            AccountNotFoundError: There is no account that pays.
+            InvalidArgumentError: It is no address, or the secret has another length.
+            ConfigurationError: The meter was opened without plans.
+        """
+        self._platform.need_plans()
+        name = visitor_name(ip, under=under, secret=secret)
+        terms = own_limits(requests=requests or ONE_QUESTION)
+        return self._platform.run(partial(placing.admit, name=name, under=under, terms=terms))
 
     def agree_to_overflow(self, account: str, *, agreed: bool = True) -> Account:
         """

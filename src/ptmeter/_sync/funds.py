@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..operations import funding
+from ..operations.earning import split_paid
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..domain.pt import Whole
+    from ..domain.pt import Money, Whole
     from ..domain.receipts import Granted
     from .platform import Platform
 
@@ -30,6 +31,7 @@ class Funds:
         key: str,
         priority: int = 50,
         expires_at: datetime | None = None,
+        paid: Whole | Money | None = None,
         **amounts: Whole,
     ) -> Granted:
         """
@@ -41,12 +43,20 @@ class Funds:
             key: The fact they are given for, such as a payment's id.
             priority: Lower burns first; 50 unless said.
             expires_at: When what is left lapses; never, if left out.
+            paid: What they sold for, all together and before tax, in US dollars: that is earned as they are used.
+                0 for what is given away; left out, they earn what the rate card says that one sells at.
             amounts: Whole PT by unit.
+
+        Raises:
+            InvalidArgumentError: What was paid is negative or not in US dollars.
         """
+        micro = self._platform.micro(amounts)
+        card = self._platform.pricing.card
         give = partial(
             funding.grant,
             account=account,
-            amounts=self._platform.micro(amounts),
+            amounts=micro,
+            paid={} if paid is None else split_paid(paid, micro, card),
             source=source,
             key=key,
             priority=priority,

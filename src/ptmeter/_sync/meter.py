@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
+from ..errors import UsageInconsistentError
 from ..operations import metering, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
@@ -16,16 +17,21 @@ from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
 from .accounts import Accounts
+from .alerts import Alerts
 from .calibration import Calibrations
 from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds
+from .margins import Margins
+from .outbox import Outbox
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
+from .quarantine import Quarantine, rated, set_aside
 from .reading import Reading
 from .referrals import Referrals
 from .subscriptions import Subscriptions
+from .top_ups import TopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,7 +69,11 @@ class Meter(Reading):
         self.checkpoints = Checkpoints(platform)
         self.calibration = Calibrations(platform)
         self.prices = Prices(platform)
+        self.outbox, self.alerts = Outbox(platform), Alerts(platform)
+        self.top_ups = TopUps(platform)
+        self.quarantine = Quarantine(platform)
         self.accounts = Accounts(platform)
+        self.margins = Margins(platform)
         self.referrals = Referrals(platform)
 
     @classmethod
@@ -286,15 +296,27 @@ class Meter(Reading):
 
         Raises:
             UsageMissingError: The answer has no usage.
-            UsageInconsistentError: Its token counts do not add up; nothing was charged.
-            UnknownModelError: No price or rate is known for the model, or none for how it was processed.
-            UnknownTierError: It was served with a service tier that is not known; nothing was charged.
+            UsageInconsistentError: Its token counts do not add up; nothing was charged, and the call waits for
+                a person; see `Quarantine`.
+            UnknownModelError: No price or rate is known for the model, or none for how it was processed; the call
+                waits for a person too, if the model's unit is known.
+            UnknownTierError: It was served with a service tier that is not known; the call waits likewise.
             InsufficientFundsError: Less is available and the overage policy forbids owing.
         """
-        reading = reading_of(response, shape)
-        usage = reading.usage
-        workload = self._platform.pricing.served(model, workload, reading)
-        charge = self._platform.pricing.charge(model, usage, workload)
+        try:
+            reading = reading_of(response, shape)
+        except UsageInconsistentError as problem:
+            set_aside(
+                self._platform,
+                account,
+                key=key,
+                model=model,
+                problem=problem,
+                workload=workload,
+                payload=problem.payload,
+            )
+            raise
+        charge = rated(self._platform, account, key=key, model=model, workload=workload, reading=reading)
         post_debit = partial(
             metering.debit,
             account=account,
@@ -302,7 +324,7 @@ class Meter(Reading):
             key=key,
             overage=self._platform.policy.overage,
             charge=charge,
-            usage=usage,
+            usage=reading.usage,
             card=self._platform.pricing.card,
             rules=self._platform.rules,
         )

@@ -52,6 +52,11 @@ class Platform:
         self._ready = joined
 
     @property
+    def joined(self) -> bool:
+        """Whether it works inside somebody's own transaction."""
+        return self._joined
+
+    @property
     def rules(self) -> Rules | None:
         """What decides whether a call may be made; nothing does on a platform without plans."""
         if self.plans is None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..domain.audit import Report
     from ..domain.entitlements import Entitlement
-    from ..domain.receipts import Balance, Page
+    from ..domain.receipts import Balance, OpenHolds, Page
     from ..domain.summaries import Summary
     from .platform import Platform
 
@@ -87,6 +87,10 @@ class Reading:
         """
         read = partial(reading.summary, account=account, since=since, until=until)
         return self._platform.read(read)
+
+    def open_holds(self) -> OpenHolds:
+        """How many holds are open, of all accounts, and when the first is due; long overdue, nobody sweeps."""
+        return self._platform.read(reading.open_holds)
 
     def verify(self) -> Report:
         """Re-derive every balance from the journal and check the hash chain; see `Report`."""

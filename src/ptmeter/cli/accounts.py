@@ -42,6 +42,15 @@ Expires = Annotated[
     str | None,
     typer.Option("--expires", metavar="TIME", help="When what is left lapses; never, if left out."),
 ]
+Paid = Annotated[
+    str | None,
+    typer.Option(
+        "--paid",
+        metavar="DOLLARS",
+        help="What they sold for, before tax: earned as they are used. 0 for what is given away; left out, "
+        "the rate card's selling price.",
+    ),
+]
 Priority = Annotated[
     int,
     typer.Option("--priority", metavar="N", min=0, max=999, help="What is used first: lower numbers."),
@@ -63,6 +72,7 @@ def grant(
     key: Key,
     expires: Expires = None,
     priority: Priority = 50,
+    paid: Paid = None,
     card: options.CardFile = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
@@ -75,7 +85,7 @@ def grant(
         rates.unit(unit)
     with options.open_meter(db, rates, options.policy(durability)) as meter:
         granted = meter.funds.grant(
-            account, source=source, key=key, priority=priority, expires_at=until, **given
+            account, source=source, key=key, priority=priority, expires_at=until, paid=paid, **given
         )
     from .writing import screen, write_json
 

@@ -17,9 +17,13 @@ from . import (
     database,
     demo,
     estimating,
+    margins,
+    metrics,
+    outbox,
     periods,
     plans,
     prices,
+    quarantine,
     referrals,
     replay,
     rerating,
@@ -87,7 +91,9 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
         ),
     ),
     (database.sweep, ("ptmeter sweep",)),
+    (margins.margins, margins.EXAMPLES),
     (rerating.rerate, rerating.EXAMPLES),
+    (metrics.metrics, ("ptmeter metrics > /var/lib/node_exporter/ptmeter.prom",)),
     (
         replay.replay,
         (
@@ -118,6 +124,12 @@ GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
+    ("outbox", outbox.COMMANDS, "Messages: which wait, which are dead; have one delivered again."),
+    (
+        "quarantine",
+        quarantine.COMMANDS,
+        "Calls that were answered and not charged: settle or dismiss them.",
+    ),
     ("referrals", referrals.COMMANDS, "Referrals: an account's code, who used it, what that came to."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )

@@ -16,12 +16,13 @@ from .failures import ExitCode
 from .price_files import INSTALLED, export, read_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.table import Table
 
     from ..domain.price_changes import ModelPrices, PriceChange, PriceCheck
     from ..domain.prices import Price
+    from ..domain.unpriced import UnpricedModel
     from ..pricing import Catalogue
 
 At = Annotated[
@@ -135,6 +136,31 @@ def check(
     return ExitCode.OK if found.clean else ExitCode.FAILED
 
 
+def unpriced(
+    *,
+    db: options.Database,
+    prices: options.PricesFile = None,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    List the models whose calls were charged at a ceiling for want of a price.
+
+    Says by model how many there are, what was charged for them, how many have
+    no price yet, and how many ptmeter rerate --unpriced would mend.
+    """
+    options.must_exist(db)
+    with options.open_meter(db, options.rate_card(None), options.policy(durability), prices) as meter:
+        found = meter.prices.unpriced()
+    from .writing import screen, write_json
+
+    if as_json:
+        write_json({"models": [_unpriced_document(each) for each in found]})
+    else:
+        screen().print(*_unpriced_shown(found), sep="\n")
+    return ExitCode.OK
+
+
 COMMANDS = (
     (
         show,
@@ -152,6 +178,7 @@ COMMANDS = (
         ),
     ),
     (check, ("ptmeter prices check --prices prices.yaml || page-somebody",)),
+    (unpriced, ("ptmeter prices unpriced", "ptmeter prices unpriced --prices prices.yaml --json")),
 )
 """Every command, with examples of it."""
 
@@ -224,6 +251,24 @@ def _check_document(found: PriceCheck) -> dict[str, Any]:
         "changed": [_difference_document(each) for each in found.changed],
         "unpriced": dict(found.unpriced),
         "ready": found.ready,
+    }
+
+
+def _unpriced_document(found: UnpricedModel) -> dict[str, Any]:
+    from .writing import amounts, money_text
+
+    return {
+        "model": found.model,
+        "calls": found.calls,
+        "unrated": found.unrated,
+        "ready": found.ready,
+        "priced": found.priced,
+        "charged": amounts(found.charged),
+        "parked": amounts(found.parked),
+        "cost": money_text(found.cost),
+        "currency": found.cost.currency,
+        "first_at": found.first_at.isoformat(),
+        "last_at": found.last_at.isoformat(),
     }
 
 
@@ -320,3 +365,23 @@ def _check_shown(found: PriceCheck) -> Iterator[Any]:
     yield remark(
         f"models looked at: {found.models:,}" + (", all as they were charged" if found.clean else "")
     )
+
+
+def _unpriced_shown(found: Sequence[UnpricedModel]) -> Iterator[Any]:
+    from .writing import money, number, remark, safe, table, time_text
+
+    if not found:
+        yield remark("no call was charged at a ceiling")
+        return
+    made = table(
+        "charged at a ceiling",
+        *("model", ">calls", ">no price", ">to mend", ">charged", ">cost", "first (UTC)", "last (UTC)"),
+    )
+    for each in found:
+        charged = ", ".join(f"{amount} {safe(unit)}" for unit, amount in each.charged.items())
+        times = time_text(each.first_at), time_text(each.last_at)
+        counts = (number(each.calls), number(each.unrated), number(each.ready))
+        made.add_row(safe(each.model), *counts, charged, money(each.cost), *times)
+    yield made
+    if ready := sum(each.ready for each in found):
+        yield f"{ready:,} calls have a price now and come to something else: ptmeter rerate --unpriced"

@@ -39,6 +39,7 @@ def plans(document: Document) -> Plans:
             name: Flag(name=name, share=flag.share, allow=frozenset(flag.allow), deny=frozenset(flag.deny))
             for name, flag in form.flags.items()
         },
+        {pattern: tuple(models) for pattern, models in form.downgrades.items()},
         form.referrals and referral_terms(form.referrals),
     )
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from ..domain.pt import Money
 from ..domain.referral_terms import Bound, Bounds, ReferralTerms, RewardKind, RewardTerms, RewardTier
 from .documents import Problem
-from .forms import Form, Name, SomeDollars, SomePt, Unit
+from .forms import Form, Model, Name, Pattern, SomeDollars, SomePt, Unit
 from .plan_forms import Feature, FlagForm, Number, Part, PlanForm, Span
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class PlansForm(Form):
     notes: list[str] = []
     flags: dict[Feature, FlagForm] = {}
     referrals: ReferralsForm | None = None
+    downgrades: dict[Pattern, Annotated[list[Model], Field(min_length=1)]] = {}
     plans: Annotated[dict[Name, PlanForm], Field(min_length=1)]
 
 

@@ -8,7 +8,7 @@ its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -16,9 +16,12 @@ from zoneinfo import ZoneInfo
 from ..errors import InvariantError
 from .limits import NO_LIMITS, Limits
 from .tallies import NOTHING, Calendar, Tally
+from .windows import Every, Window, window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from .top_up_terms import TopUpTerms
 
 DEEPEST: Final = 32
 """So many accounts above one another at most."""
@@ -32,7 +35,7 @@ class Account:
     A *pooled* account uses its parent's PT. ``anchor`` and ``zone`` say where its windows begin; who has none
     goes by those of the account above. ``placed_at`` is when it, or what is below it, was last put elsewhere in
     the tree with something in its tally. ``terms`` are limits of its own, beside those of its plan; with
-    ``overflow`` it has agreed to be charged a multiple beyond a hard cap.
+    ``overflow`` it has agreed to be charged a multiple beyond a hard cap; ``top_ups`` are how it tops up, by unit.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Account:
     placed_at: datetime | None = None
     overflow: bool = False
     terms: Limits = NO_LIMITS
+    top_ups: Mapping[str, TopUpTerms] = field(default_factory=dict[str, "TopUpTerms"])
     tally: Tally = NOTHING
 
 
@@ -83,6 +87,12 @@ def payer(path: Iterable[Account]) -> str:
 def plan_of(path: Iterable[Account]) -> str | None:
     """The plan an account is on: its own, or that of the nearest above."""
     return next((account.plan for account in path if account.plan), None)
+
+
+def month(path: Iterable[Account], at: datetime) -> Window:
+    """The month of the first account on *path* that holds *at*: its billing cycle."""
+    when = calendar(path)
+    return window(at, every=Every.MONTH, anchor=when.anchor, zone=when.zone)
 
 
 def calendar(path: Iterable[Account]) -> Calendar:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .accounts import calendar
 from .instants import microseconds
 from .keys import digest
+from .pt import PT, plain
 from .rates import WHOLE
 from .windows import Every, window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from .accounts import Account, Path
@@ -41,6 +42,12 @@ class Alert(StrEnum):
     """So much of a cycle's PT was of this unit that a hard cap is near."""
     LOW_BALANCE = "low_balance"
     """A wallet has little left."""
+    EXPIRING = "expiring"
+    """What is left of a lot lapses soon."""
+    EXHAUSTION = "exhaustion"
+    """A wallet will soon be empty, if PT are used on as in the last 72 hours."""
+    TOP_UP_CAPPED = "top_up_capped"
+    """A wallet would have been topped up, and the month's cap on that is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,22 +57,44 @@ class Notice:
 
     ``line`` and ``reached`` are micro-PT; ``share`` is the line as configured, in ten-thousandths, if it was
     a share. ``window`` is when the cycle began that it is about, in microseconds since 1970, and makes the notice
-    one of its own in each; for a balance it is the number of the transfer.
+    one of its own in each; for a balance it is the number of the transfer, for a lot that of the lot. What is
+    told ahead of time has no line: it says how many ``days`` ahead, and ``until`` when there is something.
     """
 
     alert: Alert
     account: str
     unit: str = ""
     share: int = 0
-    line: int
+    line: int = 0
     reached: int
     window: int
     at: datetime
+    days: int = 0
+    until: datetime | None = None
 
     @property
     def id(self) -> bytes:
         """The name it is written under."""
-        return digest(("notice", self.alert, self.account, self.unit, self.share, self.line, self.window))
+        line = (self.share, self.line, self.days)
+        return digest(("notice", self.alert, self.account, self.unit, *line, self.window))
+
+    def __str__(self) -> str:
+        share = plain(self.share, WHOLE // 100)
+        facts = {"unit": self.unit, "line": PT(self.line), "reached": PT(self.reached), "share": share}
+        until = f"{self.until:%Y-%m-%d %H:%M} UTC" if self.until else ""
+        return f"{self.account}: {_SENTENCES[self.alert].format(**facts, until=until)}"
+
+
+_SENTENCES: Final[Mapping[Alert, str]] = {
+    Alert.ALLOWANCE: "{share} % of the {unit} allowance is used, {reached}",
+    Alert.BURN_WARNING: "{reached} were used within 72 hours, which is fast",
+    Alert.BURN_WAIT: "{reached} were used within 72 hours, which is too fast: no calls for a while",
+    Alert.SOFT_CAP: "{reached} of {unit} are used, the cap on its share of all is near",
+    Alert.LOW_BALANCE: "{reached} of {unit} are left, less than {line}",
+    Alert.EXPIRING: "{reached} of {unit} lapse on {until}",
+    Alert.EXHAUSTION: "{reached} of {unit} are left, used on as fast until {until}",
+    Alert.TOP_UP_CAPPED: "{reached} of {unit} are left, and no more is bought this month",
+}
 
 
 def low_balance(before: Wallet, after: Wallet, plan: Plan | None, at: datetime) -> Iterator[Notice]:

@@ -101,6 +101,7 @@ class _Lot:
     held: int
     priority: int
     expires_at: datetime | None
+    paid: int | None
 
     def place(self) -> tuple[int, datetime]:
         return self.priority, self.expires_at or _NEVER
@@ -208,7 +209,8 @@ class WalletAudit:
             raise _Bad("it brings in PT without a priority")
         if row.allocations or row.completes is not None:
             raise _Bad("it brings in PT and takes some, or completes another")
-        self.lots[row.seq] = self.free[row.seq] = _Lot(row.amount, row.amount, 0, priority, row.expires_at)
+        lot = _Lot(row.amount, row.amount, 0, priority, row.expires_at, row.paid)
+        self.lots[row.seq] = self.free[row.seq] = lot
         self.available += row.amount
         if row.kind is Kind.ADVANCE:
             self.owed += row.amount
@@ -307,11 +309,11 @@ class WalletAudit:
 
     def _compare_lots(self, wallet: Wallet) -> list[Finding]:
         stored: Mapping[int, tuple[object, ...]] = {
-            lot.number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at)
+            lot.number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at, lot.paid)
             for lot in wallet.lots
         }
         derived: Mapping[int, tuple[object, ...]] = {
-            number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at)
+            number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at, lot.paid)
             for number, lot in self.lots.items()
         }
         return [

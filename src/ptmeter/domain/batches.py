@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .alerts import Notice
     from .ledger import OpenHold, Outcome, Transfer, Wallet, WalletId
     from .moves import Resolved
+    from .rollups import Bucket, Figures
+    from .top_ups import TopUp
 
 
 class Decided(NamedTuple):
@@ -38,7 +40,7 @@ class State:
 
     ``holds`` are the open ones that the batch names and those of its wallets that are due;
     ``resolved`` are those it names that are open no more. A wallet missing here does not exist. ``accounts``
-    are those in whose tallies it counts.
+    are those in whose tallies it counts; ``top_ups`` are recent ones of those that top themselves up.
     """
 
     at: datetime
@@ -47,6 +49,7 @@ class State:
     holds: Mapping[bytes, OpenHold]
     resolved: Mapping[bytes, Resolved]
     accounts: Mapping[str, Account] = field(default_factory=dict[str, "Account"])
+    top_ups: Mapping[str, Sequence[TopUp]] = field(default_factory=dict[str, "Sequence[TopUp]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,7 @@ class Plan:
     """How every command of the batch ended, now or before, by id."""
     accounts: Sequence[Account]
     notices: Sequence[Notice]
+    top_ups: Sequence[TopUp] = ()
+    """Those that are asked for now."""
+    rollups: Mapping[Bucket, Figures] = field(default_factory=dict["Bucket", "Figures"])
+    """What it adds to roll-ups; see `rollups.additions`."""

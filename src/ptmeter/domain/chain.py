@@ -77,6 +77,8 @@ def canonical(transfer: Transfer) -> bytes:
             _usage(row.usage),
             _text(row.member),
             _number(row.multiple),
+            _text(row.plan),
+            _number(row.paid),
         )
     )
 
@@ -103,18 +105,19 @@ def _usage(event: UsageEvent | None) -> bytes:
 
 
 def _workload(workload: Workload) -> bytes:
-    """Its first byte says what follows: nothing, what the buffer went by, or that and the processing."""
+    """Its first byte says what follows: nothing, what the buffer went by, also the processing, also the route."""
     if workload == PLAIN:
         return b"\1"
-    standard = workload.processing is PLAIN.processing
+    standard = workload.processing is PLAIN.processing and not workload.routed
     return b"".join(
         (
-            b"\2" if standard else b"\3",
+            b"\4" if workload.routed else b"\2" if standard else b"\3",
             _text(workload.complexity),
             _text(workload.content),
             _number(workload.retry_rate),
             _number(workload.tool_calls),
             b"" if standard else _text(workload.processing),
+            _text(workload.routed) if workload.routed else b"",
         )
     )
 

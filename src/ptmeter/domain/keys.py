@@ -74,3 +74,8 @@ def _bytes(part: object) -> tuple[bytes, bytes]:
     if isinstance(part, str):
         return b"s", part.encode("utf-8", "surrogatepass")
     return b"t", repr(part).encode()
+
+
+def is_id(text: str) -> bool:
+    """Whether *text* is an id as it is shown: eight bytes in hexadecimal digits."""
+    return len(text) == 2 * SIZE and all(digit in "0123456789abcdef" for digit in text)

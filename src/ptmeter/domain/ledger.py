@@ -110,7 +110,8 @@ class Lot:
     PT that came in together: what of it is free and what is held.
 
     ``number`` is the sequence number of the transfer that brought it. Lots burn by priority (lower
-    first), then by expiry (sooner first, never last), then by age.
+    first), then by expiry (sooner first, never last), then by age. ``paid`` is what all of it sold for, in
+    nano-dollars, ``None`` where rate cards say that.
     """
 
     number: int
@@ -119,6 +120,7 @@ class Lot:
     held: int = 0
     priority: int = 50
     expires_at: datetime | None = None
+    paid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +180,9 @@ class Transfer:
     ``seq`` counts the wallet's transfers from 1 without a gap. ``completes`` is the number of the
     transfer this one completes, each at most once: a settle, void or expire completes its hold, an
     overage its settle, a late settle the expiry, a lapse or repay nothing. ``member`` is the account in whose
-    tally a hold, settle or debit counts, empty for none, and ``multiple`` how many times the rate it was
-    charged. ``link`` is what the row keeps of its hash (`chain.link`).
+    tally a hold, settle or debit counts, empty for none, ``plan`` the one it was on when it was charged, and
+    ``multiple`` how many times the rate it was charged. ``paid`` is what was paid for the lot it brings, and
+    ``link`` what the row keeps of its hash (`chain.link`).
     """
 
     id: bytes
@@ -200,6 +203,8 @@ class Transfer:
     usage: UsageEvent | None = None
     member: str = ""
     multiple: int = 1
+    plan: str = ""
+    paid: int | None = None
     link: bytes = b""
 
 
@@ -217,16 +222,18 @@ class _Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant(_Command):
-    """Give PT: a new lot. The wallet is opened if need be; what is owed is repaid first."""
+    """Give PT, which *paid* nano-dollars were paid for: a new lot. Opens the wallet, repays what is owed."""
 
     amount: int
     note: str = ""
     priority: int = 50
     expires_at: datetime | None = None
     effective_at: datetime | None = None
+    paid: int | None = None
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a grant", least=1)
+        check_amount(self.paid or 0, "what was paid", least=0)
         check_lot(self.priority, self.expires_at, self.note)
 
 
@@ -293,18 +300,17 @@ class Debit(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(_Command):
-    """
-    Correct a wallet by a signed amount, for a reason, under any date; a negative one needs PT available.
-
-    One that is bound to a *lot* takes no more than what is free in it, and is refused if that is nothing.
-    """
+    """Correct a wallet by a signed amount; *usage* has no tokens: by what the call that it corrects is rated."""
 
     amount: int
     note: str
     priority: int = 50
     expires_at: datetime | None = None
     effective_at: datetime | None = None
+    usage: UsageEvent | None = None
+    plan: str = ""
     lot: int | None = None
+    """To take from that lot alone, as far as it goes; refused if nothing is free in it."""
 
     def __post_init__(self) -> None:
         check_adjustment(self.amount, self.note, self.lot)
@@ -380,9 +386,6 @@ class Refused:
 
 
 Outcome: TypeAlias = Posted | Refused
-
-
-# --- names ------------------------------------------------------------------------------------
 
 
 def wallet_id(account: str, unit: str) -> WalletId:

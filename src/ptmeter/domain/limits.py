@@ -151,6 +151,10 @@ class Limits:
 NO_LIMITS: Final = Limits()
 
 
+ONE_QUESTION: Final[Mapping[timedelta, int]] = {24 * HOUR: 1}
+"""What an anonymous visitor may ask."""
+
+
 def own_limits(
     *,
     requests: Mapping[timedelta, int] | None = None,

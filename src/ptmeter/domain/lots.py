@@ -87,7 +87,7 @@ def shift(
         if free < 0 or kept < 0:
             msg = f"lot {lot.number} would go below zero"
             raise InvariantError(msg)
-        shifted.append(Lot(lot.number, lot.granted, free, kept, lot.priority, lot.expires_at))
+        shifted.append(Lot(lot.number, lot.granted, free, kept, lot.priority, lot.expires_at, lot.paid))
     if amounts:
         msg = f"lots {sorted(amounts)} are allocated from but not in the wallet"
         raise InvariantError(msg)

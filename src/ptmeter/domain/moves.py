@@ -18,7 +18,7 @@ from .lots import has_lapsed, pick, shift, split
 from .tallying import Tallying
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from typing_extensions import Unpack
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .accounts import Account
     from .admission import Admission, Rules
     from .ledger import Allocation, UsageEvent, Wallet, WalletId
+    from .top_ups import TopUp
 
 NO_REQUEST: Final = bytes(8)
 """The fingerprint of a transfer that nobody asked for: it follows from another, or from the time."""
@@ -53,6 +54,8 @@ class Details(TypedDict, total=False):
     usage: UsageEvent | None
     member: str
     multiple: int
+    plan: str
+    paid: int | None
 
 
 class Balances(TypedDict, total=False):
@@ -87,13 +90,14 @@ class Moves:
         at: datetime,
         chain_key: bytes,
         accounts: Mapping[str, Account] | None = None,
+        top_ups: Mapping[str, Sequence[TopUp]] | None = None,
     ) -> None:
         self.at = at
         self.wallets = dict(wallets)
         self.holds: dict[bytes, OpenHold | None] = dict(holds)
         self.resolved = dict(resolved)
         self.transfers: list[Transfer] = []
-        self.tallies = Tallying(accounts or {}, put=self._put)
+        self.tallies = Tallying(accounts or {}, top_ups or {}, put=self._put)
         self._chain_key = chain_key
         self._committed = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
@@ -174,6 +178,8 @@ class Moves:
         wallet = self.wallets[hold.wallet]
         used, rest = split(hold.allocations, spent)
         details["member"] = hold.member if spent else ""
+        if hold.member and (spent or details.get("usage")):
+            details["plan"] = self.tallies.plan(hold.member)
         transfer = self._append(
             wallet,
             Balances(
@@ -222,8 +228,8 @@ class Moves:
         **details: Unpack[Details],
     ) -> Transfer:
         """Add a lot."""
-        expires_at = details.get("expires_at")
-        lot = Lot(wallet.seq + 1, amount, amount, priority=priority, expires_at=expires_at)
+        expires_at, paid = details.get("expires_at"), details.get("paid")
+        lot = Lot(wallet.seq + 1, amount, amount, priority=priority, expires_at=expires_at, paid=paid)
         grown = Balances(available=wallet.available + amount, lots=(*wallet.lots, lot))
         return self._append(wallet, grown, kind, amount, request, priority=priority, **details)
 
@@ -241,6 +247,8 @@ class Moves:
     ) -> Transfer:
         """Use up *amount* of what is free in *lots* (all of the wallet's, unless said), in burn order."""
         allocations = pick(wallet.lots if lots is None else lots, amount)
+        if member := details.get("member"):
+            details["plan"] = self.tallies.plan(member)
         left = Balances(
             available=wallet.available - amount,
             spent=wallet.spent + (amount if kind is Kind.DEBIT else 0),
@@ -252,12 +260,17 @@ class Moves:
         self._count(wallet, transfer, rules)
         return transfer
 
-    def free_lot(self, name: WalletId, number: int, amount: int) -> tuple[Lot, ...]:
-        """The lot of that number, if there is one left; what due holds have of it is released for *amount*."""
+    def free_lots(
+        self, name: WalletId, number: int | None, amount: int
+    ) -> tuple[tuple[Lot, ...] | None, int]:
+        """Where *amount* is to be taken from, and how much that is: all of it, of any lot, unless one is named."""
+        if number is None:
+            return None, amount
         lots = tuple(lot for lot in self.wallets[name].lots if lot.number == number)
         if sum(lot.remaining for lot in lots) < amount:
             self.expire_due(name)
-        return tuple(lot for lot in self.wallets[name].lots if lot.number == number)
+            lots = tuple(lot for lot in self.wallets[name].lots if lot.number == number)
+        return lots, min(amount, sum(lot.remaining for lot in lots))
 
     def advance(self, wallet: Wallet, amount: int) -> Wallet:
         """Lend *amount*: a lot like any other, and as much owed."""
@@ -319,6 +332,8 @@ class Moves:
             "usage": details.get("usage"),
             "member": details.get("member", ""),
             "multiple": details.get("multiple", 1),
+            "plan": details.get("plan", ""),
+            "paid": details.get("paid"),
         }
         head = chain.successor(Transfer(**row), wallet.head, self._chain_key)
         transfer = Transfer(**row, link=chain.link(head))

@@ -38,7 +38,7 @@ from .ledger import (
     Void,
     WalletState,
 )
-from .moves import NO_REQUEST, Moves, Request
+from .moves import NO_REQUEST, Details, Moves, Request
 from .pt import LARGEST
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes) -> Plan:
         at=state.at,
         chain_key=chain_key,
         accounts=state.accounts,
+        top_ups=state.top_ups,
     )
     planner = _Planner(moves, state.decided)
     outcomes = [planner.decide(group) for group in batch]
@@ -75,6 +76,7 @@ def plan(state: State, batch: Sequence[Linked], *, chain_key: bytes) -> Plan:
             new for name, new in moves.tallies.accounts.items() if new is not state.accounts.get(name)
         ],
         notices=list(moves.tallies.notices.values()),
+        top_ups=list(moves.tallies.top_ups.values()),
     )
 
 
@@ -180,15 +182,16 @@ class _Planner:
         if wallet.state is WalletState.CLOSED:
             raise _Refusal(Refusal.NOT_OPEN)
         _check_room(wallet, amount)
+        details = Details(
+            expires_at=command.expires_at, effective_at=command.effective_at, note=command.note
+        )
+        if isinstance(command, Grant):
+            details["paid"] = command.paid
+        else:  # what corrects a call sells once more; what is goodwill was not paid for
+            details["usage"], details["plan"] = command.usage, command.plan
+            details["paid"] = None if command.usage else 0
         transfer = self._moves.bring_in(
-            wallet,
-            kind,
-            amount,
-            _request(command),
-            priority=command.priority,
-            expires_at=command.expires_at,
-            effective_at=command.effective_at,
-            note=command.note,
+            wallet, kind, amount, _request(command), priority=command.priority, **details
         )
         self._moves.lapse_due(command.wallet)
         self._moves.repay(command.wallet)
@@ -336,12 +339,9 @@ class _Planner:
         return self._posted(transfer, charged=command.amount)
 
     def _adjust_down(self, command: Adjust) -> Posted:
-        amount, lots = -command.amount, None
-        if command.lot is not None:
-            lots = self._moves.free_lot(command.wallet, command.lot, amount)
-            amount = min(amount, sum(lot.remaining for lot in lots))
-            if not amount:
-                raise _Refusal(Refusal.INSUFFICIENT_FUNDS, required=-command.amount)
+        lots, amount = self._moves.free_lots(command.wallet, command.lot, -command.amount)
+        if not amount:
+            raise _Refusal(Refusal.INSUFFICIENT_FUNDS, required=-command.amount)
         wallet = self._cover(command.wallet, amount, limit=0)
         return self._posted(
             self._moves.take_out(
@@ -352,6 +352,8 @@ class _Planner:
                 lots=lots,
                 note=command.note,
                 effective_at=command.effective_at,
+                usage=command.usage,
+                plan=command.plan,
             )
         )
 

@@ -97,6 +97,8 @@ class Plans:
 
     by_name: Mapping[str, Plan]
     flags: Mapping[str, Flag] = field(default_factory=dict["str", "Flag"])
+    downgrades: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """What may be sent to which models instead, in that order: by pattern, the first that matches counts."""
     referrals: ReferralTerms | None = None
 
     @property
@@ -117,6 +119,12 @@ class Plans:
             msg = f"there is no plan {name!r}: the plans are {', '.join(self.by_name)}"
             raise ConfigurationError(msg)
         return plan
+
+    def instead_of(self, model: str) -> tuple[str, ...]:
+        """The models that a request for *model* may be sent to in its place, in order."""
+        bare = bare_name(model)
+        found = (models for pattern, models in self.downgrades.items() if fnmatchcase(bare, pattern))
+        return next(found, ())
 
     def cheapest(self, model: str, unit: str) -> str | None:
         """The cheapest plan that opens *model*, if any."""

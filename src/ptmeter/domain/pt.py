@@ -179,7 +179,7 @@ def allocate(total: int, weights: Sequence[int]) -> tuple[int, ...]:
 
 
 RESERVED: Final = frozenset(
-    {"account", "expires_at", "hold", "key", "overage", "priority", "reason", "source", "ttl"}
+    {"account", "expires_at", "hold", "key", "overage", "paid", "priority", "reason", "source", "ttl"}
 )
 """Keywords that the meter's verbs take beside the units."""
 

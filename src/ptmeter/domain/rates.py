@@ -54,7 +54,8 @@ class Workload:
 
     All but ``processing`` is for the adaptive buffer; ``retry_rate`` is the measured share of retries, in
     ten-thousandths. ``processing`` is the price it is charged at: of a batch, flexibly, with priority. Left
-    at ``standard`` it says nothing, and what the request asks for counts.
+    at ``standard`` it says nothing, and what the request asks for counts. ``routed`` says from which model the
+    call was routed to this one, and why; nothing goes by it.
     """
 
     complexity: Complexity = Complexity.SIMPLE
@@ -62,6 +63,7 @@ class Workload:
     retry_rate: int = 0
     tool_calls: int = 0
     processing: Processing = Processing.STANDARD
+    routed: str = ""
 
 
 PLAIN: Final = Workload()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .ledger import Kind
 from .lots import has_lapsed
 from .pt import PT
+from .rerating import call_of
 from .usage import Quality
 
 if TYPE_CHECKING:
@@ -80,6 +81,14 @@ class Hold:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "payer", self.payer or self.account)
+
+
+class OpenHolds(NamedTuple):
+    """How many holds nobody has resolved, of all accounts, and when the first of them is due, as of ``at``."""
+
+    open: int
+    first_due_at: datetime | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +186,7 @@ def unit_balance(wallet: Wallet, at: datetime) -> UnitBalance:
 
 def entry(transfer: Transfer) -> Entry:
     """A transfer as a line of a statement."""
-    event = transfer.usage
+    event = call_of(transfer)
     return Entry(
         unit=transfer.wallet.unit,
         number=transfer.seq,

@@ -15,6 +15,7 @@ from ..errors import InvalidArgumentError
 from .accounts import payer
 from .checks import LONGEST_NAME
 from .keys import digest
+from .messages import Message
 from .pt import MICRO, PT, Money
 from .rates import WHOLE
 from .referral_terms import RewardKind
@@ -153,17 +154,6 @@ class ReferralStats:
     given: Mapping[tuple[RewardKind, str], PT | Money]
     reversed: Mapping[tuple[RewardKind, str], PT | Money]
     shortfall: Mapping[tuple[RewardKind, str], PT | Money]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """A message about a reward in money: to give so much, or to take so much of it back."""
-
-    id: bytes
-    account: str
-    topic: str
-    facts: Mapping[str, object]
-    at: datetime
 
 
 # --- may a code be used? ------------------------------------------------------------------------
@@ -334,19 +324,19 @@ def taken_back(reward: Reward, due: int, taken: int) -> Reward:
 # --- what is told -------------------------------------------------------------------------------
 
 
-def to_give(found: Referral, at: datetime) -> Iterator[Told]:
+def to_give(found: Referral, at: datetime) -> Iterator[Message]:
     """The messages that have rewards in money given."""
     for reward in found.rewards:
         if reward.kind is not RewardKind.PT:
             yield _told(REWARD, found, reward, reward.amount, reward.amount, at)
 
 
-def to_reverse(found: Referral, reward: Reward, due: int, at: datetime) -> Told:
+def to_reverse(found: Referral, reward: Reward, due: int, at: datetime) -> Message:
     """The message that has so much of a reward in money taken back, as it is after that."""
     return _told(REVERSAL, found, reward, due, reward.taken_back, at)
 
 
-def _told(topic: str, found: Referral, reward: Reward, amount: int, in_all: int, at: datetime) -> Told:
+def _told(topic: str, found: Referral, reward: Reward, amount: int, in_all: int, at: datetime) -> Message:
     facts: dict[str, object] = {
         "kind": reward.kind,
         "currency": reward.what,
@@ -357,4 +347,4 @@ def _told(topic: str, found: Referral, reward: Reward, amount: int, in_all: int,
         "expires_at": reward.expires_at.isoformat() if reward.expires_at else None,
     }
     name = digest((topic, found.payment_id, reward.account, reward.kind, in_all))
-    return Told(id=name, account=reward.account, topic=topic, facts=facts, at=at)
+    return Message(id=name.hex(), account=reward.account, topic=topic, facts=facts, noted_at=at, due_at=at)

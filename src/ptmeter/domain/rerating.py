@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import InvalidArgumentError
 from .checks import check_span
 from .keys import fingerprint, transfer_id
-from .ledger import Adjust, Kind, wallet_id
+from .ledger import Adjust, Kind, UsageEvent, wallet_id
 from .periods import check_person
 from .pt import PT, Money
+from .usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from .ledger import Command, Linked, Posted, Transfer, UsageEvent
+    from .ledger import Command, Linked, Posted, Transfer
     from .prices import Price
     from .rates import Charge
 
@@ -153,7 +154,15 @@ class Rated:
             amount=-delta,
             note=self._note(who),
             effective_at=self.row.effective_at,
+            usage=self._rated_by(unit),
+            plan=self.row.plan,
         )
+
+    def _rated_by(self, unit: str) -> UsageEvent:
+        """By what a correction was rated, without tokens; what is given back sold at what its own card says."""
+        card = self.event.card_version if unit == self.row.wallet.unit else self.card_version
+        nothing = Money(0, self.price.currency)
+        return UsageEvent(usage=Usage(requests=0), price=self.price, card_version=card, cost=nothing)
 
     def _note(self, who: Authority) -> str:
         old, new = self.event, self
@@ -163,6 +172,11 @@ class Rated:
             f"price {old.price.version} -> {new.price.version}, card {old.card_version} -> {new.card_version}; "
             f"{who.by}: {who.reason}"
         )
+
+
+def call_of(row: Transfer) -> UsageEvent | None:
+    """The call that a row was charged for, if it was; a correction says by what it was rated, and is no call."""
+    return None if row.kind in (Kind.ADJUST_UP, Kind.ADJUST_DOWN) else row.usage
 
 
 def correction_id(row: Transfer, number: int, place: int) -> bytes:

@@ -94,7 +94,7 @@ def model_uses(unit: str, turnovers: Iterable[Turnover]) -> list[ModelUse]:
     """What each model came to, the dearest first; a model priced in two currencies comes twice."""
     sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for turnover in turnovers:
-        if turnover.price:
+        if turnover.price and turnover.kind not in (Kind.ADJUST_UP, Kind.ADJUST_DOWN):
             charged = turnover.amount if turnover.kind in (Kind.SETTLE, Kind.DEBIT) else 0
             used = sums[turnover.price.model, turnover.price.currency]
             for place, more in enumerate((turnover.calls, charged, turnover.cost)):

@@ -126,10 +126,10 @@ class Tally:
         now = microseconds(at)
         return sum(u.amount for u in self.used if u.unit == unit and u.every is every and now < u.end)
 
-    def amount_burnt(self, at: datetime) -> int:
-        """How much was used in the last 72 hours, with the one under way, in all units together."""
+    def amount_burnt(self, at: datetime, unit: str | None = None) -> int:
+        """How much was used in the last 72 hours, with the one under way: of a unit, or of all together."""
         first = microseconds(at) // _HOUR - BURN_HOURS
-        return sum(each.amount for each in self.burnt if each.hour > first)
+        return sum(b.amount for b in self.burnt if b.hour > first and unit in (None, b.unit))
 
     @property
     def waits_until(self) -> datetime:

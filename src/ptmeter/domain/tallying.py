@@ -10,33 +10,44 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import alerts
-from .accounts import path, plan_of
+from . import alerts, top_ups
+from .accounts import month, path, plan_of
+from .alerts import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from .accounts import Account, Path
     from .admission import Admission, Rules
-    from .alerts import Notice
     from .ledger import OpenHold, Transfer, Wallet
+    from .top_ups import TopUp
 
 
 class Tallying:
     """The accounts that a batch counts in, as its commands leave them one after the other."""
 
     def __init__(
-        self, accounts: Mapping[str, Account], *, put: Callable[[dict[Any, Any], Any, Any], None]
+        self,
+        accounts: Mapping[str, Account],
+        recent: Mapping[str, Sequence[TopUp]],
+        *,
+        put: Callable[[dict[Any, Any], Any, Any], None],
     ) -> None:
-        """*put* changes a table so that it can be taken back."""
+        """*recent* are the accounts' top-ups; *put* changes a table so that it can be taken back."""
         self.accounts = dict(accounts)
         self.notices: dict[bytes, Notice] = {}
+        self.top_ups: dict[str, TopUp] = {}
+        self._recent = recent
         self._put = put
 
     def path(self, name: str) -> Path:
         """An account and all above it, as they are now."""
         return path(name, self.accounts)
+
+    def plan(self, name: str) -> str:
+        """The plan an account is on now, its own or that of the nearest above; empty for none."""
+        return plan_of(self.path(name)) or ""
 
     def hold(self, placed: Transfer, admission: Admission) -> None:
         """Count a hold that was placed."""
@@ -64,6 +75,23 @@ class Tallying:
         name = plan_of(self.path(after.id.account)) if rules else None
         plan = rules.plans.find(name) if rules and name else None
         self._tell([*alerts.low_balance(before, after, plan, at)])
+        if rules:
+            self._top_up(after, rules, at)
+
+    def _top_up(self, wallet: Wallet, rules: Rules, at: datetime) -> None:
+        """Ask for PT if the wallet's account tops itself up and has too few left."""
+        account, unit = wallet.id
+        terms = self.accounts[account].top_ups.get(unit) if account in self.accounts else None
+        if terms is None or top_ups.balance(wallet) >= terms.below.micro:
+            return
+        asked = (top_up for top_up in self.top_ups.values() if top_up.account == account)
+        earlier = (*self._recent.get(account, ()), *asked)
+        cycle = month(self.path(account), at)
+        found = top_ups.due(wallet, terms, earlier, rules.sells_at.get(unit, 0), cycle, at)
+        if isinstance(found, Notice):
+            self._tell([found])
+        elif found:
+            self._put(self.top_ups, found.id, found)
 
     def _keep(self, account: Account) -> None:
         self._put(self.accounts, account.name, account)

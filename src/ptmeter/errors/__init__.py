@@ -5,14 +5,16 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── InvalidArgumentError (ValueError)   UnknownModelError · UnknownTierError · UnknownUnitError
     │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
-    │                                       · SubscriptionNotFoundError
+    │                                       · SubscriptionNotFoundError · MessageNotFoundError
+    │                                       · TopUpNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
     │                                       · ReferralRefusedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
-    │                                       · SubscriptionExistsError
+    │                                       · SubscriptionExistsError · TopUpNotOpenError
+    │                                       · QuarantineResolvedError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -30,8 +32,10 @@ from .arguments import (
     ConfigurationError,
     HoldNotFoundError,
     InvalidArgumentError,
+    MessageNotFoundError,
     NotFoundError,
     SubscriptionNotFoundError,
+    TopUpNotFoundError,
     UnknownModelError,
     UnknownTierError,
     UnknownUnitError,
@@ -46,7 +50,9 @@ from .conflicts import (
     PeriodNotOverError,
     PeriodNotSealedError,
     PeriodOrderError,
+    QuarantineResolvedError,
     SubscriptionExistsError,
+    TopUpNotOpenError,
 )
 from .failures import (
     ContentionError,
@@ -91,6 +97,7 @@ __all__ = [
     "InvariantError",
     "LedgerBusyError",
     "LimitError",
+    "MessageNotFoundError",
     "ModelLockedError",
     "NotFoundError",
     "PeriodClosedError",
@@ -98,12 +105,15 @@ __all__ = [
     "PeriodNotSealedError",
     "PeriodOrderError",
     "PtmeterError",
+    "QuarantineResolvedError",
     "ReferralRefusedError",
     "RefusedError",
     "SchemaOutdatedError",
     "StorageError",
     "SubscriptionExistsError",
     "SubscriptionNotFoundError",
+    "TopUpNotFoundError",
+    "TopUpNotOpenError",
     "TrialUsedError",
     "UnavailableError",
     "UnknownModelError",

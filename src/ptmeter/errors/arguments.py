@@ -29,14 +29,19 @@ class UnknownTierError(InvalidArgumentError):
     """
     A service tier that is not known, so neither is what a call costs at it: say that, or settle by hand.
 
-    After a call ``payload`` is what the provider sent; nothing was charged then, and the hold stays.
+    After a call ``payload`` is what the provider sent; nothing was charged then, the hold stays, and the call waits
+    in quarantine until somebody says how it was processed.
     """
 
     code = "unknown_tier"
 
     def __init__(self, model: str, tier: str, payload: object = None) -> None:
         self.model, self.tier, self.payload = model, tier, payload
-        way = "settle by hand" if payload is not None else "say Workload(processing=...)"
+        way = (
+            "settle by hand and say its processing"
+            if payload is not None
+            else "say Workload(processing=...)"
+        )
         super().__init__(
             f"no price is known for service tier {tier!r} of {model!r}: {way}, or set Policy.unpriced"
         )
@@ -105,3 +110,23 @@ class SubscriptionNotFoundError(NotFoundError):
     def __init__(self, account: str) -> None:
         self.account = account
         super().__init__(f"account {account!r} has no subscription that goes on: begin one first")
+
+
+class MessageNotFoundError(NotFoundError):
+    """The account has no message of that id in the outbox: ``ptmeter outbox list`` shows those there are."""
+
+    code = "message_not_found"
+
+    def __init__(self, account: str, message_id: str) -> None:
+        self.account, self.message_id = account, message_id
+        super().__init__(f"account {account!r} has no message {message_id!r} in the outbox")
+
+
+class TopUpNotFoundError(NotFoundError):
+    """Nobody asked for a top-up of that id: it is the one in the message ``top_up.requested``."""
+
+    code = "top_up_not_found"
+
+    def __init__(self, top_up: str) -> None:
+        self.top_up = top_up
+        super().__init__(f"there is no top-up {top_up!r}")

@@ -100,3 +100,30 @@ class CheckpointMismatchError(ConflictError):
             f"checkpoint {number} does not describe this ledger, {problem}: it is of another ledger, or this one "
             f"was changed; run `ptmeter verify --checkpoints`"
         )
+
+
+class TopUpNotOpenError(ConflictError):
+    """
+    The top-up was paid already: by another payment, which ``key`` names, or it cannot fail any more.
+
+    Nothing was granted. If money came in twice, give it back, or grant PT for it with `meter.funds.grant`.
+    """
+
+    code = "top_up_not_open"
+
+    def __init__(self, top_up: str, key: str) -> None:
+        self.top_up, self.key = top_up, key
+        super().__init__(f"top-up {top_up!r} was paid already by {key!r}")
+
+
+class QuarantineResolvedError(ConflictError):
+    """It was decided otherwise about the call in quarantine, and that stands: correct it with an adjustment."""
+
+    code = "quarantine_resolved"
+
+    def __init__(self, account: str, key: str, state: str, resolver: str) -> None:
+        self.account = account
+        self.key = key
+        self.state = state
+        self.resolver = resolver
+        super().__init__(f"call {key!r} of account {account!r} was {state} by {resolver!r} already")

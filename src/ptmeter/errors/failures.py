@@ -21,8 +21,8 @@ class UsageInconsistentError(UsageError):
     """
     The provider's counts contradict each other, so nothing was charged: look at them, and settle by hand.
 
-    ``payload`` is what the provider sent. The hold of a call stays until it expires, and can be settled
-    then and later.
+    ``payload`` is what the provider sent. The call waits in quarantine; its hold stays until it expires, and can be
+    settled then and later.
     """
 
     code = "usage_inconsistent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..domain.instants import microseconds
@@ -29,13 +30,15 @@ def grant(
     key: str,
     priority: int = 50,
     expires_at: datetime | None = None,
+    paid: Mapping[str, int] = MappingProxyType({}),
 ) -> Posting[Granted | PtmeterError]:
-    """Give PT to an account, opening it if need be; each unit becomes a lot."""
+    """Give PT to an account, opening it if need be; each unit becomes a lot, for which so much was *paid*."""
     if not source:
         msg = "say where the PT come from, such as source='top-up'"
         raise InvalidArgumentError(msg)
     until = expires_at and microseconds(expires_at)
-    asked = fingerprint(account, "grant", key, source, priority, until, *sorted(amounts.items()))
+    facts = (*sorted(amounts.items()), *(("paid", *each) for each in sorted(paid.items())))
+    asked = fingerprint(account, "grant", key, source, priority, until, *facts)
     ids = transfer_ids(account, "grant", key, amounts)
     group = tuple(
         Grant(
@@ -46,6 +49,7 @@ def grant(
             note=source,
             priority=priority,
             expires_at=expires_at,
+            paid=paid.get(unit),
         )
         for unit in ids
     )

@@ -117,16 +117,20 @@ def begin_call(
     return placed
 
 
-def find_hold(books: Books, account: str, units: Iterable[str], *, key: str) -> Hold:
+def find_hold(
+    books: Books, account: str, units: Iterable[str], *, key: str, payer: str | None = None
+) -> Hold:
     """
     The hold placed under *key*, open or not; *units* are those of the platform.
+
+    *payer* is whose PT it set aside, if that is known: who pays for the account now may be another.
 
     Raises:
         HoldNotFoundError: There never was one.
     """
     first = transfer_id(account, "hold", key)
-    payer = books.accounts.payer(account)
-    posted = books.ledger.posted(payer, [first, *(transfer_id(account, "hold", key, u) for u in units)])
+    whose = payer or books.accounts.payer(account)
+    posted = books.ledger.posted(whose, [first, *(transfer_id(account, "hold", key, u) for u in units)])
     if not posted:
         raise HoldNotFoundError(account, key)
     return _held(account, key, posted)
@@ -257,6 +261,7 @@ def debit(
     charge: Charge | None = None,
     usage: Usage | None = None,
     card: RateCard | None = None,
+    effective_at: datetime | None = None,
     rules: Rules | None = None,
 ) -> Posting[Receipt | PtmeterError]:
     """
@@ -280,6 +285,7 @@ def debit(
                 note=note,
                 overage=overage,
                 usage=_event(charge, usage),
+                effective_at=effective_at,
                 admission=admission,
             )
             for unit in ids

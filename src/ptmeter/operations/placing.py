@@ -10,7 +10,7 @@ from ..domain.checks import check_moments, check_name, check_zone
 from ..domain.headroom import headroom as limits_left
 from ..domain.tallies import NOTHING
 from ..errors import AccountNotFoundError, ConflictError, InvalidArgumentError
-from .recounting import recount
+from .recounting import lock_path, recount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def place(books: Books, name: str, *, under: str | None, pooled: bool) -> Accoun
     check_name(name)
     if under is not None and not books.accounts.exists(under):
         return AccountNotFoundError(under)
-    locked = _lock(books, name, under)
+    locked = lock_path(books, name, under)
     before = locked.get(name) or Account(name=name)
     after = replace(before, parent=under, pooled=pooled and under is not None)
     if after == before and name in locked:
@@ -70,13 +70,22 @@ def limit(books: Books, name: str, *, terms: Limits) -> Account | PtmeterError:
     return change(books, name, lambda found: replace(found, terms=terms))
 
 
+def admit(books: Books, name: str, *, under: str, terms: Limits) -> Account | PtmeterError:
+    """The account of a visitor, opened at the first visit: below who pays, with limits of its own."""
+    found = books.accounts.find([name]).get(name)
+    if found is not None and (found.parent, found.terms) == (under, terms):
+        return found
+    placed = place(books, name, under=under, pooled=True)
+    return limit(books, name, terms=terms) if isinstance(placed, Account) else placed
+
+
 def count_from(
     books: Books, name: str, *, anchor: datetime | None, zone: str | None
 ) -> Account | PtmeterError:
     """Say when an account's windows begin, and count what was used into them."""
     check_moments(anchor)
     check_zone(zone)
-    locked = _lock(books, name, None)
+    locked = lock_path(books, name)
     found = locked.get(name)
     if found is None:
         return AccountNotFoundError(name)
@@ -95,18 +104,6 @@ def headroom(books: Books, name: str, *, rules: Rules) -> list[Headroom]:
 def find(books: Books, name: str) -> Account | PtmeterError:
     """The account of that name."""
     return books.accounts.find([name]).get(name) or AccountNotFoundError(name)
-
-
-def _lock(books: Books, name: str, under: str | None) -> dict[str, Account]:
-    """Lock the account, all above it and all that are to be: as it is now, however often that takes."""
-    asked: set[str] = set()
-    found: dict[str, Account] = {}
-    missing = {name, under} - {None}
-    while missing:
-        asked |= {each for each in missing if each}
-        found = books.accounts.lock(asked)
-        missing = {account.parent for account in found.values()} - asked - {None}
-    return found
 
 
 def _check_tree(after: Account, locked: dict[str, Account]) -> None:

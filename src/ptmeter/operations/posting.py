@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..domain.ledger import Posted, Refusal, Refused
 from ..domain.planner import plan
+from ..domain.rollups import additions
 from ..errors import InvariantError, PtmeterError
 from .refusing import refusal
 
@@ -27,7 +29,8 @@ def post(books: Books, batch: Sequence[Linked]) -> list[tuple[Outcome, ...]]:
 
     decided = plan(state, batch, chain_key=books.chain_key)
 
-    books.ledger.write(decided)
+    added = additions(decided.transfers, decided.wallets, books.cards.selling)
+    books.ledger.write(replace(decided, rollups=added))
     return decided.outcomes
 
 

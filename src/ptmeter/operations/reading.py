@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..domain.checks import check_moments, check_span
-from ..domain.receipts import Balance, Page, entry, unit_balance
+from ..domain.receipts import Balance, OpenHolds, Page, entry, unit_balance
 from ..domain.summaries import Summary, model_uses, movement
 from ..errors import AccountNotFoundError, InvalidArgumentError
 
@@ -80,6 +80,11 @@ def summary(books: Books, account: str, *, since: datetime, until: datetime) -> 
         units[unit] = movement(unit, span)
         models += model_uses(unit, span.turnovers)
     return Summary(account=account, since=since, until=until, units=units, models=tuple(models))
+
+
+def open_holds(books: Books) -> OpenHolds:
+    """How many holds are open, and when the first of them is due; all open ones are counted, by an index."""
+    return OpenHolds(*books.ledger.hold_queue(), books.ledger.now())
 
 
 def price_uses(books: Books) -> tuple[datetime, list[PriceUse]]:

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 PAGE: Final = 2_000
 
 
+def lock_path(books: Books, *names: str | None) -> dict[str, Account]:
+    """Lock accounts and all above them: as they are now, however often that takes."""
+    asked: set[str] = set()
+    found: dict[str, Account] = {}
+    missing: set[str] = {name for name in names if name is not None}
+    while missing:
+        asked |= missing
+        found = books.accounts.lock(asked)
+        missing = {account.parent for account in found.values() if account.parent} - asked
+    return found
+
+
 def recount(books: Books, name: str, accounts: Mapping[str, Account]) -> None:
     """
     Count what was used by an account, and by those below it that go by its calendar, from the journal anew.

@@ -151,7 +151,7 @@ def paid(
         done = yield from _given(books, found)
     if isinstance(done, Referral):
         books.referrals.save(done)
-        books.referrals.tell(to_give(done, at))
+        books.outbox.add([*to_give(done, at)])
     return done
 
 
@@ -275,6 +275,7 @@ def _given(books: Books, found: Referral) -> Posting[Referral | PtmeterError]:
                 amount=reward.amount,
                 note=f"referral {found.code}",
                 expires_at=reward.expires_at,
+                paid=0,
             )
     if not group:
         return found
@@ -310,11 +311,12 @@ def _taken(
     changed = tuple(
         taken_back(reward, due[place], taken[place]) for place, reward in enumerate(found.rewards)
     )
-    books.referrals.tell(
+    told = [
         to_reverse(found, reward, amount, at)
         for reward, amount in zip(changed, due, strict=True)
         if amount and reward.kind is not RewardKind.PT
-    )
+    ]
+    books.outbox.add(told)
     return replace(found, rewards=changed)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from ..domain.keys import wallet_number
 from ..domain.ledger import Kind, Posted, UsageEvent
 from ..domain.rates import Charge
-from ..domain.rerating import MOST_WALLETS, Rated, charged_by, correction_id
+from ..domain.rerating import MOST_WALLETS, Rated, call_of, charged_by, correction_id
 from ..errors import UnknownModelError
 from .posting import post
 
@@ -48,10 +50,14 @@ START: Final = Place()
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A page of calls rated again, those that could not be, and where the next page begins if there is one."""
+    """
+    A page of calls rated again, those that could not be, and where the next page begins if there is one.
+
+    What could not be rated again has no charge: there is no price or no rate for its model.
+    """
 
     rated: Sequence[Rated]
-    unrated: Counter[str]
+    unrated: Sequence[Rated]
     next: Place | None
 
     @property
@@ -64,11 +70,15 @@ def draft(books: Books, *, span: Span, rate: Rate | None, place: Place, rows: in
     """
     Rate the next calls of *span* again; without *rate*, take them for what they were charged at first.
 
+    Calls that were charged at a ceiling are found without reading any others.
+
     Raises:
         ConfigurationError: A card or a price does not hold together.
     """
+    if span.unpriced:
+        return _draft_unpriced(books, span, rate, place, rows)
     rated: list[Rated] = []
-    unrated = Counter[str]()
+    unrated: list[Rated] = []
     left = rows
     wallets = _wallets(books, span, place)
     for wallet in wallets:
@@ -80,6 +90,22 @@ def draft(books: Books, *, span: Span, rate: Rate | None, place: Place, rows: in
         left -= len(found)
     more = len(wallets) >= WALLETS
     return Draft(rated, unrated, Place(wallets[-1].number) if more else None)
+
+
+def _draft_unpriced(books: Books, span: Span, rate: Rate | None, place: Place, rows: int) -> Draft:
+    rated: list[Rated] = []
+    unrated: list[Rated] = []
+    after = None if place.wallet is None else (place.wallet, place.seq)
+    found = books.ledger.unpriced(after=after, limit=rows)
+    wanted = [
+        row
+        for row in found
+        if span.since <= row.booked_at < span.until and span.account in (None, row.wallet.account)
+    ]
+    for _, theirs in groupby(wanted, key=lambda row: row.wallet):
+        _rate(books, span, rate, list(theirs), rated, unrated)
+    last = found[-1] if len(found) >= rows else None
+    return Draft(rated, unrated, last and Place(wallet_number(*last.wallet), within=True, seq=last.seq))
 
 
 def correct(
@@ -116,25 +142,26 @@ def _rate(
     rate: Rate | None,
     rows: Sequence[Transfer],
     rated: list[Rated],
-    unrated: Counter[str],
+    unrated: list[Rated],
 ) -> None:
     """Rate the calls among *rows*, which are of one wallet, again."""
-    calls = [(row, row.usage) for row in rows if row.usage and span.has(row.usage)]
+    calls = [(row, event) for row in rows if (event := call_of(row)) and span.has(event)]
     if not calls:
         return
     first = _charged(books, [row for row, _ in calls])
     before = _corrections(books, [row for row, _ in calls])
     for row, event in calls:
-        try:
-            charge = rate(event, row.effective_at, books.cards.find) if rate else None
-        except UnknownModelError:
-            unrated[event.price.model] += 1
-            continue
         so_far = Counter({row.wallet.unit: first[row.seq]})
         for correction in before[row.seq]:
             so_far.update({each.transfer.wallet.unit: charged_by(each) for each in correction})
         charged = {unit: amount for unit, amount in so_far.items() if amount}
-        rated.append(Rated(row, event, first[row.seq], charged, len(before[row.seq]), charge))
+        found = Rated(row, event, first[row.seq], charged, len(before[row.seq]), None)
+        try:
+            charge = rate(event, row.effective_at, books.cards.find) if rate else None
+        except UnknownModelError:
+            unrated.append(found)
+            continue
+        rated.append(replace(found, charge=charge))
 
 
 def _charged(books: Books, rows: Sequence[Transfer]) -> dict[int, int]:

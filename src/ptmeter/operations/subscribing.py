@@ -24,6 +24,7 @@ from ..errors import (
 )
 from .funding import grant
 from .posting import post_one
+from .recounting import lock_path, recount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,7 +100,8 @@ def subscribe(
     given = Subscribed(subscription=begun)
     if trial and plan.trial:
         amounts = {unit: amount.micro for unit, amount in plan.trial.allowance.items() if amount}
-        lots = _lots(account, f"trial of plan {plan.name}", f"trial:{key}", amounts, begun.trial_end)
+        source, name = f"trial of plan {plan.name}", f"trial:{key}"
+        lots = _lots(account, source, name, amounts, begun.trial_end, paid=0)
         tried = yield from _give(books, given, lots, key)
         if isinstance(tried, PtmeterError):
             return tried
@@ -240,10 +242,13 @@ def _finish(
 def _place(books: Books, standing: Subscription, plan: str | None) -> None:
     """Put the account on the plan: its windows are the cycles, so that limits go by what is granted."""
     name = standing.account
-    account = books.accounts.lock([name]).get(name) or Account(name=name)
+    locked = lock_path(books, name)
+    account = locked.get(name) or Account(name=name)
     placed = replace(account, plan=plan, anchor=standing.anchor, zone=standing.zone)
     if placed != account:
         books.accounts.save(placed)
+    if account.tally.used and (account.anchor, account.zone) != (placed.anchor, placed.zone):
+        recount(books, name, {**locked, name: placed})
 
 
 def _replayed(
@@ -267,6 +272,7 @@ def _lots(
     expires_at: datetime | None,
     *,
     priority: int = ALLOWANCE_PRIORITY,
+    paid: int | None = None,
 ) -> dict[bytes, Grant]:
     """Grants under a business key, by id: the same cycle is granted once, whoever does it however often."""
     ids = transfer_ids(account, "subscription", name, amounts) if amounts else {}
@@ -279,6 +285,7 @@ def _lots(
             note=source,
             priority=priority,
             expires_at=expires_at,
+            paid=paid,
         )
         for unit in ids
     }

@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING, Final
 from ..domain.audit import Finding, Report, WalletAudit, misnamed, unreadable
 from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, vanished
 from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
-from ..domain.keys import wallet_number
+from ..domain.keys import transfer_id, wallet_number
 from ..domain.periods import month, reports, seal
+from ..domain.quarantine import QuarantineState, call_id, disagreement
+from ..domain.rollup_audit import RollupAudit
 from ..domain.tally_audit import TallyAudit
 from ..errors import CheckpointMismatchError, UnreadableRowError
 from .closing import recorded
+from .quarantining import settlement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from ..domain.accounts import Account
     from ..domain.checkpoints import Marked
     from ..domain.ledger import Wallet
     from ..domain.periods import PeriodEvent, PeriodReport
+    from ..domain.quarantine import Quarantined
     from ..ports import Books, Checkpoints
 
 PAGE: Final = 2_000
@@ -70,6 +75,7 @@ class _Verification:
         self._check_seals(standings)
         self._check_ledger()
         self._check_accounts()
+        self._check_quarantine()
         self.findings += self.books.cards.missing()
         self.uncovered += (*self.books.ledger.strays(), *self.books.periods.strays())
         self._check_tallies()
@@ -200,6 +206,7 @@ class _Verification:
     ) -> list[Finding]:
         ledger, periods = self.books.ledger, self.books.periods
         closings = ClosingAudit(audit, periods.closings_of(wallet) if standings else (), standings)
+        rollups = RollupAudit(wallet.id, self.books.cards.selling)
         while rows := ledger.journal(
             wallet, after=audit.seq, limit=signed.rows_left(closings.rows_left(PAGE))
         ):
@@ -208,10 +215,12 @@ class _Verification:
             closings.read(rows)
             signed.read()
             self.tallies.read(rows)
+            rollups.read(rows)
         holds = ledger.open_holds(wallet)
         self.tallies.read_open(holds)
         found = audit.compare(wallet, holds)
-        return signed.finish() + found + closings.finish(wallet)
+        found += closings.finish(wallet) + rollups.findings(self.books.rollups.of(wallet))
+        return signed.finish() + found
 
     def _first_bad(self, wallet: Wallet, audit: WalletAudit, problem: UnreadableRowError) -> Finding:
         """The row that cannot be read, unless one before it, of the same page, does not follow."""
@@ -248,3 +257,29 @@ class _Verification:
             Finding("ptm_account", name, "row", "it is missing, and has wallets")
             for name in self.books.accounts.missing(WALLETS)
         ]
+
+    def _check_quarantine(self) -> None:
+        """Whether the calls in quarantine have their holds, and those that were settled what charged them."""
+        after: tuple[datetime, bytes] | None = None
+        try:
+            while page := self.books.quarantine.page(None, after=after, limit=PAGE):
+                self._check_calls(page)
+                after = page[-1].received_at, call_id(page[-1].account, page[-1].key)
+        except UnreadableRowError as problem:
+            self.findings.append(unreadable(problem))
+            self.uncovered.append("not all calls in quarantine could be checked")
+
+    def _check_calls(self, calls: Sequence[Quarantined]) -> None:
+        for call in calls:
+            place = transfer_id(call.account, "hold", call.key)
+            holds = (
+                [] if call.held is None else self.books.ledger.posted(call.payer or call.account, [place])
+            )
+            settled = settlement(self.books, call) if call.state is QuarantineState.SETTLED else None
+            hold, charged = holds[0].transfer if holds else None, settled.transfer if settled else None
+            if problem := disagreement(call, hold, charged):
+                number = int.from_bytes(call_id(call.account, call.key), "big", signed=True)
+                where = f"account={call.account}, call_id={number}"
+                self.findings.append(
+                    Finding("ptm_quarantine", where, "row", f"{problem} (key {call.key!r})")
+                )

@@ -8,7 +8,10 @@ A use case that posts does not write itself: it *yields* the groups it wants pos
 outcomes. So whoever carries it out can put the groups of many callers through the door as one batch.
 """
 
-from .books import Accounts, Books, Calibrations, Cards, Checkpoints, Ledger, Periods, Prices
+from .books import Accounts, Books, Calibrations, Cards, Ledger, Periods, Prices
+from .checkpoints import Checkpoints
+from .messages import Outbox, TopUps
+from .quarantine import Quarantine
 from .referrals import Referrals
 from .stores import AsyncStore, Posting, Store
 
@@ -20,9 +23,12 @@ __all__ = [
     "Cards",
     "Checkpoints",
     "Ledger",
+    "Outbox",
     "Periods",
     "Posting",
     "Prices",
+    "Quarantine",
     "Referrals",
     "Store",
+    "TopUps",
 ]

@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ..domain.accounts import Account, Path
     from ..domain.audit import Finding
     from ..domain.batches import Plan, State
     from ..domain.calibration import Habits, Topic
-    from ..domain.checkpoints import Checkpoint, Marked, Opening, PeriodMark
     from ..domain.closings import Closing
     from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.prices import Price, PriceUse
+    from ..domain.pt import Money
     from ..domain.rates import RateCard
     from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
+    from .messages import Outbox, TopUps
+    from .quarantine import Quarantine
     from .referrals import Referrals
+    from .rollups import Rollups
 
 
 class Ledger(Protocol):
@@ -97,8 +100,20 @@ class Ledger(Protocol):
         """Drop refusals older than *before*; returns how many."""
         ...
 
+    def hold_queue(self) -> tuple[int, datetime | None]:
+        """How many holds are open, and when the first of them is due."""
+        ...
+
+    def unpriced(self, *, after: tuple[int, int] | None = None, limit: int = 1_000) -> list[Transfer]:
+        """
+        Transfers that were rated by a ceiling, by wallet number and number, beginning after those two.
+
+        They are found without reading others.
+        """
+        ...
+
     def strays(self) -> list[str]:
-        """Rows that belong to no wallet, one sentence for each kind found."""
+        """Rows that belong to no wallet or no transfer, or lack, one sentence for each kind found."""
         ...
 
 
@@ -147,6 +162,10 @@ class Accounts(Protocol):
 
     def save(self, changed: Account) -> None:
         """Write all of an account just locked, or open it."""
+        ...
+
+    def topping_up(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """The accounts that top themselves up, by name, beginning after *after*."""
         ...
 
     def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
@@ -199,6 +218,10 @@ class Cards(Protocol):
 
     def find(self, version: str) -> str | None:
         """The card of that version, as JSON."""
+        ...
+
+    def selling(self, version: str) -> Mapping[str, Money]:
+        """What one PT of each unit sells at by the card of that version; nothing, if it is not there."""
         ...
 
     def altered(self) -> list[Finding]:
@@ -308,33 +331,6 @@ class Periods(Protocol):
         ...
 
 
-class Checkpoints(Protocol):
-    """Signed checkpoints that are kept outside the database, and were proved to be what was signed."""
-
-    @property
-    def last(self) -> Checkpoint:
-        """The latest checkpoint."""
-        ...
-
-    @property
-    def opening(self) -> Opening:
-        """How the latest checkpoint begins."""
-        ...
-
-    @property
-    def periods(self) -> Iterator[tuple[int, PeriodMark]]:
-        """What they have of the accounting periods, each with its checkpoint's number, the earliest first."""
-        ...
-
-    def wallets(self, *, latest: bool = False) -> Iterator[tuple[int, list[Marked]]]:
-        """
-        The marks of each wallet behind its number, in the order of the numbers.
-
-        *latest*: only those of the last checkpoint.
-        """
-        ...
-
-
 class Books(Protocol):
     """The repositories inside one transaction."""
 
@@ -369,6 +365,11 @@ class Books(Protocol):
         ...
 
     @property
+    def rollups(self) -> Rollups:
+        """What was charged, added up by day."""
+        ...
+
+    @property
     def prices(self) -> Prices:
         """The prices that were used."""
         ...
@@ -376,6 +377,21 @@ class Books(Protocol):
     @property
     def periods(self) -> Periods:
         """The accounting periods."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What is to be told."""
+        ...
+
+    @property
+    def top_ups(self) -> TopUps:
+        """What was asked for because there was too little."""
+        ...
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The calls that wait for a person."""
         ...
 
     @property

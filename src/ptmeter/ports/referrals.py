@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from ..domain.referrals import Referral, Told
+    from ..domain.referrals import Referral
 
 
 class Referrals(Protocol):
@@ -78,8 +78,4 @@ class Referrals(Protocol):
 
     def note_traces(self, account: str, traces: Sequence[bytes]) -> None:
         """Note that these were seen with the account just now."""
-        ...
-
-    def tell(self, messages: Iterable[Told]) -> None:
-        """Write messages into the outbox, unless they are there."""
         ...

@@ -1,4 +1,4 @@
-"""Between the rows of accounts and of the outbox, and the domain's values: one function each way."""
+"""Between the rows of accounts and the domain's values: one function each way."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from ..domain.accounts import Account
 from ..domain.instants import microseconds, moment
 from ..domain.limits import NO_LIMITS, Cap, Limits, Pace, SpendCap
-from ..domain.pt import Money
+from ..domain.pt import PT, Money
 from ..domain.tallies import NOTHING, Tally
+from ..domain.top_up_terms import TopUpTerms
 from ..domain.windows import Every
-from .rows import id_row, names_its_row
+from .rows import names_its_row
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from collections.abc import Mapping
 
-    from ..domain.alerts import Notice
+    from sqlalchemy import Row
 
 
 @names_its_row("ptm_account", "account")
@@ -33,6 +34,7 @@ def account_from(row: Row[Any]) -> Account:
         placed_at=None if row.placed_at is None else moment(row.placed_at),
         overflow=bool(row.overflow),
         terms=_terms_from(row.terms),
+        top_ups=_top_ups_from(row.top_ups),
         tally=Tally.from_json(row.tally),
     )
 
@@ -49,36 +51,13 @@ def account_row(account: Account) -> dict[str, Any]:
         "placed_at": account.placed_at and microseconds(account.placed_at),
         "overflow": int(account.overflow),
         "terms": _terms_row(account.terms),
+        "top_ups": _top_ups_row(account.top_ups),
     }
 
 
 def tally_row(account: Account) -> dict[str, Any]:
     """What a batch changes of an account."""
     return {"who": account.name, "count": account.tally.as_json()}
-
-
-def notice_row(notice: Notice) -> dict[str, Any]:
-    """A message that nobody has delivered yet."""
-    facts = {
-        "alert": notice.alert,
-        "unit": notice.unit,
-        "share": notice.share,
-        "line": notice.line,
-        "reached": notice.reached,
-        "window": notice.window,
-    }
-    at = microseconds(notice.at)
-    return {
-        "account": notice.account,
-        "message_id": id_row(notice.id),
-        "noted_at": at,
-        "due_at": at,
-        "delivered_at": None,
-        "attempts": 0,
-        "topic": f"alert.{notice.alert}",
-        "body": json.dumps(facts, separators=(",", ":")),
-        "problem": None,
-    }
 
 
 def _terms_row(terms: Limits) -> str | None:
@@ -105,3 +84,31 @@ def _terms_from(text: str | None) -> Limits:
             SpendCap(Every(every), Money(nano, currency)) for every, nano, currency in facts["spend"]
         ),
     )
+
+
+def _top_ups_row(terms: Mapping[str, TopUpTerms]) -> str | None:
+    if not terms:
+        return None
+    facts = {
+        unit: [
+            *(each.below.micro, each.amount.micro),
+            *(each.per_month.nano, each.per_month.currency),
+            each.cool_down // timedelta(microseconds=1),
+        ]
+        for unit, each in terms.items()
+    }
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))
+
+
+def _top_ups_from(text: str | None) -> dict[str, TopUpTerms]:
+    if not text:
+        return {}
+    return {
+        unit: TopUpTerms(
+            below=PT(below),
+            amount=PT(amount),
+            per_month=Money(nano, currency),
+            cool_down=timedelta(microseconds=pause),
+        )
+        for unit, (below, amount, nano, currency, pause) in json.loads(text).items()
+    }

@@ -86,6 +86,12 @@ class SqlAccounts:
         found = self._connection.execute(query.order_by(account.c.account).limit(limit))
         return [account_from(row) for row in found]
 
+    def topping_up(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """See `ports.Accounts.topping_up`."""
+        query = select(account).where(account.c.top_ups.is_not(None), account.c.account > after)
+        found = self._connection.execute(query.order_by(account.c.account).limit(limit))
+        return [account_from(row) for row in found]
+
     def save(self, changed: Account) -> None:
         """See `ports.Accounts.save`."""
         opened = {"account": changed.name, "opened_at": microseconds(self._now())}

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 
 from ..errors import InvariantError
 from .prepared import Prepared
-from .tables import account, lot, open_hold, outbox, rejection, transfer, wallet
+from .tables import account, lot, open_hold, outbox, rejection, rollup, top_up, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +49,14 @@ _AGAIN: Final = ", ".join(
     f"{column.name} = excluded.{column.name}" for column in rejection.columns if not column.primary_key
 )
 
+_BUCKET: Final = ", ".join(column.name for column in rollup.primary_key.columns)
+
+_ADDED: Final = ", ".join(
+    f"{column.name} = {rollup.name}.{column.name} + excluded.{column.name}"
+    for column in rollup.columns
+    if not column.primary_key
+)
+
 _PARTS: Final[Mapping[str, _Part]] = {
     "wallets": _Part(
         wallet,
@@ -78,7 +86,9 @@ _PARTS: Final[Mapping[str, _Part]] = {
         {"who": "account", "count": "tally"},
         "UPDATE ptm_account AS old SET tally = new.count FROM {source} WHERE old.account = new.who",
     ),
-    "notices": _insert(outbox, " ON CONFLICT (account, message_id) DO UPDATE SET topic = excluded.topic"),
+    "top_ups": _insert(top_up),
+    "messages": _insert(outbox, " ON CONFLICT (account, message_id) DO UPDATE SET topic = excluded.topic"),
+    "rollups": _insert(rollup, f" ON CONFLICT ({_BUCKET}) DO UPDATE SET {_ADDED}"),
 }
 
 

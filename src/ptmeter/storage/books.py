@@ -16,11 +16,15 @@ from .accounts import SqlAccounts
 from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
+from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
+from .quarantine import SqlQuarantine
 from .referrals import SqlReferrals
+from .rollups import SqlRollups
 from .statements import Statements
 from .subscriptions import SqlSubscriptions
+from .top_ups import SqlTopUps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +46,10 @@ class SqlBooks:
     calibration: SqlCalibrations
     prices: PriceShelf
     periods: SqlPeriods
+    outbox: SqlOutbox
+    top_ups: SqlTopUps
+    rollups: SqlRollups
+    quarantine: SqlQuarantine
     chain_key: bytes
 
 
@@ -75,6 +83,10 @@ class Binder:
             SqlCalibrations(connection, ledger.now),
             shelf,
             SqlPeriods(connection),
+            SqlOutbox(connection),
+            SqlTopUps(connection, self._statements.recent_top_ups),
+            SqlRollups(connection),
+            SqlQuarantine(connection),
             key,
         )
 

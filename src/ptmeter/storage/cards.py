@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import exists, func, select
 
 from ..domain.audit import Finding
 from ..domain.instants import moment
+from ..domain.ledger import Kind
 from ..domain.prices import Price, PriceUse
+from ..domain.rollups import sells_at
 from ..errors import InvariantError
 from .columns import version_from, version_row
 from .rows import names_its_row
 from .tables import price, rate_card, transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection, Row
 
+    from ..domain.pt import Money
     from ..domain.rates import RateCard
     from .statements import Statements
+
+_CORRECTIONS: Final = (int(Kind.ADJUST_UP), int(Kind.ADJUST_DOWN))
 
 
 class Versions:
@@ -34,11 +39,13 @@ class Versions:
     def __init__(self) -> None:
         self.prices: dict[str, Price] = {}
         self.cards: set[str] = set()
+        self.selling: dict[str, Mapping[str, Money]] = {}
 
     def apart(self) -> Versions:
         """What is known, for a transaction that may be rolled back behind our back: what it sees stays there."""
         copy = Versions()
         copy.prices, copy.cards = dict(self.prices), set(self.cards)
+        copy.selling = dict(self.selling)
         return copy
 
 
@@ -81,7 +88,7 @@ class PriceShelf:
         rated = transfer.c.price_version
         query = (
             select(rated, func.count().label("calls"), func.max(transfer.c.booked_at).label("last_at"))
-            .where(rated.is_not(None))
+            .where(rated.is_not(None), transfer.c.kind.not_in(_CORRECTIONS))
             .group_by(rated)
         )
         found = self._connection.execute(query).all()
@@ -126,6 +133,16 @@ class SqlCards:
         """See `ports.Cards.find`."""
         query = select(rate_card.c.body).where(rate_card.c.version == version_row(version))
         return self._connection.execute(query).scalar_one_or_none()
+
+    def selling(self, version: str) -> Mapping[str, Money]:
+        """See `ports.Cards.selling`; a version is the hash of what it says, so that can be remembered."""
+        known = self._seen.selling.get(version)
+        if known is None:
+            body = self.find(version)
+            known = sells_at(body or "")
+            if body is not None and _hash(body) == version:
+                self._seen.selling[version] = known
+        return known
 
     def altered(self) -> list[Finding]:
         """See `ports.Cards.altered`; what the store has seen before does not count."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, exists, select, update
+from sqlalchemy import and_, delete, exists, func, select, update
 
 from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
 from ..domain.ledger import Posted, WalletId
+from ..domain.prices import UNPRICED
 from . import rows
 from .asked import Asked, listed
 from .columns import version_from
 from .places import BEFORE, THROUGH
-from .tables import lot, open_hold, rejection, transfer, wallet
+from .tables import lot, open_hold, price, rejection, rollup, transfer, unpriced, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .paths import Paths
     from .statements import Statements
 
+_UNPRICED = (transfer.c.wallet_id == unpriced.c.wallet_id) & (transfer.c.seq == unpriced.c.seq)
 _HOLDS = select(open_hold, open_hold.c.hold_id.label("id"))
 
 
@@ -131,6 +133,30 @@ class Journal:
         names = self._names(found)
         return [rows.hold_from(row, names[row.wallet_id]) for row in found if row.wallet_id in names]
 
+    def hold_queue(self) -> tuple[int, datetime | None]:
+        """See `ports.Ledger.hold_queue`; the first is at one end of an index, and all are counted."""
+        query = select(func.count(), func.min(open_hold.c.expires_at)).select_from(open_hold)
+        count, first = self._connection.execute(query).one()
+        return count, None if first is None else moment(first)
+
+    def unpriced(self, *, after: tuple[int, int] | None = None, limit: int = 1_000) -> list[Transfer]:
+        """See `ports.Ledger.unpriced`."""
+        query = (
+            select(transfer, wallet.c.account, wallet.c.unit)
+            .select_from(unpriced)
+            .join(transfer, _UNPRICED)
+            .join(wallet, wallet.c.wallet_id == unpriced.c.wallet_id)
+            .order_by(unpriced.c.wallet_id, unpriced.c.seq)
+            .limit(limit)
+        )
+        if after is not None:
+            number, seq = after
+            same = (unpriced.c.wallet_id == number) & (unpriced.c.seq > seq)
+            query = query.where((unpriced.c.wallet_id > number) | same)
+        found = self._all(query)
+        prices = self._prices_of(found)
+        return [rows.transfer_from(row, WalletId(row.account, row.unit), prices) for row in found]
+
     def lapsing(self, limit: int) -> list[WalletId]:
         """See `ports.Ledger.lapsing`."""
         expired = and_(
@@ -154,11 +180,27 @@ class Journal:
     def strays(self) -> list[str]:
         """See `ports.Ledger.strays`."""
         found: list[str] = []
-        for table in (transfer, lot, open_hold, rejection):
+        for table in (transfer, lot, open_hold, rejection, rollup, unpriced):
             known = exists().where(wallet.c.wallet_id == table.c.wallet_id)
             row = self._connection.execute(select(table.c.wallet_id).where(~known).limit(1)).first()
             if row:
                 found.append(f"{table.name} has rows of wallet {row.wallet_id}, which does not exist")
+        return found + self._strays_of_unpriced()
+
+    def _strays_of_unpriced(self) -> list[str]:
+        """Whether what is kept of calls without a price is what the journal gives; it may read all of it."""
+        found: list[str] = []
+        ceilings = select(price.c.version).where(price.c.provider == UNPRICED)
+        by_one = transfer.c.price_version.in_(ceilings)
+        known = exists().where(_UNPRICED, by_one)
+        if row := self._connection.execute(select(unpriced).where(~known).limit(1)).first():
+            found.append(
+                f"ptm_unpriced has rows of wallet {row.wallet_id}, whose transfer {row.seq} had a price"
+            )
+        if self._connection.execute(ceilings.limit(1)).first():
+            missing = select(transfer.c.wallet_id, transfer.c.seq).where(by_one, ~exists().where(_UNPRICED))
+            if row := self._connection.execute(missing.limit(1)).first():
+                found.append(f"ptm_unpriced lacks rows of wallet {row.wallet_id}: its transfer {row.seq}")
         return found
 
     def _place(self, wallet: Wallet, moment: datetime) -> int:

@@ -12,20 +12,27 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import insert
+
 from ..domain import chain
 from ..domain.batches import State
 from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
 from ..domain.ledger import Adjust, Debit, Expire, Grant, Hold, Kind, Settle, Void
+from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..errors import InvariantError
 from . import rows
-from .account_rows import account_from, notice_row, tally_row
+from .account_rows import account_from, tally_row
 from .asked import Asked
 from .journal import Journal
+from .message_rows import message_row, top_up_row
 from .periods import locked_boundary
 from .prepared import LONGEST
+from .rollups import rollup_row
 from .statements import HOLD, KNOWN, LOT
+from .tables import unpriced
+from .top_ups import recent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -62,16 +69,19 @@ class SqlLedger(Journal):
         holds = self._holds(found)
         resolved = self._resolved([each for each in named if each.id not in holds])
         known = {rows.id_from(row.id) for row in found if row.what == KNOWN}
+        accounts = self._lock_accounts(
+            {c.admission.account for c in commands if isinstance(c, Hold | Debit) and c.admission}
+            | {each.member for each in (*holds.values(), *resolved.values()) if each.member}
+        )
+        topping_up = [name for name, account in accounts.items() if account.top_ups]
         return State(
             at,
             self._locked,
             self._decided([each for each in ids if each.id in known]),
             holds,
             resolved,
-            self._lock_accounts(
-                {c.admission.account for c in commands if isinstance(c, Hold | Debit) and c.admission}
-                | {each.member for each in (*holds.values(), *resolved.values()) if each.member}
-            ),
+            accounts,
+            recent(self._sql.recent_top_ups, self._connection, topping_up, at) if topping_up else {},
         )
 
     def _lock_wallets(self, commands: Sequence[Command]) -> tuple[list[Wallet], datetime | None]:
@@ -202,8 +212,15 @@ class SqlLedger(Journal):
         self._prices.keep(t.usage.price for t in plan.transfers if t.usage is not None)
         written = rows.of_plan(plan, self._locked)
         written["tallies"] = [tally_row(account) for account in plan.accounts]
-        written["notices"] = [notice_row(notice) for notice in plan.notices]
+        written["top_ups"] = [top_up_row(top_up) for top_up in plan.top_ups]
+        written["messages"] = [message_row(message(each)) for each in (*plan.notices, *plan.top_ups)]
+        written["rollups"] = [
+            rollup_row(self._locked[bucket.wallet].number, bucket, figures)
+            for bucket, figures in plan.rollups.items()
+        ]
         self._sql.writer.write(self._connection, written)
+        if parked := rows.unpriced_of(plan, self._locked):
+            self._execute(insert(unpriced), parked)
 
 
 def _with_lots(wallets: Sequence[Wallet], found: Sequence[Row[Any]]) -> dict[WalletId, Wallet]:

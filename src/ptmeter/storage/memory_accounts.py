@@ -62,6 +62,11 @@ class MemoryAccounts:
         found = [a for a in self._accounts.values() if a.tally != NOTHING and a.name > after]
         return sorted(found, key=lambda account: account.name)[:limit]
 
+    def topping_up(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
+        """See `ports.Accounts.topping_up`."""
+        found = [a for a in self._accounts.values() if a.top_ups and a.name > after]
+        return sorted(found, key=lambda account: account.name)[:limit]
+
     def save(self, changed: Account) -> None:
         """See `ports.Accounts.save`."""
         self._accounts[changed.name] = changed

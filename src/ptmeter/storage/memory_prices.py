@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..domain.prices import PriceUse
+from ..domain.rerating import call_of
+from ..domain.rollups import sells_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ..domain.audit import Finding
     from ..domain.ledger import Transfer, WalletId
     from ..domain.prices import Price
+    from ..domain.pt import Money
     from ..domain.rates import RateCard
 
 
@@ -36,8 +39,8 @@ class MemoryPrices:
         """See `ports.Prices.uses`."""
         found: dict[Price, list[datetime]] = {}
         for row in (row for rows in self._journal.values() for row in rows):
-            if row.usage:
-                found.setdefault(row.usage.price, []).append(row.booked_at)
+            if event := call_of(row):
+                found.setdefault(event.price, []).append(row.booked_at)
         return [PriceUse(price, len(times), max(times)) for price, times in found.items()]
 
 
@@ -54,6 +57,10 @@ class MemoryCards:
     def find(self, version: str) -> str | None:
         """See `ports.Cards.find`."""
         return self._cards.get(version)
+
+    def selling(self, version: str) -> Mapping[str, Money]:
+        """See `ports.Cards.selling`."""
+        return sells_at(self._cards.get(version, ""))
 
     def altered(self) -> list[Finding]:
         """See `ports.Cards.altered`; nobody gets at what is in memory."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from ..domain.referrals import Referral, Told
+    from ..domain.referrals import Referral
 
 
 @dataclass(slots=True)
@@ -22,7 +22,6 @@ class ReferralTables:
     referrals: dict[str, Referral] = field(default_factory=dict[str, "Referral"])
     asked: dict[str, tuple[bytes, bytes]] = field(default_factory=dict[str, tuple[bytes, bytes]])
     traces: dict[tuple[bytes, str], datetime] = field(default_factory=dict[tuple[bytes, str], "datetime"])
-    told: dict[tuple[str, bytes], Told] = field(default_factory=dict[tuple[str, bytes], "Told"])
 
     def __copy__(self) -> ReferralTables:
         return ReferralTables(*(dict(getattr(self, name)) for name in self.__slots__))
@@ -111,11 +110,6 @@ class MemoryReferrals:
     def note_traces(self, account: str, traces: Sequence[bytes]) -> None:
         """See `ports.Referrals.note_traces`."""
         self._tables.traces |= {(trace, account): self._now() for trace in traces}
-
-    def tell(self, messages: Iterable[Told]) -> None:
-        """See `ports.Referrals.tell`."""
-        for told in messages:
-            self._tables.told.setdefault((told.account, told.id), told)
 
     def _of(self, referrer: str) -> list[Referral]:
         return [each for each in self._tables.referrals.values() if each.referrer == referrer]

@@ -11,9 +11,9 @@ from ..domain.instants import microseconds, moment
 from ..domain.pt import Money
 from ..domain.referral_terms import RewardKind
 from ..domain.referrals import Referral, ReferralRefusal, ReferralState, Reward
+from .referral_tables import referral, referral_code, referral_trace
 from .rows import id_from, id_row, names_its_row
 from .statements import insert_new
-from .tables import outbox, referral, referral_code, referral_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Table
 
-    from ..domain.referrals import Told
 
 NOBODY: Final = ""
 """In whose name a trace is locked: no account can be called so."""
@@ -170,23 +169,6 @@ class SqlReferrals:
                     referral_trace.c.trace_id == trace_id, referral_trace.c.account == account
                 )
                 self._connection.execute(this.values(noted_at=at))
-
-    # --- messages ---
-
-    def tell(self, messages: Iterable[Told]) -> None:
-        """See `ports.Referrals.tell`."""
-        for told in messages:
-            at = microseconds(told.at)
-            row = {
-                "account": told.account,
-                "message_id": id_row(told.id),
-                "noted_at": at,
-                "due_at": at,
-                "attempts": 0,
-                "topic": told.topic,
-                "body": json.dumps(dict(told.facts), separators=(",", ":")),
-            }
-            self._insert(outbox, row)
 
     def _insert(self, table: Table, row: dict[str, Any]) -> int:
         """How many rows were inserted: none, if it was there."""

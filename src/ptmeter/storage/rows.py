@@ -106,6 +106,15 @@ def of_plan(plan: Plan, before: Mapping[WalletId, Wallet]) -> dict[str, list[dic
     }
 
 
+def unpriced_of(plan: Plan, before: Mapping[WalletId, Wallet]) -> list[dict[str, Any]]:
+    """The places of a plan's transfers that were rated by a ceiling; mostly there are none."""
+    return [
+        {"wallet_id": before[t.wallet].number, "seq": t.seq}
+        for t in plan.transfers
+        if t.usage is not None and t.usage.price.is_ceiling
+    ]
+
+
 def _wallet_row(wallet: Wallet) -> dict[str, Any]:
     return {
         "wallet": wallet.number,
@@ -136,12 +145,15 @@ def _changed_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
 @names_its_row("ptm_lot", "wallet_id", "number")
 def lot_from(row: Row[Any]) -> Lot:
     """A lot as stored."""
-    return Lot(row.number, row.granted, row.remaining, row.held, row.priority, _maybe(row.expires_at))
+    return Lot(
+        row.number, row.granted, row.remaining, row.held, row.priority, _maybe(row.expires_at), row.paid
+    )
 
 
 def live_lot_from(row: Row[Any]) -> Lot:
-    """A lot from `Statements.read`, where what was granted stands in the column for amounts."""
-    return Lot(row.number, row.amount, row.remaining, row.held, row.priority, _maybe(row.expires_at))
+    """A lot from `Statements.read`: what was granted stands under amount there, and what was paid under id."""
+    ends = _maybe(row.expires_at)
+    return Lot(row.number, row.amount, row.remaining, row.held, row.priority, ends, row.id)
 
 
 def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
@@ -154,6 +166,7 @@ def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
         "held": lot.held,
         "priority": lot.priority,
         "expires_at": lot.expires_at and microseconds(lot.expires_at),
+        "paid": lot.paid,
     }
 
 
@@ -179,6 +192,8 @@ def transfer_from(row: Row[Any], wallet: WalletId, prices: Mapping[str, Price] |
         usage=None if prices is None else usage_from(row, prices),
         member=row.member or "",
         multiple=row.multiple or 1,
+        plan=row.plan or "",
+        paid=row.paid,
         link=id_from(row.link),
     )
 
@@ -203,6 +218,8 @@ def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
         "priority": transfer.priority,
         "member": transfer.member or None,
         "multiple": transfer.multiple if transfer.multiple > 1 else None,
+        "plan": transfer.plan or None,
+        "paid": transfer.paid,
         "allocations": _allocations_row(transfer.allocations, transfer.amount),
         "note": transfer.note or None,
         **(NO_USAGE if transfer.usage is None else usage_row(transfer.usage)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from .columns import Body, Int64
 from .places import Spanned, place, span
 from .prepared import Prepared
 from .tables import account, lot, open_hold, price, rate_card, rejection, transfer, wallet
+from .top_ups import recent_statement
 from .writing import Writer
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Found(NamedTuple):
     number: int
     amount: int
     expires_at: int
-    id: int
+    id: Any
     allocations: str | None
     remaining: int
     held: int
@@ -89,6 +91,7 @@ class Seat(NamedTuple):
     plan: str | None
     zone: str | None
     terms: str | None
+    top_ups: str | None
     tally: str | None
 
 
@@ -125,8 +128,11 @@ class Statements:
             accounts.with_for_update(key_share=True), lists=("names",), row=Seat._make
         )
         self.writer = (
-            ArrayWriter() if dialect == "postgresql" else Writer(lambda table: insert_new(table, dialect))
+            ArrayWriter()
+            if dialect == "postgresql"
+            else Writer(partial(insert_new, dialect=dialect), partial(add_up, dialect=dialect))
         )
+        self.recent_top_ups = recent_statement()
         self.open_account = insert_new(account, dialect)
         self.open_wallet = insert_new(wallet, dialect)
         self.keep_price = insert_new(price, dialect)
@@ -186,7 +192,7 @@ def _read(ids: Finder, named: Finder) -> Any:
 
     lots = select(
         a_lot,
-        *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, zero, none),
+        *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, lot.c.paid, none),
         *(lot.c.remaining, lot.c.held, lot.c.priority, none),
     ).where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
     return union_all(
@@ -204,6 +210,17 @@ def insert_new(table: Table, dialect: str) -> Insert:
     if dialect == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return mysql.insert(table).prefix_with("IGNORE")
+
+
+def add_up(table: Table, dialect: str) -> Insert:
+    """Insert a row, or add its figures, which are all that is not its key, to those of the one that is there."""
+    figures = [column.name for column in table.columns if not column.primary_key]
+    if dialect == "sqlite":
+        new = sqlite.insert(table)
+        sums = {name: table.c[name] + new.excluded[name] for name in figures}
+        return new.on_conflict_do_update(index_elements=[*table.primary_key.columns], set_=sums)
+    more = mysql.insert(table)
+    return more.on_duplicate_key_update({name: table.c[name] + more.inserted[name] for name in figures})
 
 
 def _whole(table: FromClause, source: FromClause) -> Executable:

@@ -3,10 +3,12 @@ The tables, all named ``ptm_…`` so that they can live beside an application's 
 
 The journal (transfer, period, closing) is only ever inserted into. Wallets, lots and open holds are projections of it, kept
 in the same transaction and re-derived by ``ptmeter verify``. Prices and rate cards are kept word for word
-under the hash of their content. A tally, beside its account, counts what limits go by; the outbox holds what is
-to be told. A rejection is a refusal remembered for a day. Calibration is what settled
-calls taught the estimates; nothing in the journal rests on it. A subscription says which plan goes on until when, and
-its requests what was asked for under which key. A referral says whose code an account used and what that earned, and a
+under the hash of their content. A tally, beside its account, counts what limits go by; a roll-up adds up what
+a wallet was charged on a day; the outbox holds what is to be told, a top-up what was asked for because there was
+too little. A rejection is a refusal remembered for a day. Calibration is what settled calls taught the estimates;
+nothing in the journal rests on it. A subscription says which plan goes on until when, and its requests what was
+asked for under which key. What is unpriced is which calls were charged at a ceiling, and what is in quarantine
+waits for a person. A referral says whose code an account used and what that earned, and a
 trace, hashed with a key, where it came from.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
@@ -17,21 +19,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Index, Table, UniqueConstraint, text
 
 from ..domain.usage import TOKEN_CLASSES
+from . import referral_tables
 from .columns import Allocations, Body, Id, Instant, Int16, Int32, Int64, Version, digest, name
-
-metadata = MetaData()
-
-_options: dict[str, Any] = {
-    "sqlite_strict": True,
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mariadb_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-}
-_clustered: dict[str, Any] = {**_options, "sqlite_with_rowid": False}
+from .metadata import clustered as _clustered
+from .metadata import metadata
+from .metadata import options as _options
 
 account = Table(
     "ptm_account",
@@ -46,6 +41,7 @@ account = Table(
     Column("plan", name(64)),
     Column("zone", name(64)),
     Column("terms", Body),
+    Column("top_ups", Body),
     Column("tally", Body),
     Index("ptm_account_parent", "parent"),
     CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
@@ -99,6 +95,7 @@ transfer = Table(
     Column("price_version", Version),
     Column("card_version", Version),
     Column("cost", Int64),
+    Column("paid", Int64),
     *(Column(token_class, Int32) for token_class in TOKEN_CLASSES),
     Column("requests", Int32),
     Column("kind", Int16, nullable=False),
@@ -106,6 +103,7 @@ transfer = Table(
     Column("multiple", Int16),
     Column("allocations", Allocations),
     Column("member", name()),
+    Column("plan", name(64)),
     Column("note", Body),
     Column("quality", name(32)),
     Column("tool_calls", Body),
@@ -132,6 +130,7 @@ lot = Table(
     Column("remaining", Int64, nullable=False),
     Column("held", Int64, nullable=False),
     Column("expires_at", Instant),
+    Column("paid", Int64),
     Column("priority", Int16, nullable=False),
     CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
     CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
@@ -246,19 +245,62 @@ calibration = Table(
     **_clustered,
 )
 
+rollup = Table(
+    "ptm_rollup",
+    metadata,
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
+    Column("day", Int32, primary_key=True, autoincrement=False),
+    Column("model", name(), primary_key=True),
+    Column("plan", name(64), primary_key=True),
+    Column("currency", name(16), primary_key=True),
+    Column("calls", Int64, nullable=False),
+    Column("amount", Int64, nullable=False),
+    Column("unvalued", Int64, nullable=False),
+    Column("cost", Int64, nullable=False),
+    Column("revenue", Int64, nullable=False),
+    Index("ptm_rollup_day", "day"),
+    CheckConstraint("calls >= 0", name="ptm_rollup_calls"),
+    **_clustered,
+)
+
 outbox = Table(
     "ptm_outbox",
     metadata,
     Column("account", name(), primary_key=True),
     Column("message_id", Id, primary_key=True, autoincrement=False),
     Column("noted_at", Instant, nullable=False),
-    Column("due_at", Instant, nullable=False),
+    Column("due_at", Instant),
     Column("delivered_at", Instant),
     Column("attempts", Int32, nullable=False, default=0),
     Column("topic", name(32), nullable=False),
     Column("body", Body, nullable=False),
     Column("problem", Body),
     Index("ptm_outbox_due", "delivered_at", "due_at"),
+    CheckConstraint("delivered_at IS NULL OR due_at IS NULL", name="ptm_outbox_delivered"),
+    **_clustered,
+)
+
+top_up = Table(
+    "ptm_top_up",
+    metadata,
+    Column("top_up_id", Id, primary_key=True, autoincrement=False),
+    Column("amount", Int64, nullable=False),
+    Column("price", Int64, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("cool_down", Int64, nullable=False),
+    Column("done_at", Instant),
+    Column("cools_until", Instant),
+    Column("attempts", Int32, nullable=False),
+    Column("state", Int16, nullable=False),
+    Column("account", name(), nullable=False),
+    Column("unit", name(32), nullable=False),
+    Column("open_unit", name(32)),
+    Column("currency", name(8), nullable=False),
+    Column("payment", name()),
+    Column("problem", Body),
+    UniqueConstraint("account", "open_unit", name="ptm_top_up_open"),
+    Index("ptm_top_up_account", "account", "requested_at"),
+    CheckConstraint("amount > 0 AND price >= 0", name="ptm_top_up_amount"),
     **_clustered,
 )
 
@@ -284,46 +326,43 @@ subscription_request = Table(
     **_clustered,
 )
 
-referral_code = Table(
-    "ptm_referral_code",
+unpriced = Table(
+    "ptm_unpriced",
     metadata,
-    Column("account", name(), primary_key=True),
-    Column("noted_at", Instant, nullable=False),
-    Column("code", name(32), nullable=False),
-    UniqueConstraint("code", name="ptm_referral_code_code"),
+    Column("wallet_id", Id, primary_key=True, autoincrement=False),
+    Column("seq", Int64, primary_key=True, autoincrement=False),
     **_clustered,
 )
 
-referral = Table(
-    "ptm_referral",
+_RESOLVED = "resolved_at IS NOT NULL AND resolver IS NOT NULL AND decision IS NOT NULL"
+
+quarantine = Table(
+    "ptm_quarantine",
     metadata,
     Column("account", name(), primary_key=True),
-    Column("request_id", Id, nullable=False),
-    Column("fingerprint", Id, nullable=False),
-    Column("used_at", Instant, nullable=False),
-    Column("paid_at", Instant),
-    Column("payment", Int64),
-    Column("refunded", Int64),
+    Column("call_id", Id, primary_key=True, autoincrement=False),
+    Column("received_at", Instant, nullable=False),
+    Column("held", Int64),
+    Column("resolved_at", Instant),
+    Column("decision", Id),
     Column("state", Int16, nullable=False),
-    Column("referrer", name(), nullable=False),
-    Column("code", name(32), nullable=False),
-    Column("currency", name(8)),
-    Column("payment_id", name()),
-    Column("refusal", name(32)),
-    Column("rewards", Body),
-    UniqueConstraint("payment_id", name="ptm_referral_payment"),
-    Index("ptm_referral_used", "referrer", "used_at"),
-    Index("ptm_referral_state", "referrer", "state"),
-    CheckConstraint("referrer <> account", name="ptm_referral_not_its_own"),
-    CheckConstraint("refunded >= 0 AND refunded <= payment", name="ptm_referral_refunded"),
+    Column("call_key", Body, nullable=False),
+    Column("unit", name(32), nullable=False),
+    Column("model", name(), nullable=False),
+    Column("route", name(), nullable=False),
+    Column("payer", name()),
+    Column("problem", Body, nullable=False),
+    Column("payload", Body, nullable=False),
+    Column("workload", Body),
+    Column("resolver", name()),
+    Column("reason", Body),
+    CheckConstraint(
+        f"state = 0 AND resolved_at IS NULL OR state <> 0 AND {_RESOLVED}", name="ptm_quarantine_resolved"
+    ),
+    Index("ptm_quarantine_state", "state", "received_at", "call_id"),
     **_clustered,
 )
 
-referral_trace = Table(
-    "ptm_referral_trace",
-    metadata,
-    Column("trace_id", Id, primary_key=True, autoincrement=False),
-    Column("account", name(), primary_key=True),
-    Column("noted_at", Instant, nullable=False),
-    **_clustered,
-)
+referral = referral_tables.referral
+referral_code = referral_tables.referral_code
+referral_trace = referral_tables.referral_trace

@@ -59,7 +59,7 @@ def usage_from(row: Row[Any], prices: Mapping[str, Price]) -> UsageEvent | None:
         price=price,
         card_version=version_from(row.card_version),
         cost=Money(row.cost, price.currency),
-        workload=_workload_from(row.workload),
+        workload=workload_from(row.workload),
     )
 
 
@@ -74,11 +74,12 @@ def usage_row(event: UsageEvent) -> dict[str, Any]:
         "requests": None if usage.requests == 1 else usage.requests,
         "quality": None if usage.quality is Quality.EXACT else str(usage.quality),
         "tool_calls": json.dumps(dict(usage.tool_calls), sort_keys=True) if usage.tool_calls else None,
-        "workload": _workload_row(event.workload),
+        "workload": workload_row(event.workload),
     }
 
 
-def _workload_from(value: str | None) -> Workload:
+def workload_from(value: str | None) -> Workload:
+    """A workload as `workload_row` wrote it."""
     if not value:
         return PLAIN
     facts = json.loads(value)
@@ -88,10 +89,11 @@ def _workload_from(value: str | None) -> Workload:
         retry_rate=facts.get("retry_rate", PLAIN.retry_rate),
         tool_calls=facts.get("tool_calls", PLAIN.tool_calls),
         processing=Processing(facts.get("processing", PLAIN.processing)),
+        routed=facts.get("routed", PLAIN.routed),
     )
 
 
-def _workload_row(workload: Workload) -> str | None:
+def workload_row(workload: Workload) -> str | None:
     """A workload as JSON, without what is ordinary; nothing if all of it is."""
     told = {
         each.name: value

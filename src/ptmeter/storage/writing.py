@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import BindParameter, bindparam, delete, insert, update
 
 from .prepared import Prepared
-from .tables import account, lot, open_hold, outbox, rejection, transfer, wallet
+from .tables import account, lot, open_hold, outbox, rejection, rollup, top_up, transfer, wallet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +23,8 @@ WALLET_COLUMNS: Final = ("available", "held", "spent", "owed", "seq", "booked_at
 class Writer:
     """A statement for each kind of row, repeated for each row by the driver."""
 
-    def __init__(self, insert_new: Callable[[Table], Insert]) -> None:
-        """*insert_new* inserts a row unless it is there."""
+    def __init__(self, insert_new: Callable[[Table], Insert], add_up: Callable[[Table], Insert]) -> None:
+        """*insert_new* inserts a row unless it is there, *add_up* adds its figures to those that are."""
         columns: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in WALLET_COLUMNS}
         this_lot = (lot.c.wallet_id == bindparam("wallet"), lot.c.number == bindparam("lot"))
         this_hold = (open_hold.c.wallet_id == bindparam("wallet"), open_hold.c.hold_id == bindparam("hold"))
@@ -43,7 +43,9 @@ class Writer:
             "tallies": update(account)
             .where(account.c.account == bindparam("who"))
             .values(tally=bindparam("count")),
-            "notices": insert_new(outbox),
+            "top_ups": insert(top_up),
+            "messages": insert_new(outbox),
+            "rollups": add_up(rollup),
         }
         self._prepared = {kind: Prepared(statement) for kind, statement in statements.items()}
 

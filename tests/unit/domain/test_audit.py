@@ -216,6 +216,7 @@ WORKLOAD: dict[str, Any] = {
     "retry_rate": 1,
     "tool_calls": 1,
     "processing": Processing.FLEX,
+    "routed": "gpt-4o: too thin",
 }
 """What a call was not, of each thing a workload says."""
 
@@ -264,6 +265,8 @@ OTHER: dict[str, Callable[[Any], list[Any]]] = {
     "usage": _events,
     "member": lambda value: ["bob", "" if value else "alice"],
     "multiple": lambda value: [value + 1, 1 if value > 1 else 7],
+    "plan": lambda value: ["team", "" if value else "pro"],
+    "paid": lambda value: [7, 0, *([] if value is None else [None, value + 1])],
     "link": lambda value: [flipped(value), flipped(value, -1), value[:-1], b""],
 }
 """What somebody may write into each column instead of what is there."""

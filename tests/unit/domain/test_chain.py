@@ -58,6 +58,8 @@ PLAIN_BYTES = (
     "00"                                       # usage
     "00000000"                                 # member
     "010000000000000001"                       # multiple
+    "00000000"                                 # plan
+    "00"                                       # paid
 )  # fmt: skip
 
 FULL = Transfer(
@@ -78,6 +80,8 @@ FULL = Transfer(
     note="Gruß",
     member="alice",
     multiple=2,
+    plan="pro",
+    paid=17,
     usage=UsageEvent(
         usage=Usage(
             input_uncached=1,
@@ -130,6 +134,8 @@ FULL_BYTES = (
     "0000000a7765625f73656172636801000000000000000c"
     "00000005616c696365"                       # member
     "010000000000000002"                       # multiple
+    "0000000370726f"                           # plan
+    "010000000000000011"                       # paid
 )  # fmt: skip
 
 KEY = b"kept outside the database"
@@ -187,16 +193,16 @@ def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str
             b"",
             (
                 "015ea7d36e9d4a57d71f3c8c6338a906ce32903d8756297a0601c8e5f728955223",
-                "01c5d6d6c88e61002db5f08252c993e01ceb2bcb768b3817d6f06a23a74d6b9485",
-                "0145cf5e9fd0ba9b940a9ebe62a0633fae076d4605109939eb895f9f166d324fcd",
+                "012eacee57df7978c429a3667dfc3a5f5e761b01ebbb8d631040a84b8dd951ab1d",
+                "01b35cc657c07a08e61f6f420c58c8dd09054d4d53c931b114f167f145d1ee4674",
             ),
         ),
         (
             KEY,
             (
                 "012b75dbdf4dc4f736b6e5266b42b8164688745189fbda7f151fbbfaf6a95d9b70",
-                "01741163e70f8aa329f58aeff667c5be7dd2dcf363afa2c46f6d88987e987e89f9",
-                "01a6424011d058dbbcf72a9d6126079bbc983c52e6e567b3cfbf8d3b6561073f6b",
+                "012b5ffb04b3421187e1432305e17c30af036849dcc48ad5e4f81c3c88f9e2a4f0",
+                "01978286d18ff9b0d0a2a5c15dab00340f63dc668755d8926e04acf05d932d0bc3",
             ),
         ),
     ],
@@ -278,6 +284,7 @@ events = st.builds(
         retry_rate=numbers,
         tool_calls=numbers,
         processing=st.sampled_from(Processing),
+        routed=names,
     ),
 )
 
@@ -299,6 +306,8 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "usage": st.none() | events,
     "member": names,
     "multiple": numbers,
+    "plan": names,
+    "paid": st.none() | numbers,
 }
 transfers = st.builds(Transfer, wallet=st.just(WALLET), **COLUMNS)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from alembic import op
 from sqlalchemy import CheckConstraint, Column, UniqueConstraint, text
 
+from ptmeter.storage.building import create_index, create_table
 from ptmeter.storage.columns import (
     Allocations,
     Body,
@@ -23,6 +23,7 @@ from ptmeter.storage.columns import (
     digest,
     name,
 )
+from ptmeter.storage.referral_building import create_referrals
 from ptmeter.storage.triggers import keep_closed, keep_insert_only
 
 revision = "0001"
@@ -30,18 +31,9 @@ down_revision = None
 
 _JOURNAL = ("ptm_transfer", "ptm_period", "ptm_closing")
 
-_TOKEN_CLASSES = (
-    "input_uncached",
-    "input_cache_read",
-    "input_cache_write_5m",
-    "input_cache_write_1h",
-    "input_audio",
-    "input_image",
-    "output_text",
-    "output_reasoning",
-    "output_audio",
-    "output_image",
-)
+_INPUT = ("uncached", "cache_read", "cache_write_5m", "cache_write_1h", "audio", "image")
+_OUTPUT = ("text", "reasoning", "audio", "image")
+_TOKEN_CLASSES = (*(f"input_{each}" for each in _INPUT), *(f"output_{each}" for each in _OUTPUT))
 
 _options: dict[str, Any] = {
     "sqlite_strict": True,
@@ -52,18 +44,6 @@ _options: dict[str, Any] = {
 }
 _clustered: dict[str, Any] = {**_options, "sqlite_with_rowid": False}
 
-_INDEX_UNLESS_THERE = (
-    (
-        "SET @ptm_sql = IF((SELECT count(*) FROM information_schema.statistics WHERE table_schema = DATABASE() "
-        "AND table_name = '{table}' AND index_name = '{name}') = 0, "
-        "'CREATE {kind} {name} ON {table} ({columns})', 'DO 0')"
-    ),
-    "PREPARE ptm_statement FROM @ptm_sql",
-    "EXECUTE ptm_statement",
-    "DEALLOCATE PREPARE ptm_statement",
-)
-"""MySQL has no CREATE INDEX IF NOT EXISTS."""
-
 
 def upgrade() -> None:
     """Make the tables."""
@@ -73,16 +53,18 @@ def upgrade() -> None:
     _create_catalogue()
     _create_periods()
     _create_calibration()
+    _create_rollups()
     _create_outbox()
     _create_subscriptions()
-    _create_referrals()
+    _create_queues()
+    create_referrals()
     for table in _JOURNAL:
         keep_insert_only(table)
     keep_closed()
 
 
 def _create_accounts() -> None:
-    _create_table(
+    create_table(
         "ptm_account",
         Column("account", name(), primary_key=True),
         Column("opened_at", Instant, nullable=False),
@@ -94,12 +76,13 @@ def _create_accounts() -> None:
         Column("plan", name(64)),
         Column("zone", name(64)),
         Column("terms", Body),
+        Column("top_ups", Body),
         Column("tally", Body),
         CheckConstraint("parent <> account", name="ptm_account_not_its_own_parent"),
         **_clustered,
     )
-    _create_index("ptm_account_parent", "ptm_account", ["parent"])
-    _create_table(
+    create_index("ptm_account_parent", "ptm_account", ["parent"])
+    create_table(
         "ptm_wallet",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("available", Int64, nullable=False, default=0),
@@ -123,11 +106,11 @@ def _create_accounts() -> None:
         **_options,
         postgresql_with={"fillfactor": 20},
     )
-    _create_index("ptm_wallet_account", "ptm_wallet", ["account"])
+    create_index("ptm_wallet_account", "ptm_wallet", ["account"])
 
 
 def _create_journal() -> None:
-    _create_table(
+    create_table(
         "ptm_transfer",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("seq", Int64, primary_key=True, autoincrement=False),
@@ -144,6 +127,7 @@ def _create_journal() -> None:
         Column("price_version", Version),
         Column("card_version", Version),
         Column("cost", Int64),
+        Column("paid", Int64),
         *(Column(name_, Int32) for name_ in _TOKEN_CLASSES),
         Column("requests", Int32),
         Column("kind", Int16, nullable=False),
@@ -151,6 +135,7 @@ def _create_journal() -> None:
         Column("multiple", Int16),
         Column("allocations", Allocations),
         Column("member", name()),
+        Column("plan", name(64)),
         Column("note", Body),
         Column("quality", name(32)),
         Column("tool_calls", Body),
@@ -161,7 +146,7 @@ def _create_journal() -> None:
         **_clustered,
     )
     completing: Any = text("completes IS NOT NULL")
-    _create_index(
+    create_index(
         "ptm_transfer_completes",
         "ptm_transfer",
         ["wallet_id", "completes"],
@@ -172,7 +157,7 @@ def _create_journal() -> None:
 
 
 def _create_projections() -> None:
-    _create_table(
+    create_table(
         "ptm_lot",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("number", Int64, primary_key=True, autoincrement=False),
@@ -180,12 +165,13 @@ def _create_projections() -> None:
         Column("remaining", Int64, nullable=False),
         Column("held", Int64, nullable=False),
         Column("expires_at", Instant),
+        Column("paid", Int64),
         Column("priority", Int16, nullable=False),
         CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
         CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
         **_clustered,
     )
-    _create_table(
+    create_table(
         "ptm_open_hold",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("hold_id", Id, primary_key=True, autoincrement=False),
@@ -197,9 +183,9 @@ def _create_projections() -> None:
         CheckConstraint("amount > 0", name="ptm_open_hold_amount"),
         **_clustered,
     )
-    _create_index("ptm_open_hold_wallet", "ptm_open_hold", ["wallet_id", "expires_at"])
-    _create_index("ptm_open_hold_due", "ptm_open_hold", ["expires_at"])
-    _create_table(
+    create_index("ptm_open_hold_wallet", "ptm_open_hold", ["wallet_id", "expires_at"])
+    create_index("ptm_open_hold_due", "ptm_open_hold", ["expires_at"])
+    create_table(
         "ptm_rejection",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("transfer_id", Id, primary_key=True, autoincrement=False),
@@ -210,11 +196,11 @@ def _create_projections() -> None:
         Column("reason", Int16, nullable=False),
         **_clustered,
     )
-    _create_index("ptm_rejection_age", "ptm_rejection", ["refused_at"])
+    create_index("ptm_rejection_age", "ptm_rejection", ["refused_at"])
 
 
 def _create_catalogue() -> None:
-    _create_table(
+    create_table(
         "ptm_price",
         Column("version", Version, primary_key=True, autoincrement=False),
         Column("provider", name(64), nullable=False),
@@ -222,7 +208,7 @@ def _create_catalogue() -> None:
         Column("body", Body, nullable=False),
         **_clustered,
     )
-    _create_table(
+    create_table(
         "ptm_rate_card",
         Column("version", Version, primary_key=True, autoincrement=False),
         Column("body", Body, nullable=False),
@@ -231,7 +217,7 @@ def _create_catalogue() -> None:
 
 
 def _create_periods() -> None:
-    _create_table(
+    create_table(
         "ptm_period",
         Column("period", name(16), primary_key=True),
         Column("number", Int16, primary_key=True, autoincrement=False),
@@ -247,20 +233,15 @@ def _create_periods() -> None:
         CheckConstraint("approver IS NULL OR approver <> actor", name="ptm_period_two_persons"),
         **_clustered,
     )
-    _create_table(
+    create_table(
         "ptm_closing",
         Column("wallet_id", Id, primary_key=True, autoincrement=False),
         Column("revision", Int16, primary_key=True, autoincrement=False),
         Column("period", name(16), primary_key=True),
         Column("seq", Int64, nullable=False),
         Column("booked_at", Instant),
-        Column("available", Int64, nullable=False),
-        Column("held", Int64, nullable=False),
-        Column("spent", Int64, nullable=False),
-        Column("owed", Int64, nullable=False),
-        Column("issued", Int64, nullable=False),
-        Column("lapsed", Int64, nullable=False),
-        Column("adjusted", Int64, nullable=False),
+        *(Column(each, Int64, nullable=False) for each in ("available", "held", "spent", "owed")),
+        *(Column(each, Int64, nullable=False) for each in ("issued", "lapsed", "adjusted")),
         Column("head", digest(33), nullable=False),
         Column("lots", Body),
         CheckConstraint(
@@ -268,8 +249,8 @@ def _create_periods() -> None:
         ),
         **_clustered,
     )
-    _create_index("ptm_closing_period", "ptm_closing", ["period", "revision", "wallet_id"])
-    _create_table(
+    create_index("ptm_closing_period", "ptm_closing", ["period", "revision", "wallet_id"])
+    create_table(
         "ptm_boundary",
         Column("id", Int16, primary_key=True, autoincrement=False),
         Column("closed_until", Instant, nullable=False),
@@ -278,7 +259,7 @@ def _create_periods() -> None:
 
 
 def _create_calibration() -> None:
-    _create_table(
+    create_table(
         "ptm_calibration",
         Column("model", name(), primary_key=True),
         Column("route", name(), primary_key=True),
@@ -288,25 +269,65 @@ def _create_calibration() -> None:
     )
 
 
+def _create_rollups() -> None:
+    create_table(
+        "ptm_rollup",
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("day", Int32, primary_key=True, autoincrement=False),
+        Column("model", name(), primary_key=True),
+        Column("plan", name(64), primary_key=True),
+        Column("currency", name(16), primary_key=True),
+        Column("calls", Int64, nullable=False),
+        Column("amount", Int64, nullable=False),
+        Column("unvalued", Int64, nullable=False),
+        Column("cost", Int64, nullable=False),
+        Column("revenue", Int64, nullable=False),
+        CheckConstraint("calls >= 0", name="ptm_rollup_calls"),
+        **_clustered,
+    )
+    create_index("ptm_rollup_day", "ptm_rollup", ["day"])
+
+
 def _create_outbox() -> None:
-    _create_table(
+    create_table(
         "ptm_outbox",
         Column("account", name(), primary_key=True),
         Column("message_id", Id, primary_key=True, autoincrement=False),
         Column("noted_at", Instant, nullable=False),
-        Column("due_at", Instant, nullable=False),
+        Column("due_at", Instant),
         Column("delivered_at", Instant),
         Column("attempts", Int32, nullable=False, default=0),
         Column("topic", name(32), nullable=False),
         Column("body", Body, nullable=False),
         Column("problem", Body),
+        CheckConstraint("delivered_at IS NULL OR due_at IS NULL", name="ptm_outbox_delivered"),
         **_clustered,
     )
-    _create_index("ptm_outbox_due", "ptm_outbox", ["delivered_at", "due_at"])
+    create_index("ptm_outbox_due", "ptm_outbox", ["delivered_at", "due_at"])
+    create_table(
+        "ptm_top_up",
+        Column("top_up_id", Id, primary_key=True, autoincrement=False),
+        *(Column(each, Int64, nullable=False) for each in ("amount", "price")),
+        Column("requested_at", Instant, nullable=False),
+        Column("cool_down", Int64, nullable=False),
+        *(Column(each, Instant) for each in ("done_at", "cools_until")),
+        Column("attempts", Int32, nullable=False),
+        Column("state", Int16, nullable=False),
+        Column("account", name(), nullable=False),
+        Column("unit", name(32), nullable=False),
+        Column("open_unit", name(32)),
+        Column("currency", name(8), nullable=False),
+        Column("payment", name()),
+        Column("problem", Body),
+        UniqueConstraint("account", "open_unit", name="ptm_top_up_open"),
+        CheckConstraint("amount > 0 AND price >= 0", name="ptm_top_up_amount"),
+        **_clustered,
+    )
+    create_index("ptm_top_up_account", "ptm_top_up", ["account", "requested_at"])
 
 
 def _create_subscriptions() -> None:
-    _create_table(
+    create_table(
         "ptm_subscription",
         Column("account", name(), primary_key=True),
         Column("due_at", Instant),
@@ -314,8 +335,8 @@ def _create_subscriptions() -> None:
         Column("body", Body),
         **_clustered,
     )
-    _create_index("ptm_subscription_due", "ptm_subscription", ["due_at"])
-    _create_table(
+    create_index("ptm_subscription_due", "ptm_subscription", ["due_at"])
+    create_table(
         "ptm_subscription_request",
         Column("account", name(), primary_key=True),
         Column("request_id", Id, primary_key=True, autoincrement=False),
@@ -326,63 +347,37 @@ def _create_subscriptions() -> None:
     )
 
 
-def _create_referrals() -> None:
-    _create_table(
-        "ptm_referral_code",
-        Column("account", name(), primary_key=True),
-        Column("noted_at", Instant, nullable=False),
-        Column("code", name(32), nullable=False),
-        UniqueConstraint("code", name="ptm_referral_code_code"),
+def _create_queues() -> None:
+    create_table(
+        "ptm_unpriced",
+        Column("wallet_id", Id, primary_key=True, autoincrement=False),
+        Column("seq", Int64, primary_key=True, autoincrement=False),
         **_clustered,
     )
-    _create_table(
-        "ptm_referral",
+    create_table(
+        "ptm_quarantine",
         Column("account", name(), primary_key=True),
-        Column("request_id", Id, nullable=False),
-        Column("fingerprint", Id, nullable=False),
-        Column("used_at", Instant, nullable=False),
-        Column("paid_at", Instant),
-        Column("payment", Int64),
-        Column("refunded", Int64),
+        Column("call_id", Id, primary_key=True, autoincrement=False),
+        Column("received_at", Instant, nullable=False),
+        Column("held", Int64),
+        Column("resolved_at", Instant),
+        Column("decision", Id),
         Column("state", Int16, nullable=False),
-        Column("referrer", name(), nullable=False),
-        Column("code", name(32), nullable=False),
-        Column("currency", name(8)),
-        Column("payment_id", name()),
-        Column("refusal", name(32)),
-        Column("rewards", Body),
-        UniqueConstraint("payment_id", name="ptm_referral_payment"),
-        CheckConstraint("referrer <> account", name="ptm_referral_not_its_own"),
-        CheckConstraint("refunded >= 0 AND refunded <= payment", name="ptm_referral_refunded"),
+        Column("call_key", Body, nullable=False),
+        Column("unit", name(32), nullable=False),
+        Column("model", name(), nullable=False),
+        Column("route", name(), nullable=False),
+        Column("payer", name()),
+        Column("problem", Body, nullable=False),
+        Column("payload", Body, nullable=False),
+        Column("workload", Body),
+        Column("resolver", name()),
+        Column("reason", Body),
+        CheckConstraint(
+            "state = 0 AND resolved_at IS NULL OR state <> 0 AND resolved_at IS NOT NULL "
+            "AND resolver IS NOT NULL AND decision IS NOT NULL",
+            name="ptm_quarantine_resolved",
+        ),
         **_clustered,
     )
-    _create_index("ptm_referral_used", "ptm_referral", ["referrer", "used_at"])
-    _create_index("ptm_referral_state", "ptm_referral", ["referrer", "state"])
-    _create_table(
-        "ptm_referral_trace",
-        Column("trace_id", Id, primary_key=True, autoincrement=False),
-        Column("account", name(), primary_key=True),
-        Column("noted_at", Instant, nullable=False),
-        **_clustered,
-    )
-
-
-def _create_table(name_: str, *columns: Any, **options: Any) -> None:
-    """MySQL commits each statement by itself: what an earlier run made before it was cut off is kept."""
-    op.create_table(name_, *columns, if_not_exists=_by_itself() or None, **options)
-
-
-def _create_index(
-    name_: str, table: str, columns: list[str], *, unique: bool = False, **options: Any
-) -> None:
-    """See `_create_table`."""
-    if not _by_itself():
-        op.create_index(name_, table, columns, unique=unique, **options)
-        return
-    kind = "UNIQUE INDEX" if unique else "INDEX"
-    for statement in _INDEX_UNLESS_THERE:
-        op.execute(statement.format(kind=kind, name=name_, table=table, columns=", ".join(columns)))
-
-
-def _by_itself() -> bool:
-    return op.get_context().dialect.name in {"mysql", "mariadb"}
+    create_index("ptm_quarantine_state", "ptm_quarantine", ["state", "received_at", "call_id"])

@@ -1,0 +1,59 @@
+"""What was earned by what was used, and what was paid for what is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..domain.margins import Grouping, MarginReport, day_number, margins
+from ..domain.pt import Money, allocate
+from ..domain.rollups import SOLD_IN
+from ..errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from ..domain.margins import MarginGoals
+    from ..domain.pt import Whole
+    from ..domain.rates import RateCard
+    from ..ports import Books
+
+
+def report(
+    books: Books, *, by: Grouping | str, since: date | None, until: date | None, goals: MarginGoals
+) -> MarginReport:
+    """
+    The margins of the days in [since, until), from one query over the roll-ups.
+
+    Raises:
+        InvalidArgumentError: *by* is no grouping, a day is no date, or none is left between the two.
+    """
+    if by not in tuple(Grouping):
+        msg = f"margins are told apart by {', '.join(Grouping)}, not by {by!r}"
+        raise InvalidArgumentError(msg)
+    first, end = (None if day is None else day_number(day) for day in (since, until))
+    if first is not None and end is not None and first >= end:
+        msg = f"there is no day from {since} up to {until}, which is not one of them"
+        raise InvalidArgumentError(msg)
+    sums = books.rollups.sums(Grouping(by), first, end)
+    return margins(sums, Grouping(by), since=since, until=until, goals=goals)
+
+
+def split_paid(paid: Whole | Money, amounts: Mapping[str, int], card: RateCard) -> dict[str, int]:
+    """
+    What was paid for PT of several units, in nano-dollars by unit: in proportion to what they sell at.
+
+    Raises:
+        TypeError: It is a float.
+        InvalidArgumentError: It is negative or not in dollars, or the units sell at nothing.
+    """
+    paid = paid if isinstance(paid, Money) else Money.usd(paid)
+    if paid.currency != SOLD_IN or paid.nano < 0:
+        msg = f"what was paid is an amount of {SOLD_IN} that is not negative, not {paid}"
+        raise InvalidArgumentError(msg)
+    if len(amounts) == 1:
+        return dict.fromkeys(amounts, paid.nano)
+    weights = [amount * card.unit(unit).sells_at.nano for unit, amount in amounts.items()]
+    if not paid.nano:
+        return dict.fromkeys(amounts, 0)
+    return dict(zip(amounts, allocate(paid.nano, weights), strict=True))
