@@ -201,6 +201,8 @@ class NaiveLedger:
             row = self._give(command, Kind.GRANT, command.amount, effective_at=command.effective_at)
         elif isinstance(command, Adjust) and command.amount > 0:
             row = self._give(command, Kind.ADJUST_UP, command.amount, paid=0)
+        elif isinstance(command, Adjust) and command.lot is not None:
+            row = self._take_of_lot(command, command.lot)
         elif isinstance(command, Adjust):
             self._cover(command, -command.amount, limit=0)
             row = self._take(command, Kind.ADJUST_DOWN, -command.amount, note=command.note)
@@ -297,9 +299,7 @@ class NaiveLedger:
         """Have *amount* available: first from holds that are due, then on credit."""
         wallet = command.wallet
         if self.available(wallet) < amount:
-            for hold in self.open_holds(wallet):
-                if hold.expires_at and hold.expires_at <= self.at:
-                    self._expire_by_itself(hold)
+            self._release_due(wallet)
         short = amount - self.available(wallet)
         room = short if limit is None else max(0, limit - self.owed(wallet))
         if short > room:
@@ -307,6 +307,11 @@ class NaiveLedger:
         if short > 0:
             self._must_fit(wallet, short)
             self._book(wallet, Kind.ADVANCE, short, None, priority=1_000)
+
+    def _release_due(self, wallet: WalletId) -> None:
+        for hold in self.open_holds(wallet):
+            if hold.expires_at and hold.expires_at <= self.at:
+                self._expire_by_itself(hold)
 
     def _expire_by_itself(self, hold: Transfer) -> None:
         name = transfer_id(hold.wallet.account, "expire", hold.id.hex())  # as if a sweep had come by
@@ -333,6 +338,20 @@ class NaiveLedger:
     def _take(self, command: Command, kind: Kind, amount: int, **more: Any) -> Transfer:
         parts = self._pick(command.wallet, amount)
         return self._book(command.wallet, kind, amount, command, allocations=parts, **more)
+
+    def _take_of_lot(self, command: Adjust, lot: int) -> Transfer:
+        """What there is in one lot, up to what is asked for; holds that are over give back what they have of it."""
+
+        def free() -> int:
+            return sum(pile.free for pile in self.lots(command.wallet) if pile.number == lot)
+
+        if free() < -command.amount:
+            self._release_due(command.wallet)
+        if not free():
+            raise _NoError(Refusal.INSUFFICIENT_FUNDS, required=-command.amount)
+        parts = (Allocation(lot, min(free(), -command.amount)),)
+        more = {"note": command.note, "allocations": parts}
+        return self._book(command.wallet, Kind.ADJUST_DOWN, parts[0].amount, command, **more)
 
     def _pick(self, wallet: WalletId, amount: int) -> tuple[Allocation, ...]:
         return first(amount, [(lot.number, lot.free) for lot in self.lots(wallet)])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib import resources
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,7 @@ from ptmeter.domain.rates import (
     ModelRule,
     Workload,
 )
+from ptmeter.domain.referral_terms import Bound, Bounds, ReferralTerms, RewardKind, RewardTerms, RewardTier
 from ptmeter.domain.usage import TOKEN_CLASSES, Usage
 from ptmeter.domain.windows import Every
 from ptmeter.errors import ConfigurationError, UnknownModelError
@@ -987,6 +988,79 @@ def test_two_prices_from_one_date_are_refused() -> None:
     ] == refusal(read_prices, {"prices": {"a/b": dated}})
 
 
+# --- referrals --------------------------------------------------------------------------------
+
+REFERRALS: Final[dict[str, Any]] = {
+    "referrer": {
+        "kind": "pt",
+        "unit": "core",
+        "expires_after": "90 d",
+        "tiers": [{"share": "12.5%"}, {"at_least": 3, "bonus": {"core": "0.5", "advanced": 2}}],
+    },
+    "referred": {"kind": "cash", "tiers": [{"share": "5%"}]},
+    "new_within": "24 h",
+    "step": "0.05",
+    "bounds": {"card": {"most": 1}, "code": {"most": 9, "within": "1 d"}},
+}
+
+
+def test_referrals_are_read_with_the_plans() -> None:
+    """All that may be said of them arrives, and their units are among those of the plans."""
+    read = read_plans({"plans": {"pro": FULL_PLAN}, "referrals": REFERRALS})
+
+    assert read.referrals == ReferralTerms(
+        referrer=RewardTerms(
+            kind=RewardKind.PT,
+            unit="core",
+            expires_after=timedelta(days=90),
+            tiers=(
+                RewardTier(0, 1_250),
+                RewardTier(3, 0, {"core": PT.of("0.5"), "advanced": PT.of(2)}),
+            ),
+        ),
+        referred=RewardTerms(kind=RewardKind.CASH, tiers=(RewardTier(0, 500),)),
+        new_within=timedelta(days=1),
+        step=Money.usd("0.05"),
+        bounds=Bounds(card=Bound(1), code=Bound(9, timedelta(days=1))),
+    )
+    assert {"core", "advanced"} <= read.units
+    assert read_plans({"plans": {"pro": FULL_PLAN}}).referrals is None
+
+
+@pytest.mark.parametrize(
+    ("referrals", "problem"),
+    [
+        ({}, ": expected a referrer, a referred or both, to be rewarded"),
+        (
+            {"referrer": {"kind": "pt", "tiers": [{}]}},
+            ".referrer.unit: expected a unit, for the reward is given in PT of it",
+        ),
+        (
+            {"referred": {"kind": "cash", "unit": "core", "tiers": [{}]}},
+            ".referred.unit: expected no unit, for a cash is money",
+        ),
+        (
+            {"referred": {"kind": "cash", "tiers": [{"at_least": 1}]}},
+            ".referred.tiers[0].at_least: expected 0: whoever begins is on the first tier",
+        ),
+        (
+            {"referred": {"kind": "cash", "tiers": [{}, {"at_least": 2}, {"at_least": 2}]}},
+            ".referred.tiers[2].at_least: expected more than in the tier before",
+        ),
+        (
+            {"referred": {"kind": "cash", "tiers": [{"share": "101%"}]}},
+            '.referred.tiers[0].share: expected a share of up to "100%", not 101%',
+        ),
+    ],
+    ids=["nobody", "pt of what", "money of a unit", "no first tier", "no rise", "more than all"],
+)
+def test_referrals_that_do_not_hold_together_are_refused(referrals: dict[str, Any], problem: str) -> None:
+    """The place of each problem is named."""
+    assert [f"plans: referrals{problem}"] == refusal(
+        read_plans, {"plans": {"pro": FULL_PLAN}, "referrals": referrals}
+    )
+
+
 # --- the reference card and plans -------------------------------------------------------------
 
 
@@ -1054,6 +1128,25 @@ def test_the_reference_plans() -> None:
         )
         for plan in plans
     ]
+
+
+def test_the_reference_referrals() -> None:
+    """The tiers by count, and bounds on cards, addresses and codes."""
+    terms = reference_plans().referrals
+    assert terms is not None
+    assert terms.referrer is not None
+
+    assert [
+        (0, 2_000, {}),
+        (5, 2_500, {"core": 100}),
+        (10, 3_000, {"core": 250}),
+        (25, 3_500, {"core": 500}),
+    ] == [
+        (tier.at_least, tier.share, {unit: amount.whole for unit, amount in tier.bonus.items()})
+        for tier in terms.referrer.tiers
+    ]
+    assert (RewardKind.PT, "core") == (terms.referrer.kind, terms.referrer.unit)
+    assert Bounds(Bound(1), Bound(3, timedelta(days=1)), Bound(20, timedelta(days=1))) == terms.bounds
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
         Receipt,
         UnitBalance,
     )
+    from .domain.referral_terms import ReferralTerms, RewardKind
+    from .domain.referrals import Referral, ReferralRefusal, ReferralState, ReferralStats, Reward
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
     from .domain.sketches import Quantile
     from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
         PeriodOrderError,
         PtmeterError,
         QuarantineResolvedError,
+        ReferralRefusedError,
         RefusedError,
         SchemaOutdatedError,
         StorageError,
@@ -213,9 +216,17 @@ __all__ = [
     "RateCard",
     "Reading",
     "Receipt",
+    "Referral",
+    "ReferralRefusal",
+    "ReferralRefusedError",
+    "ReferralState",
+    "ReferralStats",
+    "ReferralTerms",
     "RefusedError",
     "Report",
     "Rerating",
+    "Reward",
+    "RewardKind",
     "RollForward",
     "RollOver",
     "Scanned",
@@ -311,6 +322,8 @@ _HOMES = {
         "Receipt",
         "UnitBalance",
     ),
+    "domain.referral_terms": ("ReferralTerms", "RewardKind"),
+    "domain.referrals": ("Referral", "ReferralRefusal", "ReferralState", "ReferralStats", "Reward"),
     "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
     "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
     "domain.summaries": ("ModelUse", "Summary"),
@@ -344,6 +357,7 @@ _HOMES = {
         "PeriodOrderError",
         "PtmeterError",
         "QuarantineResolvedError",
+        "ReferralRefusedError",
         "RefusedError",
         "SchemaOutdatedError",
         "StorageError",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import ptmeter
-from ptmeter.configuration import forms, plan_forms
+from ptmeter.configuration import forms, plan_forms, referral_forms
 from ptmeter.domain.ledger import REMEMBERED, Kind, WalletState
 from ptmeter.domain.rates import Banded
 from ptmeter.storage.tables import metadata
@@ -27,7 +27,7 @@ FORMS: Final = {
     ("rate-card", "A unit"): forms.UnitForm,
     ("rate-card", "The buffer"): forms.BufferForm,
     ("rate-card", "A rule"): forms.RuleForm,
-    ("plans", "Plan file"): plan_forms.PlansForm,
+    ("plans", "Plan file"): referral_forms.PlansForm,
     ("plans", "A plan"): plan_forms.PlanForm,
     ("plans", "A share"): plan_forms.ShareForm,
     ("plans", "A burn rate"): plan_forms.BurnForm,
@@ -35,6 +35,11 @@ FORMS: Final = {
     ("plans", "Roll-over"): plan_forms.RollOverForm,
     ("plans", "A flag"): plan_forms.FlagForm,
     ("plans", "A trial"): plan_forms.TrialForm,
+    ("plans", "Referrals"): referral_forms.ReferralsForm,
+    ("plans", "A reward"): referral_forms.RewardForm,
+    ("plans", "A tier"): referral_forms.RewardTierForm,
+    ("plans", "Bounds"): referral_forms.BoundsForm,
+    ("plans", "A bound"): referral_forms.BoundForm,
     ("prices", "Price file"): forms.PricesForm,
     ("prices", "A price"): forms.PriceForm,
 }

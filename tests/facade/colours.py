@@ -25,6 +25,7 @@ from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.quarantine import AsyncQuarantine
+from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter._async.top_ups import AsyncTopUps
 from ptmeter.storage.engine import resolve
@@ -46,6 +47,7 @@ NAMESPACES: dict[str, type] = {
     "top_ups": AsyncTopUps,
     "quarantine": AsyncQuarantine,
     "accounts": AsyncAccounts,
+    "referrals": AsyncReferrals,
 }
 
 

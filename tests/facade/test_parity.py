@@ -16,6 +16,7 @@ from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.quarantine import AsyncQuarantine
+from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter._async.top_ups import AsyncTopUps
 from ptmeter._sync.alerts import Alerts
@@ -26,6 +27,7 @@ from ptmeter._sync.outbox import Outbox
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
 from ptmeter._sync.quarantine import Quarantine
+from ptmeter._sync.referrals import Referrals
 from ptmeter._sync.subscriptions import Subscriptions
 from ptmeter._sync.top_ups import TopUps
 
@@ -45,6 +47,7 @@ TWINS = [
     (AsyncAlerts, Alerts),
     (AsyncTopUps, TopUps),
     (AsyncQuarantine, Quarantine),
+    (AsyncReferrals, Referrals),
 ]
 PROTOCOL = ("__init__", "__aenter__", "__aexit__", "__enter__", "__exit__")
 OTHER_NAMES = {"aclose": "close", "__aenter__": "__enter__", "__aexit__": "__exit__"}

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ptmeter import Meter, RateCard, Report
     from ptmeter.storage.books import SqlBooks
 
-POLICY: Final = Policy(chain_key=b"a key that the database does not have")
+POLICY: Final = Policy(chain_key=b"a key that the database does not have", referral_key=b"nor this one")
 TABLES: Final = {table.name: table for table in metadata.sorted_tables}
 CORE: Final = WalletId("acme", "core")
 
@@ -173,6 +173,7 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     _set_aside(meter)
     _in_a_team(meter, clock)
     meter.plans.subscribe("acme", "freemium", key="s1")
+    _by_referral(meter)
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
@@ -196,6 +197,16 @@ def _set_aside(meter: Meter) -> None:
     who: dict[str, Any] = {"actor": "ann", "reason": "the total is right"}
     meter.quarantine.settle("acme", key="settled", usage=Usage(output_text=6), **who)
     meter.quarantine.dismiss("acme", key="dismissed", **who)
+
+
+def _by_referral(meter: Meter) -> None:
+    """Have accounts come by a code: one pays and gets some of it back, one has a card that is known, one only came."""
+    code = meter.referrals.code("zeta")
+    for name in ("first", "second"):
+        meter.referrals.use(code, account=name, key="sign-up", ip="192.0.2.1")
+        meter.referrals.paid(name, payment=Money.usd(10), payment_id=f"pi:{name}", card="a card")
+    meter.referrals.use(code, account="third", key="sign-up")
+    meter.referrals.refunded("pi:first", amount=Money.usd(4))
 
 
 def _in_a_team(meter: Meter, clock: Clock) -> None:

@@ -114,6 +114,17 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "topic": "alert",
         "body": "{}",
     },
+    "ptm_referral_code": {"account": "acme", "noted_at": 1, "code": "A"},
+    "ptm_referral": {
+        "account": "acme",
+        "request_id": 1,
+        "fingerprint": 1,
+        "used_at": 1,
+        "state": 0,
+        "referrer": "bob",
+        "code": "A",
+    },
+    "ptm_referral_trace": {"trace_id": 1, "account": "acme", "noted_at": 1},
     "ptm_top_up": {
         "top_up_id": 1,
         "amount": 1,
@@ -200,6 +211,9 @@ CHECKS: Final = (
         )
     ),
     Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
+    Check("ptm_referral_not_its_own", {"referrer": "zeta"}, {"referrer": "acme"}),
+    Check("ptm_referral_refunded", {"payment": 5, "refunded": 5}, {"payment": 5, "refunded": 6}),
+    Check("ptm_referral_refunded", {"payment": 5, "refunded": 0}, {"payment": 5, "refunded": -1}),
     Check("ptm_outbox_delivered", {"delivered_at": 1, "due_at": None}, {"delivered_at": 1}),
     Check("ptm_top_up_amount", {"amount": 1}, {"amount": 0}),
     Check("ptm_top_up_amount", {"price": 0}, {"price": -1}),
@@ -229,8 +243,14 @@ UNIQUE: Final = {
         {"top_up_id": 2},
         {"top_up_id": 2, "account": "zeta"},
     ),
+    "ptm_referral_code_code": ({}, {"account": "ann"}, {"account": "ann", "code": "B"}),
+    "ptm_referral_payment": (
+        {"payment_id": "pi_1"},
+        {"account": "ann"},
+        {"account": "ann", "payment_id": "pi_2"},
+    ),
 }
-"""By unique key: a row, what to change to collide with it, and what to change to pass as another wallet's."""
+"""By unique key: a row, what to change to collide with it, and what to change to pass as another one."""
 
 GUARDED: Final = (tables.transfer.name, tables.period.name, tables.closing.name)
 """The journal, which SQLite and PostgreSQL keep insert-only."""
@@ -250,7 +270,8 @@ def connection(
 
 
 def table_of(constraint: str) -> Table:
-    return next(table for table in metadata.sorted_tables if constraint.startswith(table.name))
+    named = [table for table in metadata.sorted_tables if constraint.startswith(f"{table.name}_")]
+    return max(named, key=lambda table: len(table.name))
 
 
 def put(connection: Connection, table: Table, **changes: Any) -> None:
@@ -279,8 +300,8 @@ def test_a_check_refuses_what_is_past_its_edge(connection: Connection, check: Ch
 
 
 @pytest.mark.parametrize("name", UNIQUE)
-def test_a_unique_key_holds_within_a_wallet(connection: Connection, name: str) -> None:
-    """Two rows of a wallet cannot share it; two wallets can, each having its own."""
+def test_a_unique_key_holds(connection: Connection, name: str) -> None:
+    """Two rows of a wallet cannot share it; two wallets can, each having its own. Nor can two accounts, of theirs."""
     table = table_of(name)
     row, collides, passes = UNIQUE[name]
     columns = next(key for key_name, key in unique_keys(table) if key_name == name)
@@ -303,10 +324,12 @@ def test_a_primary_key_is_all_of_its_columns(connection: Connection, table: Tabl
     """The same row twice is refused; with any column of the key changed it is another one."""
     put(connection, table)
     rest = {"transfer_id": 9} if table is tables.transfer else {}
+    others = {tables.referral_code: "code"}  # what is unique beside the key
 
     refusal(connection, table, **rest)
     for number, column in enumerate(table.primary_key.columns):
         more = {"transfer_id": 10 + number} if table is tables.transfer else {}
+        more |= {others[table]: "B"} if table in others else {}
         put(connection, table, **more | {column.name: fresh_value(column.name)})
 
 

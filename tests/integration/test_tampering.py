@@ -31,6 +31,7 @@ REFUSAL = "a refusal is remembered for a day, moved nothing, and is in no journa
 RECORD = "who and when is in no hash that is kept in the database; a signed checkpoint shows it"
 STANDING = "a setting: it says what is granted next, and whatever is granted is on the journal"
 ASKED = "it says what a request came to, so that it gets the same answer; what it gave is on the journal"
+BROUGHT = "it says who brought whom; the PT that were given for it, and taken back, are on the journal"
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
 WANTED = "what is asked for moves no PT, and what it brought is a grant in the journal"
@@ -92,6 +93,26 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
     "ptm_calibration.body": (frozenset({"other"}), LEARNT),
+    "ptm_referral_code.account": (frozenset({"other"}), BROUGHT),
+    "ptm_referral_code.noted_at": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral_code.code": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.account": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.referrer": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.code": (frozenset({"other"}), BROUGHT),
+    "ptm_referral.request_id": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.fingerprint": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.used_at": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.state": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral.paid_at": (frozenset({"more", "less", "absent", "present"}), BROUGHT),
+    "ptm_referral.payment": (frozenset({"more", "less", "absent", "present"}), BROUGHT),
+    "ptm_referral.refunded": (frozenset({"more", "less", "absent", "present"}), BROUGHT),
+    "ptm_referral.currency": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral.payment_id": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral.refusal": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral.rewards": (frozenset({"other", "absent", "present"}), BROUGHT),
+    "ptm_referral_trace.trace_id": (frozenset({"more", "less"}), BROUGHT),
+    "ptm_referral_trace.account": (frozenset({"other"}), BROUGHT),
+    "ptm_referral_trace.noted_at": (frozenset({"more", "less"}), BROUGHT),
     "ptm_subscription.account": (frozenset({"other"}), STANDING),
     "ptm_subscription.due_at": (frozenset({"more", "less", "absent"}), STANDING),
     "ptm_subscription.changed_at": (frozenset({"more", "less"}), STANDING),
@@ -111,6 +132,9 @@ UNNOTICED_ROWS: Final = {
         "ptm_quarantine": "nothing in the journal rests on it; what was charged for it stays charged",
         "ptm_outbox": TOLD,
         "ptm_top_up": WANTED,
+        "ptm_referral_code": BROUGHT,
+        "ptm_referral": BROUGHT,
+        "ptm_referral_trace": BROUGHT,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
@@ -119,6 +143,9 @@ UNNOTICED_ROWS: Final = {
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
         "ptm_top_up": WANTED,
+        "ptm_referral_code": BROUGHT,
+        "ptm_referral": BROUGHT,
+        "ptm_referral_trace": BROUGHT,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
@@ -179,6 +206,7 @@ OF_NO_WALLET: Final = {
     "ptm_outbox": "ptm_outbox/{account} {message_id}:",
     "ptm_period": "ptm_period/{period} event {number}:",
     "ptm_quarantine": "ptm_quarantine/account={account}, call_id={call_id} row:",
+    **{f"ptm_referral{part}": f"ptm_referral{part}/{{account}}:" for part in ("", "_code", "_trace")},
     "ptm_subscription": "ptm_subscription/{account}:",
     "ptm_subscription_request": "ptm_subscription_request/{account}:",
     "ptm_top_up": "ptm_top_up/{account}:",
@@ -376,6 +404,7 @@ def test_a_row_that_is_put_in_is_noticed(hands: Hands, table: Table) -> None:
         forged |= {"open_unit": None}  # of those there is one
     if table.name == "ptm_transfer":
         forged |= {"transfer_id": 1, "completes": None, "seq": names.length(row) + 1}
+    forged |= {"ptm_referral": {"payment_id": "x"}, "ptm_referral_code": {"code": "x"}}.get(table.name, {})
     with hands.undone():
         hands.insert(table, forged)
         report = hands.verify()

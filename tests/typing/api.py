@@ -34,6 +34,8 @@ from ptmeter import (
     Policy,
     PublicKey,
     Receipt,
+    Referral,
+    ReferralStats,
     Report,
     Rerating,
     SigningKey,
@@ -142,6 +144,16 @@ def signing(meter: Meter) -> None:
     public = assert_type(key.public, PublicKey)
     assert_type(meter.checkpoints.verify("checkpoints.jsonl", key=public), Report)
     meter.checkpoints.verify("checkpoints.jsonl", key=key)  # pyright: ignore[reportArgumentType] - it is secret
+
+
+def referring(meter: Meter) -> None:
+    """A payment that is no first one of a referred account is nothing to referrals."""
+    assert_type(meter.referrals.code("ann"), str)
+    assert_type(meter.referrals.use("CODE", account="bob", key="k", ip="192.0.2.1"), Referral)
+    assert_type(meter.referrals.paid("bob", payment=Money(1), payment_id="pi_1"), Referral | None)
+    assert_type(meter.referrals.refunded("pi_1", amount=Money(1)), Referral | None)
+    assert_type(meter.referrals.list("ann", limit=10), tuple[Referral, ...])
+    assert_type(meter.referrals.stats("ann"), ReferralStats)
 
 
 def refusing(meter: Meter) -> None:

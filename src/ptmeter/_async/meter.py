@@ -28,6 +28,7 @@ from .platform import AsyncPlatform
 from .prices import AsyncPrices
 from .quarantine import AsyncQuarantine, rated, set_aside
 from .reading import AsyncReading
+from .referrals import AsyncReferrals
 from .subscriptions import AsyncSubscriptions
 from .top_ups import AsyncTopUps
 
@@ -72,6 +73,7 @@ class AsyncMeter(AsyncReading):
         self.quarantine = AsyncQuarantine(platform)
         self.accounts = AsyncAccounts(platform)
         self.margins = AsyncMargins(platform)
+        self.referrals = AsyncReferrals(platform)
 
     @classmethod
     def open(

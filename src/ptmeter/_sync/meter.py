@@ -29,6 +29,7 @@ from .platform import Platform
 from .prices import Prices
 from .quarantine import Quarantine, rated, set_aside
 from .reading import Reading
+from .referrals import Referrals
 from .subscriptions import Subscriptions
 from .top_ups import TopUps
 
@@ -73,6 +74,7 @@ class Meter(Reading):
         self.quarantine = Quarantine(platform)
         self.accounts = Accounts(platform)
         self.margins = Margins(platform)
+        self.referrals = Referrals(platform)
 
     @classmethod
     def open(

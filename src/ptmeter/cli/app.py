@@ -24,6 +24,7 @@ from . import (
     plans,
     prices,
     quarantine,
+    referrals,
     replay,
     rerating,
 )
@@ -129,6 +130,7 @@ GROUPS: Final = (
         quarantine.COMMANDS,
         "Calls that were answered and not charged: settle or dismiss them.",
     ),
+    ("referrals", referrals.COMMANDS, "Referrals: an account's code, who used it, what that came to."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

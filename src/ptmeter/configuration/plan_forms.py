@@ -13,7 +13,7 @@ from ..domain.limits import MOST_MULTIPLE
 from ..domain.plans import ALERTS
 from ..domain.rates import WHOLE
 from ..domain.windows import Every
-from .forms import Dollars, Form, Model, Name, Pattern, Pt, Share, SomePt, Unit
+from .forms import Dollars, Form, Model, Pattern, Pt, Share, SomePt, Unit
 
 SECONDS: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 """What a time may be written in."""
@@ -166,12 +166,3 @@ class FlagForm(Form):
     share: Part
     allow: list[Account] = []
     deny: list[Account] = []
-
-
-class PlansForm(Form):
-    """All plans of a platform."""
-
-    notes: list[str] = []
-    flags: dict[Feature, FlagForm] = {}
-    downgrades: dict[Pattern, Annotated[list[Model], Field(min_length=1)]] = {}
-    plans: Annotated[dict[Name, PlanForm], Field(min_length=1)]

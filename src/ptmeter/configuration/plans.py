@@ -12,7 +12,7 @@ from ..domain.plans import Plan, Plans, RollOver, Trial
 from ..domain.windows import Every
 from .documents import Problem
 from .forms import filled
-from .plan_forms import PlansForm
+from .referral_forms import PlansForm, referral_problems, referral_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def plans(document: Document) -> Plans:
         ConfigurationError: It does not hold together.
     """
     form = filled(PlansForm, document)
-    if problems := [*_problems(form)]:
+    if problems := [*_problems(form), *(referral_problems(form.referrals) if form.referrals else ())]:
         raise document.refusal(problems)
     return Plans(
         {name: _plan(name, plan) for name, plan in form.plans.items()},
@@ -40,6 +40,7 @@ def plans(document: Document) -> Plans:
             for name, flag in form.flags.items()
         },
         {pattern: tuple(models) for pattern, models in form.downgrades.items()},
+        form.referrals and referral_terms(form.referrals),
     )
 
 

@@ -52,12 +52,12 @@ def check_amount(amount: int, what: str, *, least: int) -> None:
         raise InvalidArgumentError(msg)
 
 
-def check_adjustment(amount: int, note: str) -> None:
+def check_adjustment(amount: int, note: str, lot: int | None) -> None:
     """
-    Make sure that a wallet can be corrected by *amount* micro-PT, with that reason.
+    Make sure that a wallet can be corrected by *amount*, and a lot if one is named.
 
     Raises:
-        InvalidArgumentError: It is nothing, more than the ledger can count, or has no reason.
+        InvalidArgumentError: It is nothing or too much, has no reason, or would add to a lot that is there.
     """
     check_amount(amount, "an adjustment", least=1 - LARGEST)
     if amount == 0:
@@ -65,6 +65,9 @@ def check_adjustment(amount: int, note: str) -> None:
         raise InvalidArgumentError(msg)
     if not note:
         msg = "an adjustment needs a reason"
+        raise InvalidArgumentError(msg)
+    if lot is not None and amount > 0:
+        msg = "PT that come in are a lot of their own: only what is taken is taken from a lot that is there"
         raise InvalidArgumentError(msg)
 
 

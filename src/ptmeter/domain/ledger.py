@@ -309,9 +309,11 @@ class Adjust(_Command):
     effective_at: datetime | None = None
     usage: UsageEvent | None = None
     plan: str = ""
+    lot: int | None = None
+    """To take from that lot alone, as far as it goes; refused if nothing is free in it."""
 
     def __post_init__(self) -> None:
-        check_adjustment(self.amount, self.note)
+        check_adjustment(self.amount, self.note, self.lot)
         check_lot(self.priority, self.expires_at, self.note)
 
 

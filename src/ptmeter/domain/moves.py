@@ -260,6 +260,18 @@ class Moves:
         self._count(wallet, transfer, rules)
         return transfer
 
+    def free_lots(
+        self, name: WalletId, number: int | None, amount: int
+    ) -> tuple[tuple[Lot, ...] | None, int]:
+        """Where *amount* is to be taken from, and how much that is: all of it, of any lot, unless one is named."""
+        if number is None:
+            return None, amount
+        lots = tuple(lot for lot in self.wallets[name].lots if lot.number == number)
+        if sum(lot.remaining for lot in lots) < amount:
+            self.expire_due(name)
+            lots = tuple(lot for lot in self.wallets[name].lots if lot.number == number)
+        return lots, min(amount, sum(lot.remaining for lot in lots))
+
     def advance(self, wallet: Wallet, amount: int) -> Wallet:
         """Lend *amount*: a lot like any other, and as much owed."""
         owing = replace(wallet, owed=wallet.owed + amount)

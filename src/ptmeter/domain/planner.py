@@ -339,7 +339,9 @@ class _Planner:
         return self._posted(transfer, charged=command.amount)
 
     def _adjust_down(self, command: Adjust) -> Posted:
-        amount = -command.amount
+        lots, amount = self._moves.free_lots(command.wallet, command.lot, -command.amount)
+        if not amount:
+            raise _Refusal(Refusal.INSUFFICIENT_FUNDS, required=-command.amount)
         wallet = self._cover(command.wallet, amount, limit=0)
         return self._posted(
             self._moves.take_out(
@@ -347,6 +349,7 @@ class _Planner:
                 Kind.ADJUST_DOWN,
                 amount,
                 _request(command),
+                lots=lots,
                 note=command.note,
                 effective_at=command.effective_at,
                 usage=command.usage,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .flags import Flag
     from .limits import Limits
     from .pt import PT, Money
+    from .referral_terms import ReferralTerms
 
 ALERTS: Final = (8_000, 9_000, 10_000)
 """From which shares of an allowance on its user is told, in ten-thousandths, unless a plan says otherwise."""
@@ -88,17 +89,23 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Plans:
-    """All plans of a platform, by name, and the flags of features that are let out little by little."""
+    """
+    All plans of a platform, by name, and the flags of features that are let out little by little.
+
+    ``referrals`` says what users earn for bringing others; there are no referrals where it is ``None``.
+    """
 
     by_name: Mapping[str, Plan]
     flags: Mapping[str, Flag] = field(default_factory=dict["str", "Flag"])
     downgrades: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """What may be sent to which models instead, in that order: by pattern, the first that matches counts."""
+    referrals: ReferralTerms | None = None
 
     @property
     def units(self) -> frozenset[str]:
-        """Every unit that some plan says anything of."""
-        return frozenset(unit for plan in self.by_name.values() for unit in plan.named_units)
+        """Every unit that some plan says anything of, or that is earned by referrals."""
+        earned = self.referrals.units if self.referrals else frozenset[str]()
+        return earned.union(*(plan.named_units for plan in self.by_name.values()))
 
     def find(self, name: str) -> Plan:
         """

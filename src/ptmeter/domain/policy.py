@@ -115,6 +115,10 @@ class Policy:
     """Key of the hash chain (up to 64 bytes), kept outside the database: with one, nobody who can only
     write to the database can forge a row. It cannot be changed once there are rows."""
 
+    referral_key: bytes = field(default=b"", repr=False)
+    """Key of the hashes that are kept of cards and addresses where referrals are bound by them, kept outside the
+    database. Without one they are not taken. Changed, those that were seen before are not known again."""
+
     attempts: int = 12
     """How often a transaction that the database aborts is tried before `ContentionError`."""
 

@@ -9,6 +9,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · TopUpNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
+    │                                       · ReferralRefusedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
@@ -73,6 +74,7 @@ from .refusals import (
     InsufficientFundsError,
     LimitError,
     ModelLockedError,
+    ReferralRefusedError,
     RefusedError,
     TrialUsedError,
 )
@@ -104,6 +106,7 @@ __all__ = [
     "PeriodOrderError",
     "PtmeterError",
     "QuarantineResolvedError",
+    "ReferralRefusedError",
     "RefusedError",
     "SchemaOutdatedError",
     "StorageError",

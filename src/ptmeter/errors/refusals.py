@@ -9,6 +9,7 @@ from .base import PtmeterError
 if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
+    from enum import StrEnum
 
 
 class RefusedError(PtmeterError):
@@ -110,3 +111,14 @@ class TrialUsedError(RefusedError):
     def __init__(self, account: str) -> None:
         self.account = account
         super().__init__(f"account {account!r} has had its trial already: subscribe without one")
+
+
+class ReferralRefusedError(RefusedError):
+    """The account may not use the referral code; ``reason`` says why: an unknown code, its own, one too many and so on."""
+
+    code = "referral_refused"
+
+    def __init__(self, account: str, reason: StrEnum) -> None:
+        self.account = account
+        self.reason = reason
+        super().__init__(f"account {account!r} may not use the referral code: {reason.replace('_', ' ')}")

@@ -12,6 +12,7 @@ from .books import Accounts, Books, Calibrations, Cards, Ledger, Periods, Prices
 from .checkpoints import Checkpoints
 from .messages import Outbox, TopUps
 from .quarantine import Quarantine
+from .referrals import Referrals
 from .stores import AsyncStore, Posting, Store
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Posting",
     "Prices",
     "Quarantine",
+    "Referrals",
     "Store",
     "TopUps",
 ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..domain.summaries import Span
     from .messages import Outbox, TopUps
     from .quarantine import Quarantine
+    from .referrals import Referrals
     from .rollups import Rollups
 
 
@@ -346,6 +347,11 @@ class Books(Protocol):
     @property
     def subscriptions(self) -> Subscriptions:
         """Who is on which plan, cycle after cycle."""
+        ...
+
+    @property
+    def referrals(self) -> Referrals:
+        """Who used whose code."""
         ...
 
     @property

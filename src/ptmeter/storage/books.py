@@ -20,6 +20,7 @@ from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
 from .quarantine import SqlQuarantine
+from .referrals import SqlReferrals
 from .rollups import SqlRollups
 from .statements import Statements
 from .subscriptions import SqlSubscriptions
@@ -40,6 +41,7 @@ class SqlBooks:
     ledger: SqlLedger
     accounts: SqlAccounts
     subscriptions: SqlSubscriptions
+    referrals: SqlReferrals
     cards: SqlCards
     calibration: SqlCalibrations
     prices: PriceShelf
@@ -76,6 +78,7 @@ class Binder:
             ledger,
             SqlAccounts(connection, self._statements, ledger.now, paths),
             SqlSubscriptions(connection, ledger.now),
+            SqlReferrals(connection, ledger.now),
             SqlCards(connection, self._statements, seen),
             SqlCalibrations(connection, ledger.now),
             shelf,

@@ -21,6 +21,7 @@ from .memory_outbox import MemoryOutbox, MemoryTopUps
 from .memory_periods import MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
 from .memory_quarantine import MemoryQuarantine
+from .memory_referrals import MemoryReferrals
 from .memory_rollups import MemoryRollups
 from .memory_subscriptions import MemorySubscriptions
 
@@ -40,6 +41,7 @@ class MemoryBooks:
     ledger: MemoryLedger
     accounts: MemoryAccounts
     subscriptions: MemorySubscriptions
+    referrals: MemoryReferrals
     cards: MemoryCards
     calibration: MemoryCalibrations
     prices: MemoryPrices
@@ -100,6 +102,7 @@ class MemoryStore:
             ledger,
             MemoryAccounts(tables.accounts),
             MemorySubscriptions(tables.subscriptions),
+            MemoryReferrals(tables.referrals, self._clock),
             MemoryCards(tables.cards),
             MemoryCalibrations(tables.calibration),
             MemoryPrices(tables.prices, tables.journal),

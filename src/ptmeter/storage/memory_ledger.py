@@ -31,6 +31,7 @@ from ..domain.rollups import Figures
 from ..domain.summaries import Span, Standing, Turnover
 from .memory_outbox import MemoryOutbox, MemoryTopUps
 from .memory_periods import ClosedTables
+from .memory_referrals import ReferralTables
 from .memory_subscriptions import SubscriptionTables
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Tables:
         default_factory=dict[tuple[str, bytes], "Quarantined"]
     )
     subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
+    referrals: ReferralTables = field(default_factory=ReferralTables)
 
     def copy(self) -> Tables:
         """The tables as they are now."""

@@ -8,7 +8,8 @@ a wallet was charged on a day; the outbox holds what is to be told, a top-up wha
 too little. A rejection is a refusal remembered for a day. Calibration is what settled calls taught the estimates;
 nothing in the journal rests on it. A subscription says which plan goes on until when, and its requests what was
 asked for under which key. What is unpriced is which calls were charged at a ceiling, and what is in quarantine
-waits for a person.
+waits for a person. A referral says whose code an account used and what that earned, and a
+trace, hashed with a key, where it came from.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -18,21 +19,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Index, MetaData, Table, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Index, Table, UniqueConstraint, text
 
 from ..domain.usage import TOKEN_CLASSES
+from . import referral_tables
 from .columns import Allocations, Body, Id, Instant, Int16, Int32, Int64, Version, digest, name
-
-metadata = MetaData()
-
-_options: dict[str, Any] = {
-    "sqlite_strict": True,
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mariadb_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-}
-_clustered: dict[str, Any] = {**_options, "sqlite_with_rowid": False}
+from .metadata import clustered as _clustered
+from .metadata import metadata
+from .metadata import options as _options
 
 account = Table(
     "ptm_account",
@@ -368,3 +362,7 @@ quarantine = Table(
     Index("ptm_quarantine_state", "state", "received_at", "call_id"),
     **_clustered,
 )
+
+referral = referral_tables.referral
+referral_code = referral_tables.referral_code
+referral_trace = referral_tables.referral_trace

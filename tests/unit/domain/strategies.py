@@ -179,8 +179,8 @@ _debits = _pool(
     detailed=(False, True),
 )  # fmt: skip
 _adjustments = _pool(
-    800,
-    verb=("adjust up", "adjust down"), wallet=_FUNDED, amount=_AMOUNTS, key=_KEYS, seconds=_LOT_LIVES,
+    1_000,
+    verb=("adjust up", "adjust down", "adjust lot"), wallet=_FUNDED, amount=_AMOUNTS, key=_KEYS, seconds=_LOT_LIVES,
     priority=_PRIORITIES,
 )  # fmt: skip
 _lapses = _pool(300, verb=("lapse",), wallet=_WALLETS)
@@ -404,10 +404,11 @@ class Director:
         facts: dict[str, Any] = {
             "grant": {"amount": amount, "priority": draft.priority, "expires_at": later},
             "adjust": {
-                "amount": -amount if direction == "down" else amount,
+                "amount": amount if direction == "up" else -amount,
                 "note": "a correction",
                 "priority": draft.priority,
                 "expires_at": later,
+                "lot": self._lot(wallet, draft) if direction == "lot" else None,
             },
             "hold": {"amount": amount, "ttl": timedelta(seconds=draft.seconds or 0)},
             "settle": {"hold_id": hold_id, "amount": amount, "overage": draft.overage},
@@ -452,6 +453,11 @@ class Director:
             return theirs[-1].id if theirs else digest(("nobody's",))
         holds = self._holds(wallet, which) or self.ledger.holds(wallet)
         return holds[-1].id if holds and which != "unknown" else digest(("nobody's",))
+
+    def _lot(self, wallet: WalletId, draft: Draft) -> int:
+        """The number of one of the wallet's lots, used up or not; of none, if there never was one."""
+        numbers = [lot.number for lot in self.ledger.lots(wallet)] or [0]
+        return numbers[draft.priority % len(numbers)]
 
     def _amount(self, draft: Draft, wallet: WalletId, hold_id: bytes) -> int:
         base, plus = draft.amount

@@ -87,6 +87,13 @@ def test_a_correction_has_a_reason() -> None:
         command(Adjust, note="")
 
 
+def test_only_what_is_taken_is_bound_to_a_lot() -> None:
+    """PT that come in are a lot of their own, so there is none to name."""
+    assert 3 == command(Adjust, amount=-1, lot=3).lot
+    with pytest.raises(InvalidArgumentError, match="a lot of their own"):
+        command(Adjust, amount=1, lot=3)
+
+
 @pytest.mark.parametrize("ttl", [timedelta(0), timedelta(microseconds=-1)])
 def test_a_hold_has_time(ttl: timedelta) -> None:
     """A hold that is over when it begins would hold nothing; a microsecond is enough."""

@@ -203,6 +203,9 @@ def check_journal(rows: Sequence[Transfer]) -> None:
             [(number, part)] = drawn
             assert part == lots[number].free
             assert lots[number].is_over(row.booked_at)
+        elif row.kind is Kind.ADJUST_DOWN and len(drawn) == 1:  # perhaps bound to a lot
+            [(number, part)] = drawn
+            assert part <= lots[number].free
         else:
             burning = sorted(lots.values(), key=Pile.place)
             assert first(row.amount, [(lot.number, lot.free) for lot in burning]) == drawn
@@ -426,6 +429,32 @@ def test_a_correction_downwards_keeps_its_reason() -> None:
 
     assert isinstance(posted, Posted)
     assert ("mended", EARLIER) == (posted.transfer.note, posted.transfer.effective_at)
+
+
+def test_a_correction_may_be_bound_to_a_lot() -> None:
+    """It takes what is free there up to its amount, out of turn, and is refused where nothing is, whatever else there is."""
+    shelf = shelf_with()
+    shelf.post([(Grant(**asked("later"), amount=10, priority=999),)], START)
+    lots = {lot.priority: lot.number for lot in shelf.full_wallet(OURS).lots}
+
+    def take(name: str, amount: int, lot: int) -> Any:
+        mended = Adjust(**asked(name), amount=-amount, note="mended", lot=lot)
+        [[outcome]] = shelf.post([(mended,)], START)
+        return outcome
+
+    some, rest, nothing, no_lot = (
+        take("some", 4, lots[999]),
+        take("rest", 100, lots[999]),
+        take("nothing", 1, lots[999]),
+        take("no lot", 1, 99),
+    )
+
+    assert [(4, ((lots[999], 4),)), (6, ((lots[999], 6),))] == [
+        (each.transfer.amount, each.transfer.allocations) for each in (some, rest)
+    ]
+    assert [(Refusal.INSUFFICIENT_FUNDS, 0, 1)] * 2 == [
+        (each.reason, each.available, each.required) for each in (nothing, no_lot)
+    ]
 
 
 def test_a_late_settle_says_what_was_used() -> None:
