@@ -422,7 +422,8 @@ async def test_referrals_are_listed_by_page(meter: AsyncMeter, clock: Clock) -> 
     rest = await meter.referrals.list("ann", before=first[-1].account)
 
     assert [["c", "b"], ["a"]] == [[each.account for each in page] for page in (first, rest)]
-    for bad in ({"limit": 0}, {"before": "nobody"}):
+    wrong: list[dict[str, Any]] = [{"limit": 0}, {"before": "nobody"}]
+    for bad in wrong:
         with pytest.raises(InvalidArgumentError):
             await meter.referrals.list("ann", **bad)
 
@@ -477,7 +478,7 @@ def test_any_history_comes_to_what_the_naive_one_does(
     naive, clock = NaiveReferrals(), Clock(START)
     plans = {**PLANS, "referrals": {"referrer": PLANS["referrals"]["referrer"]}}
     done: list[tuple[str, str, Any]] = []
-    spent = dict.fromkeys(NAMES, 0)
+    spent: dict[str, int] = dict.fromkeys(NAMES, 0)
     with Meter.open("memory://", plans=read_plans(plans), clock=clock, **shared) as meter:
         codes = {name: meter.referrals.code(name) for name in NAMES[:3]}
         for number, step in enumerate(history):

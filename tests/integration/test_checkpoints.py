@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 KEY: Final = SigningKey.new()
 DAY: Final = datetime(2026, 1, 5, tzinfo=UTC)
-OF_WALLETS: Final = [TABLES[f"ptm_{name}"] for name in ("wallet", "lot", "open_hold", "transfer")]
+OF_WALLETS: Final = [TABLES[f"ptm_{name}"] for name in ("wallet", "lot", "open_hold", "transfer", "rollup")]
 
 
 class Scene:
