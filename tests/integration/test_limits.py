@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ from tests.limits import START, Game
 
 from ptmeter import read_plans
 from ptmeter.operations.posting import post
+from ptmeter.storage.accounts import SqlAccounts
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from tests.backends import Backend
@@ -153,3 +156,36 @@ def test_a_refusal_leaves_nothing(name: str, backend_of: Callable[[str], Backend
 
     assert before == after
     assert [(0,)] == query(url, "SELECT count(*) FROM ptm_rejection")
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_an_account_opened_twice_at_once_keeps_what_was_counted(
+    name: str, backend_of: Callable[[str], Backend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one opens an account, another opens it and makes a call: the first wipes nothing of that."""
+    url = backend_of(name).empty()
+    with meter_on(url, plans=read_plans(PLANS)) as meter, meter_on(url, plans=read_plans(PLANS)) as other:
+        meter.plans.assign("acme", "free", key="acme")
+        other.balance("acme")
+        lock, threads = SqlAccounts.lock, ThreadPoolExecutor(1)
+
+        def open_and_hold() -> None:
+            other.funds.grant("ann", core=5, source="trial", key="g1")
+            other.hold("ann", core=1, key="r1")
+
+        def looking_first(self: SqlAccounts, names: Iterable[str]) -> dict[str, Account]:
+            found = lock(self, names)
+            if not under_way:
+                under_way.append(threads.submit(open_and_hold))
+                with suppress(TimeoutError):  # it waits for this transaction, as it should
+                    under_way[0].result(timeout=0.5)
+            return found
+
+        under_way: list[Future[None]] = []
+        monkeypatch.setattr(SqlAccounts, "lock", looking_first)
+        meter.accounts.place("ann", under=None)
+        under_way[0].result(timeout=20)
+        threads.shutdown()
+
+        assert [1] == [each.calls for each in meter.accounts.find("ann").tally.held]
+        assert meter.verify().clean

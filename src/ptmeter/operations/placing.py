@@ -33,10 +33,11 @@ def place(books: Books, name: str, *, under: str | None, pooled: bool) -> Accoun
     check_name(name)
     if under is not None and not books.accounts.exists(under):
         return AccountNotFoundError(under)
+    books.accounts.open(name)
     locked = lock_path(books, name, under)
-    before = locked.get(name) or Account(name=name)
+    before = locked[name]
     after = replace(before, parent=under, pooled=pooled and under is not None)
-    if after == before and name in locked:
+    if after == before:
         return before
     _check_tree(after, locked)
     if before.parent != under or before.pooled != after.pooled:

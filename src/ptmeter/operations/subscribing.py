@@ -7,7 +7,6 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from ..domain import subscriptions
-from ..domain.accounts import Account
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Grant, Kind, wallet_id
 from ..domain.pt import PT
@@ -242,8 +241,9 @@ def _finish(
 def _place(books: Books, standing: Subscription, plan: str | None) -> None:
     """Put the account on the plan: its windows are the cycles, so that limits go by what is granted."""
     name = standing.account
+    books.accounts.open(name)
     locked = lock_path(books, name)
-    account = locked.get(name) or Account(name=name)
+    account = locked[name]
     placed = replace(account, plan=plan, anchor=standing.anchor, zone=standing.zone)
     if placed != account:
         books.accounts.save(placed)

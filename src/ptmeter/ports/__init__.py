@@ -8,7 +8,8 @@ A use case that posts does not write itself: it *yields* the groups it wants pos
 outcomes. So whoever carries it out can put the groups of many callers through the door as one batch.
 """
 
-from .books import Accounts, Books, Calibrations, Cards, Ledger, Periods, Prices
+from .accounts import Accounts
+from .books import Books, Calibrations, Cards, Ledger, Periods, Prices
 from .checkpoints import Checkpoints
 from .messages import Outbox, TopUps
 from .quarantine import Quarantine

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from ..domain.accounts import Account, Path
     from ..domain.audit import Finding
     from ..domain.batches import Plan, State
     from ..domain.calibration import Habits, Topic
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ..domain.rates import RateCard
     from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
+    from .accounts import Accounts
     from .messages import Outbox, TopUps
     from .quarantine import Quarantine
     from .referrals import Referrals
@@ -114,66 +114,6 @@ class Ledger(Protocol):
 
     def strays(self) -> list[str]:
         """Rows that belong to no wallet or no transfer, or lack, one sentence for each kind found."""
-        ...
-
-
-class Accounts(Protocol):
-    """Who is billed, and on which plan."""
-
-    def exists(self, name: str) -> bool:
-        """Whether the account has ever been given anything."""
-        ...
-
-    def plan_of(self, name: str) -> str | None:
-        """The name of the account's plan, if it has one."""
-        ...
-
-    def set_plan(self, name: str, plan: str | None) -> None:
-        """Put the account on a plan or on none, opening it if need be."""
-        ...
-
-    def payer(self, name: str) -> str:
-        """Whose PT the account uses, as far as is known: the ledger sees under its lock whether it is so."""
-        ...
-
-    def forget(self, name: str) -> None:
-        """Look up anew what is above the account when that is asked for next."""
-        ...
-
-    def find(self, names: Iterable[str]) -> dict[str, Account]:
-        """The accounts of these names, as far as there are any, with their tallies."""
-        ...
-
-    def path(self, name: str) -> Path:
-        """The account and all above it, as they are now."""
-        ...
-
-    def lock(self, names: Iterable[str]) -> dict[str, Account]:
-        """Lock these accounts, in one order for everybody, and read them."""
-        ...
-
-    def below(self, name: str, *, after: str = "", limit: int = 1_000) -> list[Account]:
-        """The accounts right below one, by name, beginning after *after*."""
-        ...
-
-    def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
-        """The accounts that have a tally, by name, beginning after *after*."""
-        ...
-
-    def save(self, changed: Account) -> None:
-        """Write all of an account just locked, or open it."""
-        ...
-
-    def topping_up(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
-        """The accounts that top themselves up, by name, beginning after *after*."""
-        ...
-
-    def names(self, *, after: str = "", limit: int = 1_000) -> list[str]:
-        """Account names in order, beginning after *after*."""
-        ...
-
-    def missing(self, limit: int) -> list[str]:
-        """Names of accounts that have wallets and do not exist."""
         ...
 
 

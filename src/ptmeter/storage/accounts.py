@@ -45,10 +45,13 @@ class SqlAccounts:
 
     def set_plan(self, name: str, plan: str | None) -> None:
         """See `ports.Accounts.set_plan`."""
-        self._connection.execute(
-            self._sql.open_account, {"account": name, "opened_at": microseconds(self._now())}
-        )
+        self.open(name)
         self._connection.execute(update(account).where(account.c.account == name).values(plan=plan))
+
+    def open(self, name: str) -> None:
+        """See `ports.Accounts.open`."""
+        opened = {"account": name, "opened_at": microseconds(self._now())}
+        self._connection.execute(self._sql.open_account, opened)
 
     def payer(self, name: str) -> str:
         """See `ports.Accounts.payer`."""
@@ -94,8 +97,7 @@ class SqlAccounts:
 
     def save(self, changed: Account) -> None:
         """See `ports.Accounts.save`."""
-        opened = {"account": changed.name, "opened_at": microseconds(self._now())}
-        self._connection.execute(self._sql.open_account, opened)
+        self.open(changed.name)
         this = update(account).where(account.c.account == changed.name)
         self._connection.execute(this.values(account_row(changed)))
         self._paths.forget([changed.name])

@@ -33,6 +33,10 @@ class MemoryAccounts:
         """See `ports.Accounts.set_plan`."""
         self._accounts[name] = replace(self._accounts.get(name) or Account(name=name), plan=plan)
 
+    def open(self, name: str) -> None:
+        """See `ports.Accounts.open`."""
+        self._accounts.setdefault(name, Account(name=name))
+
     def payer(self, name: str) -> str:
         """See `ports.Accounts.payer`."""
         return payer(path(name, self._accounts))
