@@ -197,7 +197,7 @@ def _over_cap(path: Path, cap: Cap, amount: int, at: datetime) -> Limited | None
         used=used,
         asked=amount,
         what=f"{cap.unit} PT a {cap.every}",
-        retry_at=_window_end(path, cap.every, at) if amount <= cap.amount else None,
+        retry_at=window_end(path, cap.every, at) if amount <= cap.amount else None,
     )
 
 
@@ -216,7 +216,7 @@ def _over_spend(
         used=used,
         asked=asked,
         what=f"{cap.amount.currency} a {cap.every}",
-        retry_at=_window_end(path, cap.every, at) if asked <= cap.amount.nano else None,
+        retry_at=window_end(path, cap.every, at) if asked <= cap.amount.nano else None,
     )
 
 
@@ -234,7 +234,7 @@ def _over_share(path: Path, share: Share, rules: Rules, amount: int, at: datetim
         used=used,
         asked=amount,
         what=f"{share.unit} PT a cycle",
-        retry_at=_window_end(path, Every.MONTH, at) if amount <= most else None,
+        retry_at=window_end(path, Every.MONTH, at) if amount <= most else None,
     )
 
 
@@ -248,7 +248,7 @@ def worth(amounts: Mapping[str, int], rules: Rules) -> int:
     return sum(amount * rules.sells_at.get(unit, 0) for unit, amount in amounts.items()) // 1_000_000
 
 
-def _window_end(path: Sequence[Account], every: Every, at: datetime) -> datetime:
+def window_end(path: Sequence[Account], every: Every, at: datetime) -> datetime:
     """When the window that holds *at* is over and another begins."""
     ends = [used.end for used in path[0].tally.used if used.every is every]
     if ends and moment(max(ends)) > at:

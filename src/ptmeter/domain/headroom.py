@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .accounts import calendar
-from .admission import Limit, spoken, taken, worth
+from .admission import Limit, spoken, taken, window_end, worth
 from .rates import WHOLE
-from .windows import Every, window
+from .windows import Every
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +90,7 @@ def _of_amounts(path: Path, limits: Limits, rules: Rules, at: datetime) -> Itera
             what=f"{cap.unit} PT a {cap.every}",
             allowed=cap.amount,
             used=taken(account, cap.unit, cap.every, at),
-            until=_end(path, cap.every, at),
+            until=window_end(path, cap.every, at),
         )
     for cap in limits.spend:
         by_unit = {unit: taken(account, unit, cap.every, at) for unit in rules.sells_at}
@@ -101,7 +100,7 @@ def _of_amounts(path: Path, limits: Limits, rules: Rules, at: datetime) -> Itera
             what=f"{cap.amount.currency} a {cap.every}",
             allowed=cap.amount.nano,
             used=worth(by_unit, rules),
-            until=_end(path, cap.every, at),
+            until=window_end(path, cap.every, at),
         )
     for share in limits.shares.values():
         if share.hard is not None:
@@ -111,10 +110,5 @@ def _of_amounts(path: Path, limits: Limits, rules: Rules, at: datetime) -> Itera
                 what=f"{share.unit} PT a cycle",
                 allowed=rules.allowance(account) * share.hard // WHOLE,
                 used=taken(account, share.unit, Every.MONTH, at),
-                until=_end(path, Every.MONTH, at),
+                until=window_end(path, Every.MONTH, at),
             )
-
-
-def _end(path: Path, every: Every, at: datetime) -> datetime:
-    anchor, zone = calendar(path)
-    return window(at, every=every, anchor=anchor, zone=zone).end
