@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -112,8 +111,7 @@ class AsyncAccounts:
         Raises:
             AccountNotFoundError: There is no such account.
         """
-        change = partial(placing.change, name=account, edit=lambda found: replace(found, overflow=agreed))
-        return await self._platform.run(change)
+        return await self._platform.run(partial(placing.agree_to_overflow, name=account, agreed=agreed))
 
     async def count_from(
         self, account: str, anchor: datetime | None, *, zone: str | None = None

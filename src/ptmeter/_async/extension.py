@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..domain.policy import OutOfFunds
+from ..domain.pt import PT
 from ..errors import InsufficientFundsError, RefusedError, StorageError
 from ..operations import metering
 
@@ -63,7 +64,7 @@ class AsyncExtension:
         try:
             await self._place(most, multiple)
         except InsufficientFundsError as short:
-            left = int(short.available * 1_000_000) // multiple
+            left = PT.of(short.available).micro // multiple
             if left < least:
                 raise
             await self._place(min(left, most), multiple)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -113,8 +112,7 @@ class Accounts:
         Raises:
             AccountNotFoundError: There is no such account.
         """
-        change = partial(placing.change, name=account, edit=lambda found: replace(found, overflow=agreed))
-        return self._platform.run(change)
+        return self._platform.run(partial(placing.agree_to_overflow, name=account, agreed=agreed))
 
     def count_from(self, account: str, anchor: datetime | None, *, zone: str | None = None) -> Account:
         """

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..domain.policy import OutOfFunds
+from ..domain.pt import PT
 from ..errors import InsufficientFundsError, RefusedError, StorageError
 from ..operations import metering
 
@@ -64,7 +65,7 @@ class Extension:
         try:
             self._place(most, multiple)
         except InsufficientFundsError as short:
-            left = int(short.available * 1_000_000) // multiple
+            left = PT.of(short.available).micro // multiple
             if left < least:
                 raise
             self._place(min(left, most), multiple)

@@ -255,9 +255,4 @@ def _seconds(per: timedelta) -> int:
 
 
 def _step_length(per: timedelta) -> int:
-    return microseconds_of(per) // STEPS
-
-
-def microseconds_of(span: timedelta) -> int:
-    """A span of time in microseconds."""
-    return span // timedelta(microseconds=1)
+    return _seconds(per) * _SECOND // STEPS

@@ -71,6 +71,11 @@ def limit(books: Books, name: str, *, terms: Limits) -> Account | PtmeterError:
     return change(books, name, lambda found: replace(found, terms=terms))
 
 
+def agree_to_overflow(books: Books, name: str, *, agreed: bool) -> Account | PtmeterError:
+    """Note whether an account agreed to be charged a multiple beyond its plan's hard cap."""
+    return change(books, name, lambda found: replace(found, overflow=agreed))
+
+
 def admit(books: Books, name: str, *, under: str, terms: Limits) -> Account | PtmeterError:
     """The account of a visitor, opened at the first visit: below who pays, with limits of its own."""
     found = books.accounts.find([name]).get(name)
