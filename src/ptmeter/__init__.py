@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .domain.limits import Limits
     from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
     from .domain.messages import Backoff, Delivered, Message, MessageState
+    from .domain.mitigations import Mitigation
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .domain.referral_terms import ReferralTerms, RewardKind
     from .domain.referrals import Referral, ReferralRefusal, ReferralState, ReferralStats, Reward
     from .domain.rerating import AccountChange, Basis, ModelChange, Rerating
+    from .domain.routing import Outcome, Route
     from .domain.sketches import Quantile
     from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
@@ -181,6 +183,7 @@ __all__ = [
     "MessageState",
     "Meter",
     "Method",
+    "Mitigation",
     "ModelChange",
     "ModelLockedError",
     "ModelPrices",
@@ -190,6 +193,7 @@ __all__ = [
     "Notice",
     "OpenHolds",
     "OutOfFunds",
+    "Outcome",
     "Overage",
     "Page",
     "PeriodClosedError",
@@ -229,6 +233,7 @@ __all__ = [
     "RewardKind",
     "RollForward",
     "RollOver",
+    "Route",
     "Scanned",
     "SchemaOutdatedError",
     "Shape",
@@ -299,6 +304,8 @@ _HOMES = {
     "domain.admission": ("Limit",),
     "domain.headroom": ("Headroom",),
     "domain.limits": ("Limits",),
+    "domain.mitigations": ("Mitigation",),
+    "domain.routing": ("Outcome", "Route"),
     "domain.margins": ("Grouping", "Light", "Margin", "MarginGoals", "MarginReport"),
     "domain.entitlements": ("Entitlement",),
     "domain.estimates": ("Count", "Estimate", "Method"),
@@ -330,57 +337,13 @@ _HOMES = {
     "domain.sketches": ("Quantile",),
     "domain.unpriced": ("UnpricedModel",),
     "domain.usage": ("Quality", "Usage"),
-    "errors": (
-        "AccountFrozenError",
-        "AccountNotFoundError",
-        "ApprovalMissingError",
-        "CheckpointInvalidError",
-        "CheckpointMismatchError",
-        "ConfigurationError",
-        "ConflictError",
-        "ContentionError",
-        "HoldNotFoundError",
-        "HoldNotPendingError",
-        "IdempotencyConflictError",
-        "IndeterminateError",
-        "InsufficientFundsError",
-        "InvalidArgumentError",
-        "InvariantError",
-        "LedgerBusyError",
-        "MessageNotFoundError",
-        "LimitError",
-        "ModelLockedError",
-        "NotFoundError",
-        "PeriodClosedError",
-        "PeriodNotOverError",
-        "PeriodNotSealedError",
-        "PeriodOrderError",
-        "PtmeterError",
-        "QuarantineResolvedError",
-        "ReferralRefusedError",
-        "RefusedError",
-        "SchemaOutdatedError",
-        "StorageError",
-        "TopUpNotFoundError",
-        "TopUpNotOpenError",
-        "SubscriptionExistsError",
-        "SubscriptionNotFoundError",
-        "TrialUsedError",
-        "UnavailableError",
-        "UnknownModelError",
-        "UnknownTierError",
-        "UnknownUnitError",
-        "UnreadableRowError",
-        "UnsafeDurabilityError",
-        "UsageError",
-        "UsageInconsistentError",
-        "UsageMissingError",
-    ),
     "providers.prices": ("GenaiPrices",),
     "providers.tokens": ("Tokenizers",),
     "providers.usage": ("Reading", "Shape", "UsageStream", "read_usage"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names} | {
+    name: "errors" for name in __all__ if name.endswith("Error")
+}
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ptmeter import ConfigurationError, InvalidArgumentError, UnknownModelError, read_plans, reference_plans
+from ptmeter import (
+    ConfigurationError,
+    InvalidArgumentError,
+    Outcome,
+    UnknownModelError,
+    Usage,
+    read_plans,
+    reference_plans,
+)
 
 if TYPE_CHECKING:
     from tests.facade.conftest import Opener
@@ -69,3 +77,27 @@ async def test_a_plan_that_was_dropped_from_the_file_is_missed(on_file: Opener) 
     async with on_file(plans=read_plans({"plans": {"free": free}})) as meter:
         with pytest.raises(ConfigurationError, match="there is no plan 'pro'"):
             await meter.may("acme", model="gpt-4o-mini")
+
+
+async def test_a_routed_call_says_so_on_its_row(opened: Opener) -> None:
+    """What stands in a model's place is called, and the journal keeps from which model it was routed, and why."""
+    free = {"price_per_month": 0, "allowance": {"core": 9}, "units": ["core"]}
+    plans = read_plans({"plans": {"free": free}, "downgrades": {"gpt-4o": ["gpt-4o-mini"]}})
+    async with opened(plans=plans) as meter:
+        await meter.plans.assign("acme", "free", key="s1")
+        route = await meter.route("acme", model="gpt-4o")
+        assert route.model is not None
+
+        async with meter.call(
+            "acme", model=route.model, messages="Hi", key="r1", workload=route.workload()
+        ) as call:
+            call.record(Usage(input_uncached=5, output_text=5))
+
+        assert call.receipt is not None
+        assert call.receipt.charge is not None
+        assert "gpt-4o: not in plan free" == call.receipt.charge.workload.routed
+        assert Outcome.REQUESTED is (await meter.route("acme", model="gpt-4o-mini")).outcome
+        assert (await meter.verify()).clean
+    async with opened() as meter:
+        with pytest.raises(ConfigurationError, match="no plans"):
+            await meter.route("acme", model="gpt-4o")

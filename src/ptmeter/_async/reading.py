@@ -5,15 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..domain.routing import Candidate
 from ..errors import InvalidArgumentError
 from ..operations import entitling, reading, verifying
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ..domain.audit import Report
     from ..domain.entitlements import Entitlement
+    from ..domain.mitigations import Mitigation
     from ..domain.receipts import Balance, OpenHolds, Page
+    from ..domain.routing import Route
     from ..domain.summaries import Summary
     from .platform import AsyncPlatform
 
@@ -46,6 +50,26 @@ class AsyncReading:
                 partial(entitling.may_use_model, account=account, plans=plans, model=model, unit=unit)
             )
         ask = partial(entitling.may_use_feature, account=account, plans=plans, feature=feature or "")
+        return await here.read(ask)
+
+    async def route(self, account: str, *, model: str, mitigations: Sequence[Mitigation] = ()) -> Route:
+        """
+        The model to send the account's request to: *model*, one that the plans name in its place, or none.
+
+        Hand ``route.workload()`` to the call, so that its row on the journal says how it was routed. *mitigations*
+        are those that hold now, as far as you have any; see `Mitigation`.
+
+        Raises:
+            UnknownModelError: No price or rate is known for the model, or for one in its place.
+            ConfigurationError: The meter was opened without plans.
+        """
+        here = self._platform
+        rules = here.need_plans()
+        models = (model, *rules.plans.instead_of(model))
+        candidates = [Candidate(each, here.pricing.unit_of(each)) for each in models]
+        ask = partial(
+            entitling.route, account=account, candidates=candidates, mitigations=mitigations, rules=rules
+        )
         return await here.read(ask)
 
     async def balance(self, account: str) -> Balance:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..domain import entitlements
+from ..domain import entitlements, routing
 from ..domain.accounts import plan_of
 from ..domain.plans import Plans
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..domain.admission import Rules
     from ..domain.entitlements import Entitlement
+    from ..domain.mitigations import Mitigation
+    from ..domain.routing import Candidate, Route
     from ..ports import Books
 
 NO_PLANS: Final = Plans({})
@@ -30,3 +35,15 @@ def may_use_feature(books: Books, account: str, *, plans: Plans | None, feature:
     """Whether *account* may use *feature*; without plans it is on none."""
     plan = plan_for(books, account) if plans else None
     return entitlements.may_use_feature(plans or NO_PLANS, plan, feature=feature, account=account)
+
+
+def route(
+    books: Books,
+    account: str,
+    *,
+    candidates: Sequence[Candidate],
+    mitigations: Sequence[Mitigation],
+    rules: Rules,
+) -> Route:
+    """Which of *candidates* a request of the account goes to: the first is what it asks for."""
+    return routing.route(books.accounts.path(account), candidates, mitigations, rules, books.ledger.now())
