@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tests.backends import Backend
 
     from ptmeter import Meter
+    from ptmeter.ports import Books, Posting
 
 MANY = {"sqlite": 10_000, "postgres": 10_000, "mysql": 3_000}
 SHARES = [8_000, 9_000, 10_000]
@@ -143,13 +145,29 @@ def _keys(verb: str, process: int) -> list[str]:
 
 @pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
 def test_of_two_payments_at_once_one_is_granted(name: str, backend_of: Callable[[str], Backend]) -> None:
-    """Eight payments of one top-up in eight threads: one grants, the others are told by which."""
+    """
+    Eight payments of one top-up in eight threads: one grants, the others are told by which.
+
+    They come while another transaction keeps the account's lane, so whatever may share a transaction does.
+    """
     url = backend_of(name).empty()
     with meter_on(url, plans=Plans({})) as meter, ThreadPoolExecutor(8) as pool:
         meter.funds.grant("acme", core=1, source="trial", key="g")
         asked = meter.top_ups.set("acme", unit="core", below=5, amount=10, per_month=5)
         assert asked is not None
-        tried = [pool.submit(meter.top_ups.paid, asked.id, key=f"pi_{n}") for n in range(8)]
+        busy, over = Event(), Event()
+
+        def keep_the_lane(_: Books) -> Posting[None]:
+            busy.set()
+            over.wait(20)
+            yield []
+
+        with ThreadPoolExecutor(1) as first:
+            first.submit(meter._platform.store.post, "acme", keep_the_lane)
+            busy.wait(20)
+            tried = [pool.submit(meter.top_ups.paid, asked.id, key=f"pi_{n}") for n in range(8)]
+            sleep(0.3)
+            over.set()
         failed = [type(each.exception()).__name__ for each in tried if each.exception()]
 
         assert ["TopUpNotOpenError"] * 7 == failed

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..domain.pt import NANO, PT, Money, scaled
 from ..domain.top_up_terms import TopUpTerms
 from ..operations import topping_up
+from ..operations.posting import alone
 from ..operations.topping_up import Asked
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class TopUps:
         """
         found = self.find(top_up)
         grant = partial(topping_up.paid, top_up=found, key=key)
-        return self._platform.post(found.account, key, grant)
+        return self._platform.run(partial(alone, work=grant))  # it decides by its row before it posts
 
     def failed(self, top_up: str, *, reason: str) -> TopUp:
         """

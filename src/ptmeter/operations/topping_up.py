@@ -92,7 +92,8 @@ def paid(books: Books, top_up: TopUp, *, key: str) -> Posting[Granted | PtmeterE
     """
     Grant what was asked for, by the payment of that key, though it had failed before: the money is there.
 
-    The row is locked before the grant is posted, so of two payments one is granted.
+    The row is locked before the grant is posted, so of two payments one is granted. That takes a transaction of
+    its own: two that share one would both find the row unpaid.
     """
     locked = books.top_ups.lock(top_up.id) or top_up
     if locked.state is TopUpState.PAID and locked.key != key:

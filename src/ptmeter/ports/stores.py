@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Posting: TypeAlias = Generator[Sequence[Linked], list[tuple[Outcome, ...]], T]
-"""A use case under way: it yields groups to post, is sent what came of them, and returns its value."""
+"""
+A use case under way: it yields groups to post, is sent what came of them, and returns its value.
+
+Handed to ``post`` it may share its transaction, so what it reads before it yields may be what another one of the
+same batch is about to change. Who decides by rows of its own is run ``alone``.
+"""
 
 
 class Store(Protocol):
