@@ -7,12 +7,14 @@ A migration is compared with the tables the code works on, so that neither can c
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
 import sys
 import zipfile
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -228,6 +230,21 @@ def test_processes_that_set_up_one_new_file_at_once_all_succeed(
 
         assert [None] * fleet.size == failures
         assert clean(url)
+
+
+@pytest.mark.sqlite
+def test_a_new_file_that_another_writes_to_is_waited_for(tmp_path: Path) -> None:
+    """The change to WAL waits for who writes, though SQLite itself would refuse it at once."""
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE theirs (id INTEGER)")
+    other.execute("BEGIN IMMEDIATE")
+    release = Timer(0.3, other.execute, ["COMMIT"])
+    release.start()
+
+    assert jobs.set_up(f"sqlite:///{tmp_path}/new.db") is None
+
+    release.join()
+    other.close()
 
 
 @pytest.mark.parametrize("name", servers("postgres", "mysql"))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_random
 
 from ..errors import UnsafeDurabilityError
 
@@ -42,6 +43,14 @@ _CONTENTION_NUMBERS: Final = frozenset({1205, 1213, 1020})
 """ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_CHECKREAD (MariaDB error reference)."""
 
 
+_WHILE_LOCKED: Final = Retrying(
+    retry=retry_if_exception_message(match=".*is locked"),
+    wait=wait_random(0.002, 0.02),
+    stop=stop_after_delay(30),
+    reraise=True,
+)
+
+
 def prepare(engine: Engine) -> Engine:
     """Make every transaction of ours on *engine* one to keep a ledger in."""
     if engine.dialect.name == "sqlite":
@@ -50,11 +59,16 @@ def prepare(engine: Engine) -> Engine:
 
 
 def set_up_sqlite(connection: Any, _record: object) -> None:
-    """WAL for readers beside the writer, FULL so that a commit survives power loss, patience for locks."""
+    """
+    WAL for readers beside the writer, FULL so that a commit survives power loss, patience for locks.
+
+    For the change to WAL, which a file needs once, SQLite does not wait while another writes, whatever its
+    busy_timeout: several that open a new file at the same moment are told that it is locked.
+    """
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
+        _WHILE_LOCKED.copy()(cursor.execute, f"PRAGMA {pragma}")
     cursor.close()
 
 
