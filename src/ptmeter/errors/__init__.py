@@ -6,7 +6,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError · MessageNotFoundError
-    │                                       · TopUpNotFoundError
+    │                                       · TopUpNotFoundError · EventNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
     │                                       · ReferralRefusedError
@@ -18,6 +18,9 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
+    ├── StripeError                         SignatureInvalidError · EventInvalidError
+    │                                       · StripeUnavailableError · StripeRefusedError
+    │                                       · UnknownPaymentError
     └── InvariantError                      UnreadableRowError
 
 Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
@@ -30,6 +33,7 @@ from .arguments import (
     AccountNotFoundError,
     CheckpointInvalidError,
     ConfigurationError,
+    EventNotFoundError,
     HoldNotFoundError,
     InvalidArgumentError,
     MessageNotFoundError,
@@ -78,6 +82,14 @@ from .refusals import (
     RefusedError,
     TrialUsedError,
 )
+from .stripe import (
+    EventInvalidError,
+    SignatureInvalidError,
+    StripeError,
+    StripeRefusedError,
+    StripeUnavailableError,
+    UnknownPaymentError,
+)
 
 __all__ = [
     "AccountFrozenError",
@@ -88,6 +100,8 @@ __all__ = [
     "ConfigurationError",
     "ConflictError",
     "ContentionError",
+    "EventInvalidError",
+    "EventNotFoundError",
     "HoldNotFoundError",
     "HoldNotPendingError",
     "IdempotencyConflictError",
@@ -109,7 +123,11 @@ __all__ = [
     "ReferralRefusedError",
     "RefusedError",
     "SchemaOutdatedError",
+    "SignatureInvalidError",
     "StorageError",
+    "StripeError",
+    "StripeRefusedError",
+    "StripeUnavailableError",
     "SubscriptionExistsError",
     "SubscriptionNotFoundError",
     "TopUpNotFoundError",
@@ -117,6 +135,7 @@ __all__ = [
     "TrialUsedError",
     "UnavailableError",
     "UnknownModelError",
+    "UnknownPaymentError",
     "UnknownTierError",
     "UnknownUnitError",
     "UnreadableRowError",

@@ -122,6 +122,16 @@ class MessageNotFoundError(NotFoundError):
         super().__init__(f"account {account!r} has no message {message_id!r} in the outbox")
 
 
+class EventNotFoundError(NotFoundError):
+    """No webhook event of that id came in: ``ptmeter webhooks list`` shows those that did."""
+
+    code = "event_not_found"
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+        super().__init__(f"no webhook event {event!r} has come in")
+
+
 class TopUpNotFoundError(NotFoundError):
     """Nobody asked for a top-up of that id: it is the one in the message ``top_up.requested``."""
 

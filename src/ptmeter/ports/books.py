@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from ..domain.subscriptions import Subscribed, Subscription
     from ..domain.summaries import Span
     from .accounts import Accounts
+    from .inbox import Inbox
     from .messages import Outbox, TopUps
+    from .payments import Payments
     from .quarantine import Quarantine
     from .referrals import Referrals
     from .rollups import Rollups
@@ -332,6 +334,16 @@ class Books(Protocol):
     @property
     def quarantine(self) -> Quarantine:
         """The calls that wait for a person."""
+        ...
+
+    @property
+    def inbox(self) -> Inbox:
+        """The webhook events that came in."""
+        ...
+
+    @property
+    def payments(self) -> Payments:
+        """What was paid, and where the money is."""
         ...
 
     @property

@@ -15,9 +15,11 @@ from . import dialects, schema
 from .accounts import SqlAccounts
 from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
+from .inbox import SqlInbox
 from .ledger import SqlLedger
 from .outbox import SqlOutbox
 from .paths import Paths
+from .payments import SqlPayments
 from .periods import SqlPeriods
 from .quarantine import SqlQuarantine
 from .referrals import SqlReferrals
@@ -50,6 +52,8 @@ class SqlBooks:
     top_ups: SqlTopUps
     rollups: SqlRollups
     quarantine: SqlQuarantine
+    inbox: SqlInbox
+    payments: SqlPayments
     chain_key: bytes
 
 
@@ -87,6 +91,8 @@ class Binder:
             SqlTopUps(connection, self._statements.recent_top_ups),
             SqlRollups(connection),
             SqlQuarantine(connection),
+            SqlInbox(connection),
+            SqlPayments(connection),
             key,
         )
 

@@ -16,8 +16,10 @@ from ..errors import ConfigurationError
 from ..operations.posting import alone, carried_out
 from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
+from .memory_inbox import MemoryInbox
 from .memory_ledger import MemoryLedger, Tables
 from .memory_outbox import MemoryOutbox, MemoryTopUps
+from .memory_payments import MemoryPayments
 from .memory_periods import MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
 from .memory_quarantine import MemoryQuarantine
@@ -50,6 +52,8 @@ class MemoryBooks:
     top_ups: MemoryTopUps
     rollups: MemoryRollups
     quarantine: MemoryQuarantine
+    inbox: MemoryInbox
+    payments: MemoryPayments
     chain_key: bytes
 
 
@@ -111,6 +115,8 @@ class MemoryStore:
             MemoryTopUps(tables.top_ups),
             MemoryRollups(tables.rollups),
             MemoryQuarantine(tables.quarantine),
+            MemoryInbox(tables.inbox),
+            MemoryPayments(tables.payments),
             self._chain_key,
         )
 

@@ -29,7 +29,9 @@ from ..domain.moves import Resolved
 from ..domain.periods import booked_until
 from ..domain.rollups import Figures
 from ..domain.summaries import Span, Standing, Turnover
+from .memory_inbox import InboxTables
 from .memory_outbox import MemoryOutbox, MemoryTopUps
+from .memory_payments import PaymentTables
 from .memory_periods import ClosedTables
 from .memory_referrals import ReferralTables
 from .memory_subscriptions import SubscriptionTables
@@ -74,6 +76,8 @@ class Tables:
     )
     subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
     referrals: ReferralTables = field(default_factory=ReferralTables)
+    inbox: InboxTables = field(default_factory=InboxTables)
+    payments: PaymentTables = field(default_factory=PaymentTables)
 
     def copy(self) -> Tables:
         """The tables as they are now."""

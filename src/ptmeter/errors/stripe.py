@@ -1,0 +1,82 @@
+"""What Stripe sends or answers, or somebody in its name, that is not as it should be."""
+
+from __future__ import annotations
+
+from .base import PtmeterError
+
+
+class StripeError(PtmeterError):
+    """Something that came from Stripe, or is said to, cannot be used."""
+
+    code = "stripe"
+
+
+class SignatureInvalidError(StripeError):
+    """
+    Nobody can say that Stripe sent this: answer 400, and keep nothing of it.
+
+    If Stripe did, the secret is not the endpoint's, the body was changed on the way (pass on the raw bytes), or the
+    clock of one side is wrong.
+    """
+
+    code = "signature_invalid"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the webhook is not known to be from Stripe: {problem}")
+
+
+class EventInvalidError(StripeError):
+    """What was signed is no event as Stripe sends them: answer 400, and look at who has the secret."""
+
+    code = "event_invalid"
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the webhook is signed and cannot be read: {problem}")
+
+
+class StripeUnavailableError(StripeError):
+    """Stripe did not answer, or asks to try later: nothing is known to be done, and a retry does nothing twice."""
+
+    code = "stripe_unavailable"
+    retryable = True
+
+    def __init__(self, problem: str, *, retry_after: float | None = None) -> None:
+        self.problem = problem
+        self.retry_after = retry_after
+        """Seconds, if Stripe said how many."""
+        super().__init__(f"Stripe cannot be asked now: {problem}")
+
+
+class StripeRefusedError(StripeError):
+    """
+    Stripe answered that it will not: ``reason`` is its own code for why, ``field`` the parameter it minds.
+
+    A declined card is one, with ``decline`` saying why; another one may be asked for.
+    """
+
+    code = "stripe_refused"
+
+    def __init__(
+        self, status: int, message: str, *, reason: str = "", field: str = "", decline: str = "", request_id: str = ""
+    ) -> None:
+        self.status, self.reason, self.field, self.decline = status, reason, field, decline
+        self.request_id = request_id
+        """What to name to Stripe's support."""
+        said = f" ({reason})" if reason else ""
+        super().__init__(f"Stripe refused with {status}{said}: {message}")
+
+
+class UnknownPaymentError(StripeError):
+    """
+    Something was paid that nobody here can be given PT for: the payment says no account, or PT that there are not.
+
+    It is a dead letter until somebody has looked at it: see ``ptmeter webhooks show``.
+    """
+
+    code = "unknown_payment"
+
+    def __init__(self, payment: str, problem: str) -> None:
+        self.payment, self.problem = payment, problem
+        super().__init__(f"nobody can be given PT for payment {payment}: {problem}")

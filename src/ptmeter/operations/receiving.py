@@ -1,0 +1,191 @@
+"""
+Receiving webhooks: keep an event, put its subject in line, and note how looking that up ended.
+
+Looking it up lies between two transactions and in none. Whoever dies there has taken subjects that nobody notes
+anything of: they are due again when the lease ends, and looked up again, which changes nothing if it was done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ..domain.checks import check_note
+from ..domain.inbox import EventState, Intake, Received
+from ..errors import ConflictError, EventNotFoundError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..domain.inbox import Event, Inboxes, KeptEvent, Subject, Waiting
+    from ..domain.messages import Backoff
+    from ..ports import Books, Posting
+
+_LONGEST_PROBLEM: Final = 500
+_LOST: Final = "every process that looked it up died, or took longer than the lease"
+_ALTERED: Final = "it came before with something else to say, which is kept: who has the secret?"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A subject to look up, and the events that wait for that: those that came before it was taken."""
+
+    waiting: Waiting
+    events: Sequence[str]
+
+
+def keep(books: Books, event: Event, *, parked: str, source: str) -> Posting[Received]:
+    """Keep an event, in line unless it is *parked* for a reason. It posts nothing, and shares its transaction."""
+    state = EventState.PARKED if parked else EventState.WAITING
+    at = books.ledger.now()
+    if not books.inbox.add(event, state=state, problem=parked, source=source, at=at):
+        same = books.inbox.again(event)
+        return Received(Intake.DUPLICATE, event, "" if same else _ALTERED)
+    if event.subject is not None and not parked:
+        books.inbox.put_in_line(event.subject, at)
+    return Received(Intake.PARKED if parked else Intake.STORED, event, parked)
+    yield
+
+
+def take(books: Books, *, backoff: Backoff, limit: int) -> list[Task]:
+    """Take up to *limit* subjects that are due for as long as the lease; what is worn out is dead."""
+    at = books.ledger.now()
+    tasks: list[Task] = []
+    for waiting in books.inbox.lease(at=at, until=at + backoff.lease, limit=limit):
+        task = Task(waiting, books.inbox.waiting(waiting.subject))
+        if waiting.attempts > backoff.attempts:
+            _bury(books, task, _LOST)
+        elif not task.events:
+            books.inbox.save(replace(waiting, due_at=None, attempts=0))
+        else:
+            tasks.append(task)
+    return tasks
+
+
+def finish(books: Books, task: Task) -> bool:
+    """
+    Note that what was found is in the books, in the transaction that put it there; ``False`` if that came too late.
+
+    What came in meanwhile is looked up again: it may tell of something that happened after the looking up.
+    """
+    if not _is_ours(books, task):
+        return False
+    at = books.ledger.now()
+    books.inbox.conclude(task.events, EventState.APPLIED, at=at, problem="")
+    _let_go(books, task)
+    return True
+
+
+def fail(books: Books, task: Task, *, problem: str, backoff: Backoff, jitter: float) -> EventState:
+    """Note that the subject could not be looked up: it is tried again after a while, or dead."""
+    due_at = backoff.next_attempt(task.waiting.attempts, books.ledger.now(), jitter)
+    if due_at is None:
+        return bury(books, task, problem=problem)
+    if _is_ours(books, task):
+        books.inbox.conclude(task.events, EventState.WAITING, at=None, problem=problem[:_LONGEST_PROBLEM])
+        books.inbox.save(replace(task.waiting, due_at=due_at))
+    return EventState.WAITING
+
+
+def bury(books: Books, task: Task, *, problem: str) -> EventState:
+    """Note that looking the subject up again would not help: its events are dead letters."""
+    if _is_ours(books, task):
+        _bury(books, task, problem)
+    return EventState.DEAD
+
+
+def retry(books: Books, event: str) -> KeptEvent:
+    """
+    Have the subject of an event looked up again, with all its attempts before it, whatever has become of it.
+
+    Raises:
+        EventNotFoundError: There is none of that id.
+        InvalidArgumentError: It is about nothing that could be looked up.
+    """
+    found = find(books, event)
+    if found.event.subject is None:
+        msg = f"event {event} is about nothing that ptmeter looks up: {found.problem}"
+        raise InvalidArgumentError(msg)
+    books.inbox.put_in_line(found.event.subject, books.ledger.now())
+    waiting = books.inbox.lock(found.event.subject)
+    assert waiting is not None
+    books.inbox.save(replace(waiting, due_at=books.ledger.now(), attempts=0))
+    books.inbox.conclude([event], EventState.WAITING, at=None, problem="")
+    return find(books, event)
+
+
+def resolve(books: Books, event: str, *, actor: str, reason: str) -> KeptEvent:
+    """
+    Note that somebody has dealt with a dead letter or a parked event by hand.
+
+    Raises:
+        EventNotFoundError: There is none of that id.
+        ConflictError: It waits, or was applied.
+        InvalidArgumentError: Nobody or nothing is named as actor or reason.
+    """
+    if not actor.strip() or not reason.strip():
+        msg = "say who has dealt with the event (actor) and how (reason)"
+        raise InvalidArgumentError(msg)
+    check_note(reason)
+    found = find(books, event)
+    if found.event.subject is not None:
+        books.inbox.lock(found.event.subject)
+        found = find(books, event)
+    if found.state not in (EventState.DEAD, EventState.PARKED):
+        msg = f"event {event} is {found.state.name.lower()}: only dead letters and parked events are resolved"
+        raise ConflictError(msg)
+    at = books.ledger.now()
+    books.inbox.conclude([event], EventState.RESOLVED, at=at, problem=reason, resolver=actor)
+    return find(books, event)
+
+
+def find(books: Books, event: str) -> KeptEvent:
+    """
+    The event of that id.
+
+    Raises:
+        EventNotFoundError: There is none.
+    """
+    found = books.inbox.find(event)
+    if found is None:
+        raise EventNotFoundError(event)
+    return found
+
+
+def listed(
+    books: Books, *, state: EventState | None, kind: str, subject: Subject | None, limit: int
+) -> tuple[KeptEvent, ...]:
+    """
+    Events, the latest first.
+
+    Raises:
+        InvalidArgumentError: *limit* is not positive.
+    """
+    if limit < 1:
+        msg = f"ask for at least one event, not {limit}"
+        raise InvalidArgumentError(msg)
+    return tuple(books.inbox.listed(state=state, kind=kind, subject=subject, limit=limit))
+
+
+def standing(books: Books) -> Inboxes:
+    """How the inbox stands."""
+    return books.inbox.standing()
+
+
+def _is_ours(books: Books, task: Task) -> bool:
+    """Whether the lease is still the one that the task was taken under; locks its subject."""
+    now = books.inbox.lock(task.waiting.subject)
+    return now is not None and now.lease == task.waiting.lease
+
+
+def _bury(books: Books, task: Task, problem: str) -> None:
+    at = books.ledger.now()
+    books.inbox.conclude(task.events, EventState.DEAD, at=at, problem=problem[:_LONGEST_PROBLEM])
+    _let_go(books, task)
+
+
+def _let_go(books: Books, task: Task) -> None:
+    """Out of line, unless more has come in."""
+    more = books.inbox.waiting(task.waiting.subject, limit=1)
+    due = books.ledger.now() if more else None
+    books.inbox.save(replace(task.waiting, due_at=due, attempts=0))

@@ -1,0 +1,63 @@
+"""The repository of webhook events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from ..domain.inbox import Event, EventState, Inboxes, KeptEvent, Subject, Waiting
+
+
+class Inbox(Protocol):
+    """Events as they came in, and the subjects in line because of them."""
+
+    def add(self, event: Event, *, state: EventState, problem: str, source: str, at: datetime) -> bool:
+        """Keep an event; ``False`` if one of its id is there, which is left as it is."""
+        ...
+
+    def again(self, event: Event) -> bool:
+        """Count that an event came again; whether it has the same to say as at first."""
+        ...
+
+    def put_in_line(self, subject: Subject, at: datetime) -> None:
+        """Have a subject taken from *at* on, unless it is in line already."""
+        ...
+
+    def lease(self, *, at: datetime, until: datetime, limit: int) -> list[Waiting]:
+        """Take subjects that are due, for up to *limit* of them, until the lease ends."""
+        ...
+
+    def lock(self, subject: Subject) -> Waiting | None:
+        """Let nobody else put that subject in line or take it before this transaction ends, and read it."""
+        ...
+
+    def save(self, changed: Waiting) -> None:
+        """Write what has become of a subject just locked."""
+        ...
+
+    def waiting(self, subject: Subject, *, limit: int = 1_000) -> list[str]:
+        """The ids of events that wait for that subject, those first that came first."""
+        ...
+
+    def conclude(
+        self, events: Sequence[str], state: EventState, *, at: datetime | None, problem: str, resolver: str = ""
+    ) -> None:
+        """Write what has become of events."""
+        ...
+
+    def find(self, event: str) -> KeptEvent | None:
+        """The event of that id."""
+        ...
+
+    def listed(
+        self, *, state: EventState | None = None, kind: str = "", subject: Subject | None = None, limit: int = 100
+    ) -> list[KeptEvent]:
+        """Events, the latest first: of a state, of types that begin so, of a subject."""
+        ...
+
+    def standing(self) -> Inboxes:
+        """How many there are of each state, and since when the oldest waits and is dead."""
+        ...

@@ -1,0 +1,118 @@
+"""Webhook events, in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..domain.inbox import EventState, Inboxes, KeptEvent, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from ..domain.inbox import Event, Subject
+
+
+@dataclass(slots=True)
+class InboxTables:
+    """Events by id, and subjects in line."""
+
+    events: dict[str, KeptEvent] = field(default_factory=dict[str, KeptEvent])
+    line: dict[str, Waiting] = field(default_factory=dict[str, Waiting])
+
+    def copy(self) -> InboxTables:
+        """As they are now."""
+        return InboxTables(dict(self.events), dict(self.line))
+
+
+class MemoryInbox:
+    """Webhook events inside one transaction on memory, which holds the only lock there is."""
+
+    def __init__(self, tables: InboxTables) -> None:
+        self._events = tables.events
+        self._line = tables.line
+
+    def add(self, event: Event, *, state: EventState, problem: str, source: str, at: datetime) -> bool:
+        """See `ports.Inbox.add`."""
+        if event.id in self._events:
+            return False
+        kept = KeptEvent(event=event, state=state, received_at=at, source=source, problem=problem)
+        self._events[event.id] = kept
+        return True
+
+    def again(self, event: Event) -> bool:
+        """See `ports.Inbox.again`."""
+        found = self._events[event.id]
+        same = found.event.digest == event.digest
+        self._events[event.id] = replace(
+            found, deliveries=found.deliveries + 1, altered=found.altered + (not same)
+        )
+        return same
+
+    def put_in_line(self, subject: Subject, at: datetime) -> None:
+        """See `ports.Inbox.put_in_line`."""
+        found = self._line.get(str(subject), Waiting(subject=subject, due_at=None))
+        if found.due_at is None:
+            self.save(replace(found, due_at=at, attempts=0))
+
+    def lease(self, *, at: datetime, until: datetime, limit: int) -> list[Waiting]:
+        """See `ports.Inbox.lease`."""
+        due = sorted((w.due_at, name) for name, w in self._line.items() if w.due_at and w.due_at <= at)
+        found = [self._line[name] for _, name in due[:limit]]
+        taken = [replace(w, due_at=until, attempts=w.attempts + 1, lease=w.lease + 1) for w in found]
+        for each in taken:
+            self.save(each)
+        return taken
+
+    def lock(self, subject: Subject) -> Waiting | None:
+        """See `ports.Inbox.lock`."""
+        return self._line.get(str(subject))
+
+    def save(self, changed: Waiting) -> None:
+        """See `ports.Inbox.save`."""
+        self._line[str(changed.subject)] = changed
+
+    def waiting(self, subject: Subject, *, limit: int = 1_000) -> list[str]:
+        """See `ports.Inbox.waiting`."""
+        found = self.listed(state=EventState.WAITING, subject=subject, limit=len(self._events))
+        first = sorted(found, key=lambda kept: (kept.received_at, kept.event.id))
+        return [kept.event.id for kept in first[:limit]]
+
+    def conclude(
+        self, events: Sequence[str], state: EventState, *, at: datetime | None, problem: str, resolver: str = ""
+    ) -> None:
+        """See `ports.Inbox.conclude`."""
+        for name in events:
+            self._events[name] = replace(
+                self._events[name], state=state, done_at=at, problem=problem, resolver=resolver
+            )
+
+    def find(self, event: str) -> KeptEvent | None:
+        """See `ports.Inbox.find`."""
+        return self._events.get(event)
+
+    def listed(
+        self, *, state: EventState | None = None, kind: str = "", subject: Subject | None = None, limit: int = 100
+    ) -> list[KeptEvent]:
+        """See `ports.Inbox.listed`."""
+        found = [
+            kept
+            for kept in self._events.values()
+            if (state is None or kept.state is state)
+            and kept.event.type.startswith(kind)
+            and (subject is None or kept.event.subject == subject)
+        ]
+        found.sort(key=lambda kept: kept.event.id)
+        found.sort(key=lambda kept: kept.received_at, reverse=True)
+        return found[:limit]
+
+    def standing(self) -> Inboxes:
+        """See `ports.Inbox.standing`."""
+        counts = Counter(kept.state for kept in self._events.values())
+
+        def oldest(state: EventState) -> datetime | None:
+            return min((k.received_at for k in self._events.values() if k.state is state), default=None)
+
+        return Inboxes(dict(sorted(counts.items())), oldest(EventState.WAITING), oldest(EventState.DEAD))

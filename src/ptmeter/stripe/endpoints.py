@@ -1,0 +1,96 @@
+"""How a platform is set up at Stripe: its key, and the endpoints that webhooks arrive at."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+API_VERSION: Final = "2026-10-28.endive"
+"""The version of Stripe's API that ptmeter reads and writes; it is sent with every request."""
+
+_log: Final = logging.getLogger("ptmeter.stripe")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """
+    A webhook endpoint, as it was created at Stripe.
+
+    Create it with ``api_version`` `API_VERSION`, which cannot be changed afterwards.
+
+    Raises:
+        ConfigurationError: There is no secret, one is blank, or a bound is not positive.
+    """
+
+    secrets: str | Sequence[str] = field(repr=False)
+    """What its events are signed with (``whsec_…``): one, or several while one is being rolled."""
+    livemode: bool
+    """Whether it receives live events; events of the other mode are parked."""
+    account: str = ""
+    """The connected account it is for (``acct_…``), empty for the platform's own."""
+    tolerance: timedelta = timedelta(minutes=5)
+    """How far the time of a signature may be from now, before or after."""
+    largest_body: int = 1 << 20
+    """Bytes of an event at most."""
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            msg = "an endpoint needs the secret that Stripe shows for it (whsec_…): without one anybody could pay"
+            raise ConfigurationError(msg)
+        if self.tolerance <= timedelta(0) or self.largest_body < 1:
+            msg = "an endpoint takes a tolerance and a largest body that are more than nothing"
+            raise ConfigurationError(msg)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The secrets as keys."""
+        return tuple(_keys([self.secrets] if isinstance(self.secrets, str) else self.secrets))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stripe:
+    """
+    How a platform is set up at Stripe.
+
+    Raises:
+        ConfigurationError: A key or a bound cannot be.
+    """
+
+    key: str = field(default="", repr=False)
+    """The secret or restricted key (``sk_…``, ``rk_…``); without one webhooks are kept and nothing is fetched."""
+    endpoints: Endpoint | Sequence[Endpoint] = ()
+    """Where its webhooks arrive. An event is good if it is for one of them."""
+    timeout: timedelta = timedelta(seconds=10)
+    """How long one attempt of a request may take."""
+    attempts: int = 4
+    """How often a request is tried in all: after lost connections, 409, 429 and 5xx."""
+    url: str = ""
+    """Another base address than Stripe's, for tests."""
+
+    def __post_init__(self) -> None:
+        if self.key != self.key.strip() or self.timeout <= timedelta(0) or self.attempts < 1:
+            msg = "Stripe takes a key without white space around it, a timeout, and at least one attempt"
+            raise ConfigurationError(msg)
+
+    @property
+    def receiving(self) -> tuple[Endpoint, ...]:
+        """The endpoints, however many."""
+        return (self.endpoints,) if isinstance(self.endpoints, Endpoint) else tuple(self.endpoints)
+
+
+def _keys(secrets: Iterable[str]) -> Iterable[bytes]:
+    for secret in secrets:
+        stripped = secret.strip()
+        if not stripped:
+            msg = "a secret of a webhook endpoint is blank"
+            raise ConfigurationError(msg)
+        if stripped != secret:
+            _log.warning("a webhook secret has white space around it, which was taken off")
+        yield stripped.encode()
