@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class InboxTables:
-    """Events by id, and subjects in line."""
+    """Events by id, and subjects in line. Values are immutable, so a shallow copy is a snapshot."""
 
     events: dict[str, KeptEvent] = field(default_factory=dict[str, KeptEvent])
     line: dict[str, Waiting] = field(default_factory=dict[str, Waiting])
 
-    def copy(self) -> InboxTables:
-        """As they are now."""
+    def __copy__(self) -> InboxTables:
         return InboxTables(dict(self.events), dict(self.line))
 
 

@@ -9,7 +9,8 @@ too little. A rejection is a refusal remembered for a day. Calibration is what s
 nothing in the journal rests on it. A subscription says which plan goes on until when, and its requests what was
 asked for under which key. What is unpriced is which calls were charged at a ceiling, and what is in quarantine
 waits for a person. A referral says whose code an account used and what that earned, and a
-trace, hashed with a key, where it came from.
+trace, hashed with a key, where it came from. A webhook is an event that came from Stripe, and a subject what is looked
+up because of some; a payment says which lots it brought and what was claimed back, and money is where the money is.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -22,7 +23,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, Index, Table, UniqueConstraint, text
 
 from ..domain.usage import TOKEN_CLASSES
-from . import referral_tables
+from . import inbox_tables, payment_tables, referral_tables
 from .columns import Allocations, Body, Id, Instant, Int16, Int32, Int64, Version, digest, name
 from .metadata import clustered as _clustered
 from .metadata import metadata
@@ -366,3 +367,10 @@ quarantine = Table(
 referral = referral_tables.referral
 referral_code = referral_tables.referral_code
 referral_trace = referral_tables.referral_trace
+
+webhook = inbox_tables.webhook
+webhook_subject = inbox_tables.subject
+
+payment = payment_tables.payment
+money = payment_tables.money
+customer = payment_tables.customer

@@ -8,6 +8,7 @@ _UNIQUE = {
     "ptm_transfer": (("wallet_id", "seq"), ("wallet_id", "transfer_id"), ("wallet_id", "completes")),
     "ptm_period": (("period", "number"),),
     "ptm_closing": (("wallet_id", "revision", "period"),),
+    "ptm_money": (("entry",),),
 }
 """By which rows of the journal SQLite would replace one for another."""
 

@@ -24,12 +24,13 @@ from ptmeter.storage.columns import (
     name,
 )
 from ptmeter.storage.referral_building import create_referrals
+from ptmeter.storage.stripe_building import create_payments, create_webhooks
 from ptmeter.storage.triggers import keep_closed, keep_insert_only
 
 revision = "0001"
 down_revision = None
 
-_JOURNAL = ("ptm_transfer", "ptm_period", "ptm_closing")
+_JOURNAL = ("ptm_transfer", "ptm_period", "ptm_closing", "ptm_money")
 
 _INPUT = ("uncached", "cache_read", "cache_write_5m", "cache_write_1h", "audio", "image")
 _OUTPUT = ("text", "reasoning", "audio", "image")
@@ -58,6 +59,8 @@ def upgrade() -> None:
     _create_subscriptions()
     _create_queues()
     create_referrals()
+    create_webhooks()
+    create_payments()
     for table in _JOURNAL:
         keep_insert_only(table)
     keep_closed()

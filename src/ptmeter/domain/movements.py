@@ -1,0 +1,113 @@
+"""
+Movements of money at Stripe, and what each of a payment's is in the books.
+
+A movement is one of Stripe's balance transactions, and they alone say what money came and went: their sum is the
+balance there, so the books' clearing side is too. What a movement means goes by its ``reporting_category``, for
+``type`` gains values without notice (docs.stripe.com/reports/reporting-categories).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .money import Side, entry
+from .payments import Claim
+from .pt import allocate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .money import MoneyEntry
+    from .payments import Dispute, PaymentRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """
+    A balance transaction: money that came to the balance at Stripe, or left it, in its currency's minor units.
+
+    ``amount`` is signed and includes ``fee``, which Stripe keeps of it; ``source`` is the object it is for.
+    """
+
+    id: str
+    category: str
+    amount: int
+    fee: int
+    currency: str
+    source: str
+    at: datetime
+
+
+def moved(movement: Movement, record: PaymentRecord) -> list[MoneyEntry]:
+    """What a movement of that payment is in the books."""
+    claim = record.claims.get(movement.source, Claim(stage=0))
+    match movement.category:
+        case "charge":
+            shares = _split(movement.amount, record, unused=1, used=0)
+        case "refund" | "refund_failure" | "partial_capture_reversal":
+            shares = _split(movement.amount, record, *_parts(claim))
+        case "dispute" | "dispute_reversal":
+            shares = {Side.DISPUTE_HOLD: movement.amount}
+        case _:
+            shares = {Side.OTHER: movement.amount}
+    found = [
+        each
+        for side, amount in shares.items()
+        for each in _entry(movement, record, side.value, Side.CLEARING, side, amount)
+    ]
+    return found + _entry(movement, record, "fee", Side.FEES, Side.CLEARING, movement.fee)
+
+
+def closing(
+    dispute: Dispute, claim: Claim, amount: int, record: PaymentRecord, *, currency: str, key: str
+) -> list[MoneyEntry]:
+    """
+    What a bank keeps for good: of PT that were there still it is no longer owed, of used ones it is lost.
+
+    A negative *amount* is what it no longer keeps.
+    """
+    return [
+        each
+        for side, part in _split(amount, record, *_parts(claim), for_used=Side.DISPUTE_LOSS).items()
+        for each in entry(
+            f"{key}:{side}",
+            side,
+            Side.DISPUTE_HOLD,
+            part,
+            currency,
+            dispute.at,
+            account=record.account,
+            reference=record.id,
+        )
+    ]
+
+
+def _split(
+    amount: int, record: PaymentRecord, unused: int, used: int, *, for_used: Side = Side.REFUNDS
+) -> dict[Side, int]:
+    """An amount of the payment's money by what it was paid for: tax, PT that are left, and PT that were used."""
+    size, sign = abs(amount), -1 if amount < 0 else 1
+    tax, net = allocate(size, (record.tax, record.amount - record.tax)) if record.amount else (0, size)
+    left, gone = allocate(net, (unused, used))
+    return {Side.CREDITS: sign * left, Side.TAX: sign * tax, for_used: sign * gone}
+
+
+def _parts(claim: Claim) -> tuple[int, int]:
+    """How much of what a claim took was there still, and how much was used; all was there if it took nothing."""
+    return claim.parts if any(claim.parts) else (1, 0)
+
+
+def _entry(
+    movement: Movement, record: PaymentRecord, what: str, debit: Side, credit: Side, amount: int
+) -> list[MoneyEntry]:
+    return entry(
+        f"{movement.id}:{what}",
+        debit,
+        credit,
+        amount,
+        movement.currency,
+        movement.at,
+        account=record.account,
+        reference=record.id,
+    )

@@ -1,0 +1,201 @@
+"""
+Payments: what Stripe says of one now, what the books say of it, and the steps that lead from the one to the other.
+
+It goes by states, not by events. A payment is looked at as a whole, with all its refunds and disputes, and `steps`
+says what is missing in the books. So it comes to the same however often one looks, in whatever order things are heard
+of, and whether or not anything was seen in between.
+
+What holds for every payment: of the PT it brought, no more are taken back than there were; what is frozen is
+unfrozen before it is taken back; a refund or a dispute takes its share of the payment's amount, rounded down over
+all of them together, so that all of the money takes all of the PT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from .movements import Movement
+
+Amounts: TypeAlias = "Mapping[str, int]"
+"""Micro-PT by unit."""
+
+NONE: Amounts = MappingProxyType({})
+
+
+class RefundStage(IntEnum):
+    """How far a refund is; it never goes back."""
+
+    ASKED = 0
+    """It needs something of the customer: no money has moved."""
+    MADE = 1
+    """The money has left, and may yet come back."""
+    FAILED = 2
+    """The money has come back, or never left."""
+
+
+class DisputeStage(IntEnum):
+    """How far a dispute is; it goes back only between the last two, if a bank changes its mind."""
+
+    INQUIRY = 0
+    """Somebody asks: no money has moved."""
+    OPEN = 1
+    """The bank has withdrawn the money, and nothing is decided."""
+    WON = 2
+    LOST = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """A refund, as Stripe says it is now; the amount is in the payment's minor units."""
+
+    id: str
+    amount: int
+    stage: RefundStage
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """A dispute, as Stripe says it is now: how much of the payment's amount it keeps for now, or for good."""
+
+    id: str
+    amount: int
+    stage: DisputeStage
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """
+    A payment that succeeded, as Stripe says it is now.
+
+    ``offer`` is what PT it was made for; ``amount`` includes ``tax``, both in minor units of ``currency``.
+    """
+
+    id: str
+    account: str
+    offer: Amounts
+    amount: int
+    tax: int
+    currency: str
+    at: datetime
+    top_up: str = ""
+    """The automatic top-up that it pays, if it does."""
+    refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+    movements: tuple[Movement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    What the books say of a refund or dispute: how far it was seen to be, and what it has done to the lots.
+
+    ``amount`` is the money it claims. ``parts`` are the micro-PT that were taken at last: those that were there still,
+    and those that had been used up, which are owed since. ``closed`` is what of the money has left the dispute's side
+    for good; ``turns`` counts what was done, which makes the keys of that.
+    """
+
+    stage: int
+    amount: int = 0
+    frozen: Amounts = field(default_factory=dict[str, int])
+    taken: Amounts = field(default_factory=dict[str, int])
+    parts: tuple[int, int] = (0, 0)
+    closed: int = 0
+    turns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRecord:
+    """What the books say of a payment: the lots it brought, by unit, and what was claimed back."""
+
+    id: str
+    account: str
+    amount: int
+    tax: int
+    currency: str
+    at: datetime
+    granted: Amounts
+    lots: Mapping[str, int]
+    claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])
+
+    def with_claim(self, name: str, claim: Claim) -> PaymentRecord:
+        """The same with that claim."""
+        return replace(self, claims={**self.claims, name: claim})
+
+
+class Do(IntEnum):
+    """What a step does to the lots."""
+
+    FREEZE = 1
+    UNFREEZE = 2
+    TAKE = 3
+    GIVE_BACK = 4
+
+
+class Step(NamedTuple):
+    """One thing to do for a claim: so many micro-PT of each unit."""
+
+    do: Do
+    amounts: Amounts
+
+
+def refund_steps(record: PaymentRecord, refund: Refund) -> tuple[Step, ...]:
+    """What a refund asks for that the books have not got."""
+    claim = record.claims.get(refund.id, Claim(stage=RefundStage.ASKED))
+    if refund.stage <= claim.stage:
+        return ()
+    taken = share(record, refund.id, refund.amount) if refund.stage is RefundStage.MADE else NONE
+    return tuple(_towards(claim, taken=taken))
+
+
+def dispute_steps(record: PaymentRecord, dispute: Dispute) -> tuple[Step, ...]:
+    """What a dispute asks for that the books have not got."""
+    claim = record.claims.get(dispute.id, Claim(stage=DisputeStage.INQUIRY))
+    if is_stale(claim, dispute):
+        return ()
+    part = share(record, dispute.id, dispute.amount)
+    if dispute.stage is DisputeStage.OPEN:
+        return (Step(Do.FREEZE, part),) if claim.stage < DisputeStage.OPEN and part else ()
+    return tuple(_towards(claim, taken=part if dispute.stage is DisputeStage.LOST else NONE))
+
+
+def is_stale(claim: Claim, dispute: Dispute) -> bool:
+    """Whether what is said of a dispute was so before what the books know of it."""
+    return dispute.stage < min(claim.stage, DisputeStage.WON)
+
+
+def share(record: PaymentRecord, claim: str, amount: int) -> Amounts:
+    """
+    What of the PT *amount* of the payment's money stands for, beside what other claims have taken of them.
+
+    All claims together take the PT that all their money stands for, rounded down, whichever of them came first.
+    """
+    others = [each for name, each in record.claims.items() if name != claim and each.taken]
+    claimed = min(record.amount, sum(each.amount for each in others) + amount)
+    found: dict[str, int] = {}
+    for unit, granted in record.granted.items():
+        target = granted * claimed // record.amount if record.amount else granted
+        before = sum(each.taken.get(unit, 0) for each in others)
+        if (micro := target - before) > 0:
+            found[unit] = micro
+    return found
+
+
+def _towards(claim: Claim, *, taken: Amounts) -> Iterator[Step]:
+    """What leads from how a claim stands to nothing frozen and so much taken."""
+    if any(claim.frozen.values()):
+        yield Step(Do.UNFREEZE, claim.frozen)
+    units = sorted({*claim.taken, *taken})
+    differences = {unit: taken.get(unit, 0) - claim.taken.get(unit, 0) for unit in units}
+    if more := {unit: micro for unit, micro in differences.items() if micro > 0}:
+        yield Step(Do.TAKE, more)
+    if less := {unit: -micro for unit, micro in differences.items() if micro < 0}:
+        yield Step(Do.GIVE_BACK, less)

@@ -1,0 +1,202 @@
+"""
+Paying: bring the books in line with what Stripe says of a payment, in one transaction.
+
+What a payment brought is a lot of its own, and whatever is claimed back is taken from that lot first: see
+`domain.payments`. Every movement of PT and of money has a business key, so none is made twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from ..domain.commands import Freeze, Reverse, Unfreeze
+from ..domain.keys import fingerprint, transfer_ids
+from ..domain.ledger import Refusal, Refused, wallet_id
+from ..domain.movements import closing, moved
+from ..domain.payments import (
+    NONE,
+    Claim,
+    Dispute,
+    DisputeStage,
+    Do,
+    PaymentRecord,
+    Refund,
+    RefundStage,
+    dispute_steps,
+    is_stale,
+    refund_steps,
+)
+from ..errors import InvariantError, PtmeterError, TopUpNotOpenError
+from . import topping_up
+from .funding import grant
+from .posting import post_one
+
+if TYPE_CHECKING:
+    from ..domain.ledger import Posted
+    from ..domain.payments import Amounts, Payment, Step
+    from ..ports import Books, Posting
+
+Claiming = TypeVar("Claiming", Freeze, Unfreeze, Reverse)
+
+
+def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentRecord]:
+    """
+    Do what is missing in the books of a payment that succeeded; run alone, for it decides by a row of its own.
+
+    *paid* is what the PT of each unit sold for, in nano-units of the platform's money, where that can be said.
+    """
+    books.payments.open(payment.id)
+    record = books.payments.lock(payment.id)
+    if record is None:
+        record = yield from _receive(books, payment, paid)
+    for refund in payment.refunds:
+        record = yield from _refund(books, record, refund)
+    for dispute in payment.disputes:
+        record = yield from _dispute(books, record, dispute)
+    books.payments.enter([entry for each in payment.movements for entry in moved(each, record)])
+    for dispute in payment.disputes:
+        record = _close(books, record, dispute, payment)
+    books.payments.save(record)
+    return record
+
+
+def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRecord]:
+    """Give the PT that were paid for."""
+    key = f"payment:{payment.id}"
+    account, offer = payment.account, payment.offer
+    granted = None
+    if payment.top_up:
+        asked = topping_up.find(books, payment.top_up)
+        granted = yield from topping_up.paid(books, asked, key=key)
+        if isinstance(granted, TopUpNotOpenError):
+            granted = None  # paid twice: the money is there, so it is a purchase like any other
+        else:
+            account, offer = asked.account, {asked.unit: asked.amount.micro}
+    if granted is None and offer:
+        granted = yield from grant(books, account, offer, source=f"payment {payment.id}", key=key, paid=paid)
+    if isinstance(granted, PtmeterError):
+        raise granted
+    ids = transfer_ids(account, "grant", key, offer) if offer else {}
+    posted = books.ledger.posted(account, list(ids.values()))
+    return PaymentRecord(
+        id=payment.id,
+        account=account,
+        amount=payment.amount,
+        tax=payment.tax,
+        currency=payment.currency,
+        at=payment.at,
+        granted=offer,
+        lots={each.transfer.wallet.unit: each.transfer.seq for each in posted},
+    )
+
+
+def _refund(books: Books, record: PaymentRecord, refund: Refund) -> Posting[PaymentRecord]:
+    claim = record.claims.get(refund.id, Claim(stage=RefundStage.ASKED))
+    for step in refund_steps(record, refund):
+        claim = yield from _carry_out(books, record, refund.id, claim, step)
+    stage = max(claim.stage, refund.stage)
+    return record.with_claim(refund.id, replace(claim, stage=stage, amount=refund.amount))
+
+
+def _dispute(books: Books, record: PaymentRecord, dispute: Dispute) -> Posting[PaymentRecord]:
+    claim = record.claims.get(dispute.id, Claim(stage=DisputeStage.INQUIRY))
+    if is_stale(claim, dispute):
+        return record
+    for step in dispute_steps(record, dispute):
+        claim = yield from _carry_out(books, record, dispute.id, claim, step)
+    return record.with_claim(dispute.id, replace(claim, stage=dispute.stage, amount=dispute.amount))
+
+
+def _close(books: Books, record: PaymentRecord, dispute: Dispute, payment: Payment) -> PaymentRecord:
+    """Book what a bank keeps, or no longer keeps, once a dispute is decided."""
+    claim = record.claims[dispute.id]
+    theirs = [each for each in payment.movements if each.source == dispute.id]
+    kept = -sum(each.amount for each in theirs) if claim.stage is DisputeStage.LOST else 0
+    difference = kept - claim.closed
+    if not difference:
+        return record
+    turn = claim.turns + 1
+    currency = theirs[0].currency if theirs else record.currency
+    key = f"{dispute.id}:closed:{turn}"
+    books.payments.enter(closing(dispute, claim, difference, record, currency=currency, key=key))
+    return record.with_claim(dispute.id, replace(claim, closed=kept, turns=turn))
+
+
+# --- what is done to the lots -------------------------------------------------------------------
+
+
+def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, step: Step) -> Posting[Claim]:
+    turn = claim.turns + 1
+    key = f"{name}:{turn}"
+    claim = replace(claim, turns=turn)
+    match step.do:
+        case Do.FREEZE:
+            frozen = yield from _freeze(record, key, step.amounts)
+            return replace(claim, frozen=frozen)
+        case Do.UNFREEZE:
+            yield from _post(books, record, Unfreeze, key, step.amounts)
+            return replace(claim, frozen=NONE)
+        case Do.TAKE:
+            taken = yield from _post(books, record, Reverse, key, step.amounts)
+            there = sum(_of_its_lot(each, record) for each in taken)
+            parts = there, sum(step.amounts.values()) - there
+            return replace(claim, taken=_sum(claim.taken, step.amounts, 1), parts=parts)
+        case Do.GIVE_BACK:
+            source = f"given back: {name}"
+            given = yield from grant(books, record.account, step.amounts, source=source, key=key)
+            if isinstance(given, PtmeterError):
+                raise given
+            return replace(claim, taken=_sum(claim.taken, step.amounts, -1))
+
+
+def _freeze(record: PaymentRecord, key: str, amounts: Amounts) -> Posting[Amounts]:
+    """Freeze what is free of each lot, which may be less, or nothing if all is used."""
+    commands = _commands(record, Freeze, key, amounts)
+    outcomes = yield [(command,) for command in commands]
+    frozen: dict[str, int] = {}
+    for command, (outcome,) in zip(commands, outcomes, strict=True):
+        if not isinstance(outcome, Refused):
+            frozen[command.wallet.unit] = outcome.transfer.amount
+        elif outcome.reason is not Refusal.INSUFFICIENT_FUNDS:
+            msg = f"the lot of {record.id} in {command.wallet} cannot be frozen: {outcome.reason.name}"
+            raise InvariantError(msg)
+    return frozen
+
+
+def _post(
+    books: Books, record: PaymentRecord, command: type[Unfreeze | Reverse], key: str, amounts: Amounts
+) -> Posting[list[Posted]]:
+    """Unfreeze or take all of that, or fail with all else that this transaction does."""
+    posted = yield from post_one(books, tuple(_commands(record, command, key, amounts)), key)
+    if isinstance(posted, PtmeterError):
+        raise posted
+    return posted
+
+
+def _commands(record: PaymentRecord, command: type[Claiming], key: str, amounts: Amounts) -> list[Claiming]:
+    verb = command.__name__.lower()
+    asked = fingerprint(record.account, verb, key, *sorted(amounts.items()))
+    ids = transfer_ids(record.account, verb, key, amounts)
+    return [
+        command(
+            wallet=wallet_id(record.account, unit),
+            id=ids[unit],
+            fingerprint=asked,
+            lot=record.lots[unit],
+            amount=amounts[unit],
+            note=f"payment {record.id}: {key}",
+        )
+        for unit in ids
+    ]
+
+
+def _of_its_lot(posted: Posted, record: PaymentRecord) -> int:
+    """How much of what was taken was there still, in the lot that the payment had brought."""
+    lot = record.lots[posted.transfer.wallet.unit]
+    return sum(each.amount for each in posted.transfer.allocations if each.lot == lot)
+
+
+def _sum(amounts: Amounts, more: Amounts, sign: int) -> Amounts:
+    total = {u: amounts.get(u, 0) + sign * more.get(u, 0) for u in sorted({*amounts, *more})}
+    return {unit: micro for unit, micro in total.items() if micro}

@@ -1,0 +1,74 @@
+"""Payments, money entries and customers, in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..domain.money import MoneyEntry, check_same
+from ..domain.payments import PaymentRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(slots=True)
+class PaymentTables:
+    """What there is of payments. Values are immutable, so a shallow copy is a snapshot."""
+
+    payments: dict[str, PaymentRecord] = field(default_factory=dict[str, PaymentRecord])
+    money: dict[str, MoneyEntry] = field(default_factory=dict[str, MoneyEntry])
+    customers: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __copy__(self) -> PaymentTables:
+        return PaymentTables(dict(self.payments), dict(self.money), dict(self.customers))
+
+
+class MemoryPayments:
+    """Payments inside one transaction on memory, which holds the only lock there is."""
+
+    def __init__(self, tables: PaymentTables) -> None:
+        self._payments, self._money, self._customers = tables.payments, tables.money, tables.customers
+
+    def open(self, payment: str) -> None:
+        """See `ports.Payments.open`; there is nothing to lock."""
+
+    def lock(self, payment: str) -> PaymentRecord | None:
+        """See `ports.Payments.lock`."""
+        return self.find(payment)
+
+    def find(self, payment: str) -> PaymentRecord | None:
+        """See `ports.Payments.find`."""
+        return self._payments.get(payment)
+
+    def save(self, record: PaymentRecord) -> None:
+        """See `ports.Payments.save`."""
+        self._payments[record.id] = record
+
+    def listed(self, *, account: str | None = None, limit: int = 100) -> list[PaymentRecord]:
+        """See `ports.Payments.listed`."""
+        found = [each for each in self._payments.values() if account in (None, each.account)]
+        found.sort(key=lambda each: each.id)
+        found.sort(key=lambda each: each.at, reverse=True)
+        return found[:limit]
+
+    def enter(self, entries: Sequence[MoneyEntry]) -> None:
+        """See `ports.Payments.enter`."""
+        for entry in entries:
+            check_same(self._money.setdefault(entry.key, entry), entry)
+
+    def entries(self, *, reference: str | None = None) -> list[MoneyEntry]:
+        """See `ports.Payments.entries`."""
+        return [e for _, e in sorted(self._money.items()) if reference in (None, e.reference)]
+
+    def customer(self, account: str) -> str | None:
+        """See `ports.Payments.customer`."""
+        return self._customers.get(account)
+
+    def account_of(self, customer: str) -> str | None:
+        """See `ports.Payments.account_of`."""
+        return next((name for name, each in self._customers.items() if each == customer), None)
+
+    def name_customer(self, account: str, customer: str) -> str:
+        """See `ports.Payments.name_customer`."""
+        return self._customers.setdefault(account, customer)

@@ -1,0 +1,181 @@
+"""Payments, a row for each; money entries, which are only ever added; and customers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+
+from ..domain.instants import microseconds, moment
+from ..domain.money import MoneyEntry, Side, check_same
+from ..domain.payments import Claim, PaymentRecord
+from .payment_tables import customer, money, payment
+from .rows import names_its_row
+from .statements import insert_new
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection, Row, Select
+
+
+class SqlPayments:
+    """Payments inside one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def open(self, payment: str) -> None:
+        """See `ports.Payments.open`; a row without a body is there to be locked."""
+        self._insert(_PAYMENT, {"payment": payment})
+
+    def lock(self, payment: str) -> PaymentRecord | None:
+        """See `ports.Payments.lock`."""
+        return self._read(_of(payment).with_for_update())
+
+    def find(self, payment: str) -> PaymentRecord | None:
+        """See `ports.Payments.find`."""
+        return self._read(_of(payment))
+
+    def save(self, record: PaymentRecord) -> None:
+        """See `ports.Payments.save`."""
+        this = update(_PAYMENT).where(_PAYMENT.c.payment == record.id)
+        self._connection.execute(this.values(_row(record)))
+
+    def listed(self, *, account: str | None = None, limit: int = 100) -> list[PaymentRecord]:
+        """See `ports.Payments.listed`."""
+        query = select(_PAYMENT).where(_PAYMENT.c.body.is_not(None))
+        if account is not None:
+            query = query.where(_PAYMENT.c.account == account)
+        latest = query.order_by(_PAYMENT.c.paid_at.desc(), _PAYMENT.c.payment).limit(limit)
+        return [_record_from(row) for row in self._connection.execute(latest)]
+
+    def enter(self, entries: Sequence[MoneyEntry]) -> None:
+        """See `ports.Payments.enter`."""
+        for entry in entries:
+            if not self._insert(money, _entry_row(entry)):
+                query = select(money).where(money.c.entry == entry.key)
+                check_same(_entry_from(self._connection.execute(query).one()), entry)
+
+    def entries(self, *, reference: str | None = None) -> list[MoneyEntry]:
+        """See `ports.Payments.entries`."""
+        query = select(money).order_by(money.c.entry)
+        if reference is not None:
+            query = query.where(money.c.reference == reference)
+        return [_entry_from(row) for row in self._connection.execute(query)]
+
+    def customer(self, account: str) -> str | None:
+        """See `ports.Payments.customer`."""
+        query = select(customer.c.customer).where(customer.c.account == account)
+        return self._connection.execute(query).scalar_one_or_none()
+
+    def account_of(self, customer_id: str) -> str | None:
+        """See `ports.Payments.account_of`."""
+        query = select(customer.c.account).where(customer.c.customer == customer_id)
+        return self._connection.execute(query).scalar_one_or_none()
+
+    def name_customer(self, account: str, customer_id: str) -> str:
+        """See `ports.Payments.name_customer`."""
+        self._insert(customer, {"account": account, "customer": customer_id})
+        return self.customer(account) or customer_id
+
+    def _read(self, query: Select[Any]) -> PaymentRecord | None:
+        row = self._connection.execute(query).first()
+        return None if row is None or row.body is None else _record_from(row)
+
+    def _insert(self, table: Any, row: dict[str, Any]) -> bool:
+        new = insert_new(table, self._connection.dialect.name)
+        return self._connection.execute(new, row, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
+_PAYMENT = payment
+
+
+def _of(name: str) -> Select[Any]:
+    return select(_PAYMENT).where(_PAYMENT.c.payment == name)
+
+
+# --- between rows and values ------------------------------------------------------------------
+
+
+def _row(record: PaymentRecord) -> dict[str, Any]:
+    claims = {
+        name: [
+            claim.stage,
+            claim.amount,
+            dict(claim.frozen),
+            dict(claim.taken),
+            list(claim.parts),
+            claim.closed,
+            claim.turns,
+        ]
+        for name, claim in record.claims.items()
+    }
+    body = {"granted": dict(record.granted), "lots": dict(record.lots), "claims": claims}
+    return {
+        "paid_at": microseconds(record.at),
+        "amount": record.amount,
+        "tax": record.tax,
+        "account": record.account,
+        "currency": record.currency,
+        "body": json.dumps(body, separators=(",", ":")),
+    }
+
+
+@names_its_row("ptm_payment", "payment")
+def _record_from(row: Row[Any]) -> PaymentRecord:
+    body = json.loads(row.body)
+    return PaymentRecord(
+        id=row.payment,
+        account=row.account,
+        amount=row.amount,
+        tax=row.tax,
+        currency=row.currency,
+        at=moment(row.paid_at),
+        granted=body["granted"],
+        lots=body["lots"],
+        claims={name: _claim(*facts) for name, facts in body["claims"].items()},
+    )
+
+
+def _claim(
+    stage: int,
+    amount: int,
+    frozen: dict[str, int],
+    taken: dict[str, int],
+    parts: list[int],
+    closed: int,
+    turns: int,
+) -> Claim:
+    there, used = parts
+    return Claim(
+        stage=stage, amount=amount, frozen=frozen, taken=taken, parts=(there, used), closed=closed, turns=turns
+    )
+
+
+def _entry_row(entry: MoneyEntry) -> dict[str, Any]:
+    return {
+        "entry": entry.key,
+        "happened_at": microseconds(entry.at),
+        "amount": entry.amount,
+        "debit": entry.debit.value,
+        "credit": entry.credit.value,
+        "currency": entry.currency,
+        "account": entry.account or None,
+        "reference": entry.reference or None,
+    }
+
+
+@names_its_row("ptm_money", "entry")
+def _entry_from(row: Row[Any]) -> MoneyEntry:
+    return MoneyEntry(
+        key=row.entry,
+        debit=Side(row.debit),
+        credit=Side(row.credit),
+        amount=row.amount,
+        currency=row.currency,
+        at=moment(row.happened_at),
+        account=row.account or "",
+        reference=row.reference or "",
+    )
