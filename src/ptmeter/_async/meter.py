@@ -15,6 +15,7 @@ from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store_async
+from ..stripe.endpoints import Stripe
 from .accounts import AsyncAccounts
 from .alerts import AsyncAlerts
 from .calibration import AsyncCalibrations
@@ -31,6 +32,7 @@ from .reading import AsyncReading
 from .referrals import AsyncReferrals
 from .subscriptions import AsyncSubscriptions
 from .top_ups import AsyncTopUps
+from .webhooks import AsyncWebhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +61,7 @@ class AsyncMeter(AsyncReading):
     other arguments raises `IdempotencyConflictError`.
     """
 
-    def __init__(self, platform: AsyncPlatform) -> None:
+    def __init__(self, platform: AsyncPlatform, stripe: Stripe | None = None) -> None:
         """Most callers want `AsyncMeter.open`."""
         self._platform = platform
         self.funds = AsyncFunds(platform)
@@ -74,6 +76,8 @@ class AsyncMeter(AsyncReading):
         self.accounts = AsyncAccounts(platform)
         self.margins = AsyncMargins(platform)
         self.referrals = AsyncReferrals(platform)
+        self._stripe = stripe or Stripe()
+        self.webhooks = AsyncWebhooks(platform, self._stripe)
 
     @classmethod
     def open(
@@ -85,6 +89,7 @@ class AsyncMeter(AsyncReading):
         catalogue: Catalogue | None = None,
         tokens: Tokens | None = None,
         policy: Policy | None = None,
+        stripe: Stripe | None = None,
         migrate: bool = False,
         clock: Callable[[], datetime] | None = None,
     ) -> Self:
@@ -102,6 +107,7 @@ class AsyncMeter(AsyncReading):
             catalogue: Where prices come from; the genai-prices package if left out.
             tokens: Who counts tokens; tiktoken with bundled ranks if left out.
             policy: What the platform decides for itself.
+            stripe: How the platform is set up at Stripe, if money comes in through it.
             migrate: Whether to bring the tables up to date.
             clock: The time to go by instead of the database's; for tests.
 
@@ -120,7 +126,7 @@ class AsyncMeter(AsyncReading):
         for unit in plans.units if plans else ():
             pricing.card.unit(unit)
         store = open_store_async(target, policy, clock)
-        return cls(AsyncPlatform(store, pricing, policy, plans, migrate=migrate))
+        return cls(AsyncPlatform(store, pricing, policy, plans, migrate=migrate), stripe)
 
     async def __aenter__(self) -> Self:
         await self._platform.make_ready()
@@ -145,7 +151,8 @@ class AsyncMeter(AsyncReading):
         """
         here = self._platform
         store = here.store.joined(connection)
-        return AsyncMeter(AsyncPlatform(store, here.pricing, here.policy, here.plans, joined=True))
+        platform = AsyncPlatform(store, here.pricing, here.policy, here.plans, joined=True)
+        return AsyncMeter(platform, self._stripe)
 
     # --- a call ---
 

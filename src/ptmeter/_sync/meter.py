@@ -16,6 +16,7 @@ from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
 from ..providers.tokens import Tokenizers
 from ..storage.opening import open_store
+from ..stripe.endpoints import Stripe
 from .accounts import Accounts
 from .alerts import Alerts
 from .calibration import Calibrations
@@ -32,6 +33,7 @@ from .reading import Reading
 from .referrals import Referrals
 from .subscriptions import Subscriptions
 from .top_ups import TopUps
+from .webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +62,7 @@ class Meter(Reading):
     other arguments raises `IdempotencyConflictError`.
     """
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, stripe: Stripe | None = None) -> None:
         """Most callers want `Meter.open`."""
         self._platform = platform
         self.funds = Funds(platform)
@@ -75,6 +77,8 @@ class Meter(Reading):
         self.accounts = Accounts(platform)
         self.margins = Margins(platform)
         self.referrals = Referrals(platform)
+        self._stripe = stripe or Stripe()
+        self.webhooks = Webhooks(platform, self._stripe)
 
     @classmethod
     def open(
@@ -86,6 +90,7 @@ class Meter(Reading):
         catalogue: Catalogue | None = None,
         tokens: Tokens | None = None,
         policy: Policy | None = None,
+        stripe: Stripe | None = None,
         migrate: bool = False,
         clock: Callable[[], datetime] | None = None,
     ) -> Self:
@@ -103,6 +108,7 @@ class Meter(Reading):
             catalogue: Where prices come from; the genai-prices package if left out.
             tokens: Who counts tokens; tiktoken with bundled ranks if left out.
             policy: What the platform decides for itself.
+            stripe: How the platform is set up at Stripe, if money comes in through it.
             migrate: Whether to bring the tables up to date.
             clock: The time to go by instead of the database's; for tests.
 
@@ -121,7 +127,7 @@ class Meter(Reading):
         for unit in plans.units if plans else ():
             pricing.card.unit(unit)
         store = open_store(target, policy, clock)
-        return cls(Platform(store, pricing, policy, plans, migrate=migrate))
+        return cls(Platform(store, pricing, policy, plans, migrate=migrate), stripe)
 
     def __enter__(self) -> Self:
         self._platform.make_ready()
@@ -146,7 +152,8 @@ class Meter(Reading):
         """
         here = self._platform
         store = here.store.joined(connection)
-        return Meter(Platform(store, here.pricing, here.policy, here.plans, joined=True))
+        platform = Platform(store, here.pricing, here.policy, here.plans, joined=True)
+        return Meter(platform, self._stripe)
 
     # --- a call ---
 

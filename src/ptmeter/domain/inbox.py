@@ -126,6 +126,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Worked:
+    """How many subjects were looked up and are in the books, are to be tried again, and are dead letters."""
+
+    applied: int = 0
+    failed: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Inboxes:
     """How the inbox stands: events by state, and since when the oldest waits or is dead."""
 

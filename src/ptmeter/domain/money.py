@@ -11,13 +11,37 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..errors import InvariantError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+
+_WITHOUT_MINOR_UNITS: Final = frozenset(
+    [
+        "bif",
+        "clp",
+        "djf",
+        "gnf",
+        "jpy",
+        "kmf",
+        "krw",
+        "mga",
+        "pyg",
+        "rwf",
+        "ugx",
+        "vnd",
+        "vuv",
+        "xaf",
+        "xof",
+        "xpf",
+    ]
+)
+_THOUSANDTHS: Final = frozenset(["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"])
+"""Currencies as Stripe counts them: docs.stripe.com/currencies, "Zero-decimal" and "Three-decimal currencies"."""
 
 
 class Side(StrEnum):
@@ -72,7 +96,15 @@ class SideBalance(NamedTuple):
 
 
 def entry(
-    key: str, debit: Side, credit: Side, amount: int, currency: str, at: datetime, *, account: str = "", reference: str = ""
+    key: str,
+    debit: Side,
+    credit: Side,
+    amount: int,
+    currency: str,
+    at: datetime,
+    *,
+    account: str = "",
+    reference: str = "",
 ) -> list[MoneyEntry]:
     """The entry, or none for nothing; a negative amount goes the other way."""
     if amount < 0:
@@ -91,6 +123,12 @@ def entry(
             reference=reference,
         )
     ]
+
+
+def exponent(currency: str) -> int:
+    """How many decimal places the currency's minor units are."""
+    code = currency.lower()
+    return 0 if code in _WITHOUT_MINOR_UNITS else 3 if code in _THOUSANDTHS else 2
 
 
 def balances(entries: Iterable[MoneyEntry]) -> Mapping[tuple[str, Side], SideBalance]:

@@ -83,6 +83,14 @@ def closing(
     ]
 
 
+def to_bank(movement: Movement, payout: str) -> list[MoneyEntry]:
+    """What went to the bank, or came back from there."""
+    fee = (f"{movement.id}:fee", Side.FEES, Side.CLEARING, movement.fee)
+    paid = (f"{movement.id}:bank", Side.BANK, Side.CLEARING, -movement.amount)
+    rows = (paid, fee)
+    return [each for row in rows for each in entry(*row, movement.currency, movement.at, reference=payout)]
+
+
 def _split(
     amount: int, record: PaymentRecord, unused: int, used: int, *, for_used: Side = Side.REFUNDS
 ) -> dict[Side, int]:

@@ -15,16 +15,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from .money import exponent
+from .pt import allocate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from .movements import Movement
+    from .pt import Money
 
 Amounts: TypeAlias = "Mapping[str, int]"
 """Micro-PT by unit."""
+
+NANO: Final = 10**9
 
 NONE: Amounts = MappingProxyType({})
 
@@ -187,6 +193,21 @@ def share(record: PaymentRecord, claim: str, amount: int) -> Amounts:
         if (micro := target - before) > 0:
             found[unit] = micro
     return found
+
+
+def sold_for(payment: Payment, prices: Mapping[str, Money]) -> Amounts:
+    """
+    What the PT of each unit sold for, in nano-units, by their list *prices* where there are several.
+
+    Nothing if the payment is in another currency than they are: no rate of exchange is good enough for that.
+    """
+    listed = {unit: prices[unit] for unit in payment.offer}
+    if any(price.currency != payment.currency.upper() for price in listed.values()):
+        return {}
+    net = (payment.amount - payment.tax) * NANO // 10 ** exponent(payment.currency)
+    weights = [micro * listed[unit].nano for unit, micro in payment.offer.items()]
+    parts = allocate(net, weights) if any(weights) else (0,) * len(weights)
+    return dict(zip(payment.offer, parts, strict=True))
 
 
 def _towards(claim: Claim, *, taken: Amounts) -> Iterator[Step]:

@@ -59,7 +59,14 @@ class StripeRefusedError(StripeError):
     code = "stripe_refused"
 
     def __init__(
-        self, status: int, message: str, *, reason: str = "", field: str = "", decline: str = "", request_id: str = ""
+        self,
+        status: int,
+        message: str,
+        *,
+        reason: str = "",
+        field: str = "",
+        decline: str = "",
+        request_id: str = "",
     ) -> None:
         self.status, self.reason, self.field, self.decline = status, reason, field, decline
         self.request_id = request_id

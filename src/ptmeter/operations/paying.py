@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..domain.commands import Freeze, Reverse, Unfreeze
 from ..domain.keys import fingerprint, transfer_ids
 from ..domain.ledger import Refusal, Refused, wallet_id
-from ..domain.movements import closing, moved
+from ..domain.movements import closing, moved, to_bank
 from ..domain.payments import (
     NONE,
     Claim,
@@ -33,7 +33,10 @@ from .funding import grant
 from .posting import post_one
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..domain.ledger import Posted
+    from ..domain.movements import Movement
     from ..domain.payments import Amounts, Payment, Step
     from ..ports import Books, Posting
 
@@ -74,7 +77,9 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
         else:
             account, offer = asked.account, {asked.unit: asked.amount.micro}
     if granted is None and offer:
-        granted = yield from grant(books, account, offer, source=f"payment {payment.id}", key=key, paid=paid)
+        granted = yield from grant(
+            books, account, offer, source=f"payment {payment.id}", key=key, paid=paid
+        )
     if isinstance(granted, PtmeterError):
         raise granted
     ids = transfer_ids(account, "grant", key, offer) if offer else {}
@@ -121,6 +126,30 @@ def _close(books: Books, record: PaymentRecord, dispute: Dispute, payment: Payme
     key = f"{dispute.id}:closed:{turn}"
     books.payments.enter(closing(dispute, claim, difference, record, currency=currency, key=key))
     return record.with_claim(dispute.id, replace(claim, closed=kept, turns=turn))
+
+
+def nothing(_books: Books) -> Posting[None]:
+    """What is to be done about something that moves nothing."""
+    return
+    yield
+
+
+def top_up_failed(books: Books, *, top_up: str, reason: str) -> Posting[None]:
+    """Note that an automatic top-up was not paid, unless it was by now."""
+    found = topping_up.failed(books, top_up, reason=reason)
+    if isinstance(found, PtmeterError) and not isinstance(found, TopUpNotOpenError):
+        raise found
+    return
+    yield
+
+
+def paid_out(books: Books, *, payout: str, movements: Sequence[Movement]) -> Posting[None]:
+    """Book what went to the bank, and what came back."""
+    books.payments.open(payout)
+    books.payments.lock(payout)
+    books.payments.enter([entry for each in movements for entry in to_bank(each, payout)])
+    return
+    yield
 
 
 # --- what is done to the lots -------------------------------------------------------------------

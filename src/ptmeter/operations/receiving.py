@@ -15,7 +15,7 @@ from ..domain.inbox import EventState, Intake, Received
 from ..errors import ConflictError, EventNotFoundError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..domain.inbox import Event, Inboxes, KeptEvent, Subject, Waiting
     from ..domain.messages import Backoff
@@ -62,18 +62,19 @@ def take(books: Books, *, backoff: Backoff, limit: int) -> list[Task]:
     return tasks
 
 
-def finish(books: Books, task: Task) -> bool:
+def apply(books: Books, task: Task, work: Callable[[Books], Posting[object]]) -> Posting[EventState]:
     """
-    Note that what was found is in the books, in the transaction that put it there; ``False`` if that came too late.
+    Do *work*, which follows from looking a subject up, and note that it is done; nothing if another did meanwhile.
 
-    What came in meanwhile is looked up again: it may tell of something that happened after the looking up.
+    What came in since is looked up again: it may tell of something that happened after the looking up.
     """
     if not _is_ours(books, task):
-        return False
+        return EventState.WAITING
+    yield from work(books)
     at = books.ledger.now()
     books.inbox.conclude(task.events, EventState.APPLIED, at=at, problem="")
     _let_go(books, task)
-    return True
+    return EventState.APPLIED
 
 
 def fail(books: Books, task: Task, *, problem: str, backoff: Backoff, jitter: float) -> EventState:
@@ -132,7 +133,9 @@ def resolve(books: Books, event: str, *, actor: str, reason: str) -> KeptEvent:
         books.inbox.lock(found.event.subject)
         found = find(books, event)
     if found.state not in (EventState.DEAD, EventState.PARKED):
-        msg = f"event {event} is {found.state.name.lower()}: only dead letters and parked events are resolved"
+        msg = (
+            f"event {event} is {found.state.name.lower()}: only dead letters and parked events are resolved"
+        )
         raise ConflictError(msg)
     at = books.ledger.now()
     books.inbox.conclude([event], EventState.RESOLVED, at=at, problem=reason, resolver=actor)

@@ -43,7 +43,13 @@ class Inbox(Protocol):
         ...
 
     def conclude(
-        self, events: Sequence[str], state: EventState, *, at: datetime | None, problem: str, resolver: str = ""
+        self,
+        events: Sequence[str],
+        state: EventState,
+        *,
+        at: datetime | None,
+        problem: str,
+        resolver: str = "",
     ) -> None:
         """Write what has become of events."""
         ...
@@ -53,7 +59,12 @@ class Inbox(Protocol):
         ...
 
     def listed(
-        self, *, state: EventState | None = None, kind: str = "", subject: Subject | None = None, limit: int = 100
+        self,
+        *,
+        state: EventState | None = None,
+        kind: str = "",
+        subject: Subject | None = None,
+        limit: int = 100,
     ) -> list[KeptEvent]:
         """Events, the latest first: of a state, of types that begin so, of a subject."""
         ...

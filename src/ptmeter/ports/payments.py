@@ -51,10 +51,10 @@ class Payments(Protocol):
         """What the account is at Stripe."""
         ...
 
-    def account_of(self, customer: str) -> str | None:
+    def account_of(self, customer_id: str) -> str | None:
         """Whose customer that is."""
         ...
 
-    def name_customer(self, account: str, customer: str) -> str:
+    def name_customer(self, account: str, customer_id: str) -> str:
         """Say what an account is at Stripe, unless that is known; returns what it is."""
         ...

@@ -44,8 +44,12 @@ class SqlInbox:
         """See `ports.Inbox.again`."""
         this = webhook.c.event_id == event.id
         same = webhook.c.digest == id_row(event.digest)
-        counted = update(webhook).where(this).values(
-            altered=webhook.c.altered + case((same, 0), else_=1), deliveries=webhook.c.deliveries + 1
+        counted = (
+            update(webhook)
+            .where(this)
+            .values(
+                altered=webhook.c.altered + case((same, 0), else_=1), deliveries=webhook.c.deliveries + 1
+            )
         )
         self._connection.execute(counted)
         digest = self._connection.execute(select(webhook.c.digest).where(this)).scalar_one()
@@ -90,7 +94,13 @@ class SqlInbox:
         return list(self._connection.execute(first).scalars())
 
     def conclude(
-        self, events: Sequence[str], state: EventState, *, at: datetime | None, problem: str, resolver: str = ""
+        self,
+        events: Sequence[str],
+        state: EventState,
+        *,
+        at: datetime | None,
+        problem: str,
+        resolver: str = "",
     ) -> None:
         """See `ports.Inbox.conclude`."""
         these = update(webhook).where(webhook.c.event_id.in_(events))
@@ -103,7 +113,12 @@ class SqlInbox:
         return None if row is None else _kept_from(row)
 
     def listed(
-        self, *, state: EventState | None = None, kind: str = "", subject: Subject | None = None, limit: int = 100
+        self,
+        *,
+        state: EventState | None = None,
+        kind: str = "",
+        subject: Subject | None = None,
+        limit: int = 100,
     ) -> list[KeptEvent]:
         """See `ports.Inbox.listed`."""
         query = select(webhook).where(func.substr(webhook.c.type, 1, len(kind)) == kind)
@@ -116,8 +131,12 @@ class SqlInbox:
 
     def standing(self) -> Inboxes:
         """See `ports.Inbox.standing`."""
-        query = select(webhook.c.state, func.count(), func.min(webhook.c.received_at)).group_by(webhook.c.state)
-        found = {EventState(state): (count, first) for state, count, first in self._connection.execute(query)}
+        query = select(webhook.c.state, func.count(), func.min(webhook.c.received_at)).group_by(
+            webhook.c.state
+        )
+        found = {
+            EventState(state): (count, first) for state, count, first in self._connection.execute(query)
+        }
         oldest = {state: moment(first) for state, (_, first) in found.items()}
         return Inboxes(
             {state: count for state, (count, _) in sorted(found.items())},

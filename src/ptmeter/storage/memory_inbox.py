@@ -80,7 +80,13 @@ class MemoryInbox:
         return [kept.event.id for kept in first[:limit]]
 
     def conclude(
-        self, events: Sequence[str], state: EventState, *, at: datetime | None, problem: str, resolver: str = ""
+        self,
+        events: Sequence[str],
+        state: EventState,
+        *,
+        at: datetime | None,
+        problem: str,
+        resolver: str = "",
     ) -> None:
         """See `ports.Inbox.conclude`."""
         for name in events:
@@ -93,7 +99,12 @@ class MemoryInbox:
         return self._events.get(event)
 
     def listed(
-        self, *, state: EventState | None = None, kind: str = "", subject: Subject | None = None, limit: int = 100
+        self,
+        *,
+        state: EventState | None = None,
+        kind: str = "",
+        subject: Subject | None = None,
+        limit: int = 100,
     ) -> list[KeptEvent]:
         """See `ports.Inbox.listed`."""
         found = [

@@ -65,10 +65,10 @@ class MemoryPayments:
         """See `ports.Payments.customer`."""
         return self._customers.get(account)
 
-    def account_of(self, customer: str) -> str | None:
+    def account_of(self, customer_id: str) -> str | None:
         """See `ports.Payments.account_of`."""
-        return next((name for name, each in self._customers.items() if each == customer), None)
+        return next((name for name, each in self._customers.items() if each == customer_id), None)
 
-    def name_customer(self, account: str, customer: str) -> str:
+    def name_customer(self, account: str, customer_id: str) -> str:
         """See `ports.Payments.name_customer`."""
-        return self._customers.setdefault(account, customer)
+        return self._customers.setdefault(account, customer_id)

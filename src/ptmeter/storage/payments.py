@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
@@ -52,11 +53,13 @@ class SqlPayments:
         return [_record_from(row) for row in self._connection.execute(latest)]
 
     def enter(self, entries: Sequence[MoneyEntry]) -> None:
-        """See `ports.Payments.enter`."""
+        """See `ports.Payments.enter`; what they belong to is locked, so nobody else writes them."""
+        query = select(money).where(money.c.entry.in_([each.key for each in entries]))
+        kept = {row.entry: _entry_from(row) for row in self._connection.execute(query)} if entries else {}
         for entry in entries:
-            if not self._insert(money, _entry_row(entry)):
-                query = select(money).where(money.c.entry == entry.key)
-                check_same(_entry_from(self._connection.execute(query).one()), entry)
+            check_same(kept.get(entry.key, entry), entry)
+        if new := [_entry_row(each) for each in entries if each.key not in kept]:
+            self._connection.execute(money.insert(), new)
 
     def entries(self, *, reference: str | None = None) -> list[MoneyEntry]:
         """See `ports.Payments.entries`."""
@@ -86,7 +89,9 @@ class SqlPayments:
 
     def _insert(self, table: Any, row: dict[str, Any]) -> bool:
         new = insert_new(table, self._connection.dialect.name)
-        return self._connection.execute(new, row, execution_options={"preserve_rowcount": True}).rowcount == 1
+        return (
+            self._connection.execute(new, row, execution_options={"preserve_rowcount": True}).rowcount == 1
+        )
 
 
 _PAYMENT = payment
@@ -100,18 +105,7 @@ def _of(name: str) -> Select[Any]:
 
 
 def _row(record: PaymentRecord) -> dict[str, Any]:
-    claims = {
-        name: [
-            claim.stage,
-            claim.amount,
-            dict(claim.frozen),
-            dict(claim.taken),
-            list(claim.parts),
-            claim.closed,
-            claim.turns,
-        ]
-        for name, claim in record.claims.items()
-    }
+    claims = {name: asdict(claim) for name, claim in record.claims.items()}
     body = {"granted": dict(record.granted), "lots": dict(record.lots), "claims": claims}
     return {
         "paid_at": microseconds(record.at),
@@ -135,23 +129,13 @@ def _record_from(row: Row[Any]) -> PaymentRecord:
         at=moment(row.paid_at),
         granted=body["granted"],
         lots=body["lots"],
-        claims={name: _claim(*facts) for name, facts in body["claims"].items()},
+        claims={name: _claim(facts) for name, facts in body["claims"].items()},
     )
 
 
-def _claim(
-    stage: int,
-    amount: int,
-    frozen: dict[str, int],
-    taken: dict[str, int],
-    parts: list[int],
-    closed: int,
-    turns: int,
-) -> Claim:
-    there, used = parts
-    return Claim(
-        stage=stage, amount=amount, frozen=frozen, taken=taken, parts=(there, used), closed=closed, turns=turns
-    )
+def _claim(facts: dict[str, Any]) -> Claim:
+    there, used = facts["parts"]
+    return Claim(**{**facts, "parts": (there, used)})
 
 
 def _entry_row(entry: MoneyEntry) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, SignatureInvalidError
+from .signature import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
 API_VERSION: Final = "2026-10-28.endive"
 """The version of Stripe's API that ptmeter reads and writes; it is sent with every request."""
@@ -83,6 +85,28 @@ class Stripe:
     def receiving(self) -> tuple[Endpoint, ...]:
         """The endpoints, however many."""
         return (self.endpoints,) if isinstance(self.endpoints, Endpoint) else tuple(self.endpoints)
+
+
+def verified(
+    body: bytes, header: str | None, endpoints: Iterable[Endpoint], *, at: datetime
+) -> Sequence[Endpoint]:
+    """
+    The endpoints with whose secrets *body* was signed: one of those there are, or several that share a secret.
+
+    Raises:
+        SignatureInvalidError: It was signed with none.
+    """
+    signed: list[Endpoint] = []
+    failure: SignatureInvalidError | None = None
+    for endpoint in endpoints:
+        try:
+            verify(body, header, endpoint.keys, at=at, tolerance=endpoint.tolerance)
+            signed.append(endpoint)
+        except SignatureInvalidError as problem:
+            failure = problem
+    if failure and not signed:
+        raise failure
+    return signed
 
 
 def _keys(secrets: Iterable[str]) -> Iterable[bytes]:

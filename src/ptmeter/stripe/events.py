@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, cast
 
 from ..domain.inbox import Event
 from ..domain.keys import digest
@@ -25,6 +26,8 @@ Json: TypeAlias = "Mapping[str, Any]"
 
 DEEPEST: Final = 64
 """How deep an event may be nested; Stripe's own are less than a fifth of that."""
+
+_TOO_DEEP: Final = f"it is nested deeper than {DEEPEST} levels"
 
 _ID: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,120}")
 _TYPE: Final = re.compile(r"[a-z0-9_.\[\]]{1,120}")
@@ -57,29 +60,26 @@ def read_event(body: bytes) -> Event:
     )
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def _parsed(body: bytes) -> Json:
     try:
-        document = json.loads(body.decode("utf-8"), parse_constant=_no_number)
+        document: Any = json.loads(body.decode("utf-8"), parse_constant=_no_number)
     except ValueError as error:  # no UTF-8, no JSON, or a number that nobody can read
-        raise EventInvalidError("it is no JSON in UTF-8") from error
+        msg = "it is no JSON in UTF-8"
+        raise EventInvalidError(msg) from error
     except RecursionError:
-        raise EventInvalidError(f"it is nested deeper than {DEEPEST} levels") from None
+        _invalid(_TOO_DEEP)
     if not isinstance(document, dict):
         _invalid("it is no JSON object")
     if body.count(b"{") + body.count(b"[") > DEEPEST and _is_deep(document):
-        _invalid(f"it is nested deeper than {DEEPEST} levels")
-    return document
+        _invalid(_TOO_DEEP)
+    return cast("Json", document)
 
 
 def _is_deep(document: Any) -> bool:
     level: list[Any] = [document]
     for _ in range(DEEPEST):
-        level = [
-            inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, dict | list)
-        ]
+        inside = (inner for each in level for inner in (each.values() if isinstance(each, dict) else each))
+        level = [inner for inner in inside if isinstance(inner, dict | list)]
         if not level:
             return False
     return True
@@ -88,23 +88,22 @@ def _is_deep(document: Any) -> bool:
 def _about(document: Json, *, thin: bool) -> Json:
     """What it is about: the copy that it carries, or what it links to."""
     holder: Any = document if thin else document.get("data")
-    about = holder.get("related_object" if thin else "object") if isinstance(holder, dict) else None
+    field = "related_object" if thin else "object"
+    about: Any = cast("Json", holder).get(field) if isinstance(holder, dict) else None
     if about is None and thin:
         return {}
     if not isinstance(about, dict):
         _invalid("it does not say what it is about")
-    return about
+    return cast("Json", about)
 
 
 def _created(value: object) -> datetime:
-    try:
+    with suppress(ValueError, OverflowError, OSError):
         if isinstance(value, str):
             return datetime.fromisoformat(value).astimezone(UTC)
         if isinstance(value, int) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    _invalid("it does not say when it was created")
+    return _invalid("it does not say when it was created")
 
 
 def _livemode(document: Json) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from ..errors import SignatureInvalidError
 
@@ -29,7 +29,9 @@ LONGEST_HEADER: Final = 4_096
 MOST_SIGNATURES: Final = 16
 """Signatures in a header; Stripe sends one for each active secret of the endpoint."""
 
-_ELEMENT: Final = re.compile(r"[ \t]*(?:t=(?P<t>[0-9]{1,12})|v1=(?P<v1>[0-9a-f]{64})|(?!t=|v1=)[a-z0-9]+=[^=,]*)[ \t]*")
+_ELEMENT: Final = re.compile(
+    r"[ \t]*(?:t=(?P<t>[0-9]{1,12})|v1=(?P<v1>[0-9a-f]{64})|(?!t=|v1=)[a-z0-9]+=[^=,]*)[ \t]*"
+)
 
 
 def verify(
@@ -45,11 +47,13 @@ def verify(
     age = at.timestamp() - int(signed_at)
     if abs(age) > tolerance.total_seconds():
         when = "ago" if age > 0 else "in the future"
-        raise SignatureInvalidError(f"it was signed {abs(age):.0f} s {when}, which is further than {tolerance}")
+        _invalid(
+            f"it was signed {abs(age):.0f} s {when}, which is further than {tolerance}"
+        )
     signed = signed_at.encode() + b"." + body
     expected = [hmac.digest(secret, signed, "sha256") for secret in secrets]
     if not any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in signatures):
-        raise SignatureInvalidError("it was signed with none of this endpoint's secrets")
+        _invalid("it was signed with none of this endpoint's secrets")
 
 
 def sign(body: bytes, secret: bytes, *, at: datetime) -> str:
@@ -61,16 +65,16 @@ def sign(body: bytes, secret: bytes, *, at: datetime) -> str:
 def _read(header: str | None) -> tuple[str, list[bytes]]:
     """The time as it was written, and the signatures."""
     if not header:
-        raise SignatureInvalidError("there is no header Stripe-Signature")
+        _invalid("there is no header Stripe-Signature")
     if len(header) > LONGEST_HEADER:
-        raise SignatureInvalidError(f"its header has {len(header)} characters")
+        _invalid(f"its header has {len(header)} characters")
     times: list[str] = []
     signatures: list[bytes] = []
     for element in _elements(header):
         times += [element["t"]] if element["t"] else []
         signatures += [bytes.fromhex(element["v1"])] if element["v1"] else []
     if len(times) != 1 or not 1 <= len(signatures) <= MOST_SIGNATURES:
-        raise SignatureInvalidError(f"its header has {len(times)} times and {len(signatures)} signatures")
+        _invalid(f"its header has {len(times)} times and {len(signatures)} signatures")
     return times[0], signatures
 
 
@@ -78,5 +82,9 @@ def _elements(header: str) -> Iterator[re.Match[str]]:
     for text in header.split(","):
         found = _ELEMENT.fullmatch(text)
         if found is None:
-            raise SignatureInvalidError("its header is not t=<seconds>,v1=<hex>")
+            _invalid("its header is not t=<seconds>,v1=<hex>")
         yield found
+
+
+def _invalid(problem: str) -> NoReturn:
+    raise SignatureInvalidError(problem)

@@ -8,14 +8,14 @@ in whatever order they come, lead to one look at that payment as a whole.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ..domain.inbox import Subject, SubjectKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Json = Mapping[str, Any]
+Json: TypeAlias = "Mapping[str, Any]"
 
 _ID: Final = re.compile(r"[A-Za-z0-9_]{1,120}")
 
@@ -64,5 +64,5 @@ _PARTS: Final = frozenset({"invoice_payment", "credit_note", "radar.early_fraud_
 def identifier(value: object) -> str:
     """The id of what a field refers to, which may be there whole; empty if it refers to nothing."""
     if isinstance(value, dict):
-        value = value.get("id")
+        value = cast("Json", value).get("id")
     return value if isinstance(value, str) and _ID.fullmatch(value) else ""

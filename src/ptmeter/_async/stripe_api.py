@@ -1,0 +1,81 @@
+"""Asking Stripe: one request after the other, tried again where that helps, answered with plain JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+
+from ..errors import StripeUnavailableError
+from ..stripe.client import answer, connect_async, translated, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..stripe.endpoints import Stripe
+
+
+class AsyncStripeApi:
+    """
+    Stripe's API, by the SDK's client, without its objects.
+
+    What is written carries an idempotency key of ours, so that what is tried again, now or after a crash, is done
+    once. A request is tried again after a lost connection, 409, 429 and 5xx, unless Stripe says not to; after as
+    long as it asks for (``Retry-After``), which the SDK would not do.
+    """
+
+    def __init__(self, stripe: Stripe) -> None:
+        self._stripe = stripe
+        self._client: Any = None
+
+    async def get(self, path: str, **params: Any) -> Mapping[str, Any]:
+        """
+        Read something.
+
+        Raises:
+            StripeUnavailableError: Stripe did not answer, or asks to try later.
+            StripeRefusedError: It will not answer that.
+            ConfigurationError: The meter has no key for Stripe.
+        """
+        return await self._send("get", path, params, {})
+
+    async def post(self, path: str, *, key: str, **params: Any) -> Mapping[str, Any]:
+        """
+        Write something, once for that *key*; raises what `get` raises.
+
+        Stripe remembers a key for a day; who tries again later has to look first.
+        """
+        return await self._send("post", path, params, {"idempotency_key": key})
+
+    async def delete(self, path: str, **params: Any) -> Mapping[str, Any]:
+        """Delete something; raises what `get` raises."""
+        return await self._send("delete", path, params, {})
+
+    async def every(self, path: str, **params: Any) -> list[Mapping[str, Any]]:
+        """All of a list, page after page; raises what `get` raises."""
+        found: list[Mapping[str, Any]] = []
+        more = True
+        while more:
+            page = await self.get(path, **{"limit": 100, **params})
+            found += page["data"]
+            more = page["has_more"]
+            params["starting_after"] = found[-1]["id"] if found else None
+        return found
+
+    async def _send(
+        self, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
+    ) -> Mapping[str, Any]:
+        self._client = self._client or connect_async(self._stripe)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(StripeUnavailableError),
+            wait=wait,
+            stop=stop_after_attempt(self._stripe.attempts),
+            reraise=True,
+        )
+
+        async def once() -> Mapping[str, Any]:
+            with translated():
+                given = await self._client.raw_request_async(method, f"/v1/{path}", **params, **options)
+                return answer(given.body)
+
+        return await retrying(once)

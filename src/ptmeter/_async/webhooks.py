@@ -1,0 +1,261 @@
+"""Webhooks: taking events in, working them off, and what to do about those that failed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from datetime import datetime, timedelta
+from functools import partial
+from random import random
+from typing import TYPE_CHECKING, Final
+
+from ..domain.inbox import EventState, Intake, Received, Worked, parking
+from ..domain.messages import Backoff
+from ..errors import (
+    ConfigurationError,
+    EventInvalidError,
+    InvalidArgumentError,
+    PtmeterError,
+    StripeUnavailableError,
+)
+from ..operations import receiving
+from ..operations.posting import alone
+from ..stripe.endpoints import API_VERSION, verified
+from ..stripe.events import read_event
+from .lookups import AsyncLookups
+from .stripe_api import AsyncStripeApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
+    from ..operations.receiving import Task
+    from ..stripe.endpoints import Endpoint, Stripe
+    from .platform import AsyncPlatform
+
+_log: Final = logging.getLogger("ptmeter.webhooks")
+
+LOOK_UPS: Final = Backoff(attempts=8, first=timedelta(seconds=5), longest=timedelta(hours=6))
+"""How often and how soon a subject is looked up again."""
+
+_PORTION: Final = 10
+_UNDELIVERED: Final = timedelta(days=30)
+"""How far Stripe's list of events goes back (docs.stripe.com/api/events/list)."""
+
+
+class AsyncWebhooks:
+    """
+    What Stripe says happened: ``meter.webhooks``.
+
+    `receive` keeps an event and is done, in one short transaction; `work` looks up what the events that wait are
+    about, and brings the books in line with what it finds. Whoever takes requests calls the first, and a worker the
+    second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
+    """
+
+    def __init__(self, platform: AsyncPlatform, stripe: Stripe) -> None:
+        self._platform = platform
+        self._stripe = stripe
+        self._api = AsyncStripeApi(stripe)
+        self._lookups = AsyncLookups(platform, self._api)
+
+    async def receive(
+        self,
+        body: bytes | bytearray | memoryview,
+        headers: Mapping[str, str],
+        *,
+        at: datetime | None = None,
+    ) -> Received:
+        """
+        Keep an event that has come in; answer 200 once this returns, whatever it returns.
+
+        Answer 400 to a `StripeError`, and 503 to a `StorageError`: then Stripe sends it again. Nothing is kept of
+        what has no good signature.
+
+        Args:
+            body: The bytes of the request, as they came: not parsed, and not written anew.
+            headers: The headers of the request.
+            at: The time to judge the signature by, if not now; for tests.
+
+        Raises:
+            SignatureInvalidError: Nobody can say that Stripe sent it.
+            EventInvalidError: It is signed, and no event.
+            StorageError: It could not be kept.
+            ConfigurationError: The meter has no endpoint.
+        """
+        found, endpoints = self._verified(body, headers, at or datetime.now().astimezone())
+        return await self._keep(found, endpoints, source="webhook")
+
+    async def work(
+        self, *, limit: int = 100, backoff: Backoff | None = None, jitter: Callable[[], float] = random
+    ) -> Worked:
+        """
+        Look up what is due, up to *limit* subjects; run it every second, from as many places as you like.
+
+        No transaction is open while Stripe is asked. A subject is looked up by one at a time. What cannot be asked
+        for now is tried again after a while; what cannot be understood, or was tried too often, is a dead letter.
+
+        Raises:
+            InvalidArgumentError: *limit* is not positive, or the meter is inside a transaction of yours.
+            ConfigurationError: The meter has no key for Stripe.
+        """
+        self._check(limit)
+        backoff = backoff or LOOK_UPS
+        ended: Counter[EventState] = Counter()
+        while (left := limit - ended.total()) > 0:
+            take = partial(receiving.take, backoff=backoff, limit=min(left, _PORTION))
+            tasks = await self._platform.run(take)
+            for task in tasks:
+                ended[await self._look_up(task, backoff, jitter)] += 1
+            if not tasks:
+                break
+        return Worked(ended[EventState.APPLIED], ended[EventState.WAITING], ended[EventState.DEAD])
+
+    async def catch_up(
+        self, *, since: timedelta = timedelta(days=3), undelivered: bool = True
+    ) -> Counter[Intake]:
+        """
+        Ask Stripe for events of the last while and take them in as if they had been sent; run it every few minutes.
+
+        Args:
+            since: How far to go back; Stripe keeps events for 30 days.
+            undelivered: Only what Stripe did not get through to an endpoint; else all, as a nightly sweep does.
+
+        Raises:
+            InvalidArgumentError: *since* is not more than nothing, or more than 30 days.
+            StripeUnavailableError: Stripe did not answer; what came in before that is kept.
+            StripeRefusedError: It will not list its events.
+        """
+        if not timedelta(0) < since <= _UNDELIVERED:
+            msg = f"Stripe keeps events for {_UNDELIVERED.days} days, so it cannot be asked for {since}"
+            raise InvalidArgumentError(msg)
+        begin = int((datetime.now().astimezone() - since).timestamp())
+        params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
+        found = await self._api.every("events", **params)
+        outcomes: Counter[Intake] = Counter()
+        for document in reversed(found):
+            event = read_event(json.dumps(document).encode())
+            received = await self._keep(event, self._stripe.receiving, source="sweep")
+            outcomes[received.outcome] += 1
+        return outcomes
+
+    async def list(
+        self,
+        *,
+        state: EventState | None = None,
+        kind: str = "",
+        subject: Subject | None = None,
+        limit: int = 100,
+    ) -> tuple[KeptEvent, ...]:
+        """
+        Events, the latest first: of a state, of types that begin as *kind* does, about a subject.
+
+        Raises:
+            InvalidArgumentError: *limit* is not positive.
+        """
+        find = partial(receiving.listed, state=state, kind=kind, subject=subject, limit=limit)
+        return await self._platform.read(find)
+
+    async def find(self, event: str) -> KeptEvent:
+        """
+        An event, with its body and what has become of it.
+
+        Raises:
+            EventNotFoundError: None of that id has come in.
+        """
+        return await self._platform.read(partial(receiving.find, event=event))
+
+    async def backlog(self) -> Inboxes:
+        """How many events there are of each state, and since when the oldest waits or is dead: what to watch."""
+        return await self._platform.read(receiving.standing)
+
+    async def retry(self, event: str) -> KeptEvent:
+        """
+        Have what an event is about looked up again, whatever has become of it: a replay does nothing twice.
+
+        Raises:
+            EventNotFoundError: None of that id has come in.
+            InvalidArgumentError: It is about nothing that is looked up here.
+        """
+        return await self._platform.run(partial(receiving.retry, event=event))
+
+    async def resolve(self, event: str, *, actor: str, reason: str) -> KeptEvent:
+        """
+        Note that a dead letter, or a parked event, was dealt with by hand.
+
+        Raises:
+            EventNotFoundError: None of that id has come in.
+            ConflictError: It waits, or was applied.
+            InvalidArgumentError: Nobody or nothing is named as actor or reason.
+        """
+        return await self._platform.run(partial(receiving.resolve, event=event, actor=actor, reason=reason))
+
+    # --- taking in ---
+
+    def _verified(
+        self, body: bytes | bytearray | memoryview, headers: Mapping[str, str], at: datetime
+    ) -> tuple[Event, Sequence[Endpoint]]:
+        """The event, and the endpoints whose secrets it was signed with."""
+        endpoints = self._stripe.receiving
+        if not endpoints:
+            msg = "the meter has no webhook endpoint: open it with stripe=Stripe(endpoints=Endpoint(...))"
+            raise ConfigurationError(msg)
+        if not isinstance(body, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"a webhook is received as the bytes that came, not as {type(body).__name__}"
+            raise InvalidArgumentError(msg)
+        size = memoryview(body).nbytes
+        if size > max(each.largest_body for each in endpoints):
+            msg = f"it has {size} bytes"
+            raise EventInvalidError(msg)
+        content = bytes(body)
+        header = next(
+            (value for name, value in headers.items() if name.lower() == "stripe-signature"), None
+        )
+        signed = verified(content, header, endpoints, at=at)
+        return read_event(content), signed
+
+    async def _keep(
+        self, event: Event, endpoints: Sequence[Endpoint], *, source: str
+    ) -> Received:
+        parked = parking(
+            event,
+            livemodes=frozenset(each.livemode for each in endpoints),
+            accounts=frozenset(each.account for each in endpoints),
+            newest=API_VERSION,
+        )
+        work = partial(receiving.keep, event=event, parked=parked, source=source)
+        received = await self._platform.post(event.id, None, work)
+        if received.problem:
+            _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
+        return received
+
+    # --- working off ---
+
+    async def _look_up(self, task: Task, backoff: Backoff, jitter: Callable[[], float]) -> EventState:
+        subject = task.waiting.subject
+        try:
+            work = await self._lookups.look_up(subject)
+            apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
+            return await self._platform.run(apply)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
+            problem = f"{type(error).__name__}: {error}"
+            if _may_pass(error):
+                _log.warning("%s could not be looked up, and will be again: %s", subject, problem)
+                fail = partial(receiving.fail, task=task, problem=problem, backoff=backoff, jitter=jitter())
+                return await self._platform.run(fail)
+            _log.exception("%s is a dead letter", subject)
+            return await self._platform.run(partial(receiving.bury, task=task, problem=problem))
+
+    def _check(self, limit: int) -> None:
+        if self._platform.joined or limit < 1:
+            msg = "work off webhooks outside of a transaction, at least one at a time"
+            raise InvalidArgumentError(msg)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same may go well later, by itself."""
+    return isinstance(error, StripeUnavailableError) or (
+        isinstance(error, PtmeterError) and error.retryable
+    )

@@ -1,0 +1,120 @@
+# Generated from src/ptmeter/_async/lookups.py by scripts/unasync.py: edit that file, then run `make format`.
+"""
+Looking a subject up at Stripe: requests, no transaction, and in the end what is to be done in one.
+
+Whatever an event was about, it comes to a payment as a whole, an invoice, a subscription or a payout; each is
+fetched with all that belongs to it, so that the books can be brought in line with it at once.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..domain.inbox import Subject, SubjectKind
+from ..domain.payments import sold_for
+from ..errors import UnknownPaymentError
+from ..operations import paying
+from ..stripe import reading
+from ..stripe.subjects import identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..ports import Books, Posting
+    from .platform import Platform
+    from .stripe_api import StripeApi
+
+    Json = Mapping[str, Any]
+
+Work: TypeAlias = "Callable[[Books], Posting[object]]"
+"""What is to be done in the books."""
+
+_EXPAND_INTENT = ["latest_charge.balance_transaction"]
+_EXPAND_REFUND = ["data.balance_transaction", "data.failure_balance_transaction"]
+
+
+class Lookups:
+    """Looks subjects up."""
+
+    def __init__(self, platform: Platform, api: StripeApi) -> None:
+        self._platform = platform
+        self._api = api
+
+    def look_up(self, subject: Subject) -> Work:
+        """
+        What is to be done because of how a subject is now.
+
+        Raises:
+            StripeError: It cannot be asked for, or read, or nobody knows whose it is.
+        """
+        match subject.kind:
+            case SubjectKind.PAYMENT:
+                return self._payment(subject.id)
+            case SubjectKind.CHARGE:
+                return self._payment_of(self._api.get(f"charges/{subject.id}"))
+            case SubjectKind.REFUND:
+                return self._payment_of(self._api.get(f"refunds/{subject.id}"))
+            case SubjectKind.DISPUTE:
+                return self._payment_of(self._api.get(f"disputes/{subject.id}"))
+            case SubjectKind.SESSION:
+                return self._session(self._api.get(f"checkout/sessions/{subject.id}"))
+            case SubjectKind.PAYOUT:
+                return self._payout(subject.id)
+            case _:
+                return paying.nothing
+
+    def _payment_of(self, part: Json) -> Work:
+        """The payment that a charge, a refund or a dispute belongs to."""
+        name = identifier(part.get("payment_intent"))
+        if name:
+            return self._payment(name)
+        problem = "it has no payment intent: it was not asked for through ptmeter"
+        raise UnknownPaymentError(part["id"], problem)
+
+    def _session(self, session: Json) -> Work:
+        name = identifier(session.get("payment_intent"))
+        return self._payment(name) if name else paying.nothing
+
+    def _payment(self, name: str) -> Work:
+        intent = self._api.get(f"payment_intents/{name}", expand=_EXPAND_INTENT)
+        metadata: Json = intent.get("metadata") or {}
+        if intent["status"] != "succeeded":
+            return self._unpaid(intent, metadata)
+        session = self._session_of(name)
+        found = reading.payment(
+            intent,
+            metadata
+            if reading.ACCOUNT in metadata or reading.TOP_UP in metadata
+            else session.get("metadata") or {},
+            tax=(session.get("total_details") or {}).get("amount_tax") or 0,
+            refunds=[
+                each for each in self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND)
+            ],
+            disputes=[each for each in self._api.every("disputes", payment_intent=name)],
+            units=self._platform.pricing.card.units,
+        )
+        prices = {name: unit.sells_at for name, unit in self._platform.pricing.card.units.items()}
+        return partial(paying.settle, payment=found, paid=sold_for(found, prices))
+
+    def _unpaid(self, intent: Json, metadata: Json) -> Work:
+        """An automatic top-up whose payment failed pauses; anything else that is not paid changes nothing."""
+        error: Json = intent.get("last_payment_error") or {}
+        failed = intent["status"] == "canceled" or (intent["status"] == "requires_payment_method" and error)
+        top_up = metadata.get(reading.TOP_UP)
+        if not failed or not top_up:
+            return paying.nothing
+        reason = error.get("message") or intent.get("cancellation_reason") or intent["status"]
+        return partial(paying.top_up_failed, top_up=top_up, reason=reason)
+
+    def _session_of(self, intent: str) -> Json:
+        """The Checkout session that led to a payment, if one did."""
+        page = self._api.get("checkout/sessions", payment_intent=intent, limit=1)
+        return next(iter(page["data"]), {})
+
+    def _payout(self, name: str) -> Work:
+        expand = ["balance_transaction", "failure_balance_transaction"]
+        payout = self._api.get(f"payouts/{name}", expand=expand)
+        return partial(
+            paying.paid_out, payout=name, movements=reading.movements(name, *map(payout.get, expand))
+        )

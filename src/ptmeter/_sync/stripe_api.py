@@ -1,0 +1,81 @@
+# Generated from src/ptmeter/_async/stripe_api.py by scripts/unasync.py: edit that file, then run `make format`.
+"""Asking Stripe: one request after the other, tried again where that helps, answered with plain JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
+from ..errors import StripeUnavailableError
+from ..stripe.client import answer, connect, translated, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..stripe.endpoints import Stripe
+
+
+class StripeApi:
+    """
+    Stripe's API, by the SDK's client, without its objects.
+
+    What is written carries an idempotency key of ours, so that what is tried again, now or after a crash, is done
+    once. A request is tried again after a lost connection, 409, 429 and 5xx, unless Stripe says not to; after as
+    long as it asks for (``Retry-After``), which the SDK would not do.
+    """
+
+    def __init__(self, stripe: Stripe) -> None:
+        self._stripe = stripe
+        self._client: Any = None
+
+    def get(self, path: str, **params: Any) -> Mapping[str, Any]:
+        """
+        Read something.
+
+        Raises:
+            StripeUnavailableError: Stripe did not answer, or asks to try later.
+            StripeRefusedError: It will not answer that.
+            ConfigurationError: The meter has no key for Stripe.
+        """
+        return self._send("get", path, params, {})
+
+    def post(self, path: str, *, key: str, **params: Any) -> Mapping[str, Any]:
+        """
+        Write something, once for that *key*; raises what `get` raises.
+
+        Stripe remembers a key for a day; who tries again later has to look first.
+        """
+        return self._send("post", path, params, {"idempotency_key": key})
+
+    def delete(self, path: str, **params: Any) -> Mapping[str, Any]:
+        """Delete something; raises what `get` raises."""
+        return self._send("delete", path, params, {})
+
+    def every(self, path: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+        """All of a list, page after page; raises what `get` raises."""
+        while True:
+            page = self.get(path, **{"limit": 100, **params})
+            for each in page["data"]:
+                yield each
+            if not page["has_more"]:
+                return
+            params["starting_after"] = page["data"][-1]["id"]
+
+    def _send(
+        self, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
+    ) -> Mapping[str, Any]:
+        self._client = self._client or connect(self._stripe)
+        retrying = Retrying(
+            retry=retry_if_exception_type(StripeUnavailableError),
+            wait=wait,
+            stop=stop_after_attempt(self._stripe.attempts),
+            reraise=True,
+        )
+
+        def once() -> Mapping[str, Any]:
+            with translated():
+                given = self._client.raw_request(method, f"/v1/{path}", **params, **options)
+                return answer(given.body)
+
+        return retrying(once)

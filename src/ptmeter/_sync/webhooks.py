@@ -1,0 +1,272 @@
+# Generated from src/ptmeter/_async/webhooks.py by scripts/unasync.py: edit that file, then run `make format`.
+"""Webhooks: taking events in, working them off, and what to do about those that failed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from datetime import datetime, timedelta
+from functools import partial
+from random import random
+from typing import TYPE_CHECKING, Final
+
+from ..domain.inbox import EventState, Intake, Received, Worked, parking
+from ..domain.messages import Backoff
+from ..errors import (
+    ConfigurationError,
+    EventInvalidError,
+    InvalidArgumentError,
+    PtmeterError,
+    SignatureInvalidError,
+    StripeUnavailableError,
+)
+from ..operations import receiving
+from ..operations.posting import alone
+from ..stripe.endpoints import API_VERSION
+from ..stripe.events import read_event
+from ..stripe.signature import verify
+from .lookups import Lookups
+from .stripe_api import StripeApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
+    from ..operations.receiving import Task
+    from ..stripe.endpoints import Endpoint, Stripe
+    from .platform import Platform
+
+_log: Final = logging.getLogger("ptmeter.webhooks")
+
+LOOK_UPS: Final = Backoff(attempts=8, first=timedelta(seconds=5), longest=timedelta(hours=6))
+"""How often and how soon a subject is looked up again."""
+
+_PORTION: Final = 10
+_UNDELIVERED: Final = timedelta(days=30)
+"""How far Stripe's list of events goes back (docs.stripe.com/api/events/list)."""
+
+
+class Webhooks:
+    """
+    What Stripe says happened: ``meter.webhooks``.
+
+    `receive` keeps an event and is done, in one short transaction; `work` looks up what the events that wait are
+    about, and brings the books in line with what it finds. Whoever takes requests calls the first, and a worker the
+    second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
+    """
+
+    def __init__(self, platform: Platform, stripe: Stripe) -> None:
+        self._platform = platform
+        self._stripe = stripe
+        self._api = StripeApi(stripe)
+        self._lookups = Lookups(platform, self._api)
+
+    def receive(
+        self,
+        body: bytes | bytearray | memoryview,
+        headers: Mapping[str, str],
+        *,
+        at: datetime | None = None,
+    ) -> Received:
+        """
+        Keep an event that has come in; answer 200 once this returns, whatever it returns.
+
+        Answer 400 to a `StripeError`, and 503 to a `StorageError`: then Stripe sends it again. Nothing is kept of
+        what has no good signature.
+
+        Args:
+            body: The bytes of the request, as they came: not parsed, and not written anew.
+            headers: The headers of the request.
+            at: The time to judge the signature by, if not now; for tests.
+
+        Raises:
+            SignatureInvalidError: Nobody can say that Stripe sent it.
+            EventInvalidError: It is signed, and no event.
+            StorageError: It could not be kept.
+            ConfigurationError: The meter has no endpoint.
+        """
+        found, endpoints = self._verified(body, headers, at or datetime.now().astimezone())
+        return self._keep(found, endpoints, source="webhook")
+
+    def work(
+        self, *, limit: int = 100, backoff: Backoff | None = None, jitter: Callable[[], float] = random
+    ) -> Worked:
+        """
+        Look up what is due, up to *limit* subjects; run it every second, from as many places as you like.
+
+        No transaction is open while Stripe is asked. A subject is looked up by one at a time. What cannot be asked
+        for now is tried again after a while; what cannot be understood, or was tried too often, is a dead letter.
+
+        Raises:
+            InvalidArgumentError: *limit* is not positive, or the meter is inside a transaction of yours.
+            ConfigurationError: The meter has no key for Stripe.
+        """
+        self._check(limit)
+        backoff = backoff or LOOK_UPS
+        ended: Counter[EventState] = Counter()
+        while (left := limit - ended.total()) > 0:
+            take = partial(receiving.take, backoff=backoff, limit=min(left, _PORTION))
+            tasks = self._platform.run(take)
+            for task in tasks:
+                ended[self._look_up(task, backoff, jitter)] += 1
+            if not tasks:
+                break
+        return Worked(ended[EventState.APPLIED], ended[EventState.WAITING], ended[EventState.DEAD])
+
+    def catch_up(
+        self, *, since: timedelta = timedelta(days=3), undelivered: bool = True
+    ) -> Counter[Intake]:
+        """
+        Ask Stripe for events of the last while and take them in as if they had been sent; run it every few minutes.
+
+        Args:
+            since: How far to go back; Stripe keeps events for 30 days.
+            undelivered: Only what Stripe did not get through to an endpoint; else all, as a nightly sweep does.
+
+        Raises:
+            InvalidArgumentError: *since* is not more than nothing, or more than 30 days.
+            StripeUnavailableError: Stripe did not answer; what came in before that is kept.
+            StripeRefusedError: It will not list its events.
+        """
+        if not timedelta(0) < since <= _UNDELIVERED:
+            msg = f"Stripe keeps events for {_UNDELIVERED.days} days, so it cannot be asked for {since}"
+            raise InvalidArgumentError(msg)
+        begin = int((datetime.now().astimezone() - since).timestamp())
+        params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
+        found = [each for each in self._api.every("events", **params)]
+        outcomes: Counter[Intake] = Counter()
+        for document in reversed(found):
+            event = read_event(json.dumps(document).encode())
+            received = self._keep(event, self._stripe.receiving, source="sweep")
+            outcomes[received.outcome] += 1
+        return outcomes
+
+    def list(
+        self,
+        *,
+        state: EventState | None = None,
+        type: str = "",
+        subject: Subject | None = None,
+        limit: int = 100,
+    ) -> tuple[KeptEvent, ...]:
+        """
+        Events, the latest first: of a state, of types that begin so, about a subject.
+
+        Raises:
+            InvalidArgumentError: *limit* is not positive.
+        """
+        find = partial(receiving.listed, state=state, kind=type, subject=subject, limit=limit)
+        return self._platform.read(find)
+
+    def find(self, event: str) -> KeptEvent:
+        """
+        An event, with its body and what has become of it.
+
+        Raises:
+            EventNotFoundError: None of that id has come in.
+        """
+        return self._platform.read(partial(receiving.find, event=event))
+
+    def backlog(self) -> Inboxes:
+        """How many events there are of each state, and since when the oldest waits or is dead: what to watch."""
+        return self._platform.read(receiving.standing)
+
+    def retry(self, event: str) -> KeptEvent:
+        """
+        Have what an event is about looked up again, whatever has become of it: a replay does nothing twice.
+
+        Raises:
+            EventNotFoundError: None of that id has come in.
+            InvalidArgumentError: It is about nothing that is looked up here.
+        """
+        return self._platform.run(partial(receiving.retry, event=event))
+
+    def resolve(self, event: str, *, actor: str, reason: str) -> KeptEvent:
+        """
+        Note that a dead letter, or a parked event, was dealt with by hand.
+
+        Raises:
+            EventNotFoundError: None of that id has come in.
+            ConflictError: It waits, or was applied.
+            InvalidArgumentError: Nobody or nothing is named as actor or reason.
+        """
+        return self._platform.run(partial(receiving.resolve, event=event, actor=actor, reason=reason))
+
+    # --- taking in ---
+
+    def _verified(
+        self, body: bytes | bytearray | memoryview, headers: Mapping[str, str], at: datetime
+    ) -> tuple[Event, list[Endpoint]]:
+        """The event, and the endpoints whose secrets it was signed with."""
+        endpoints = self._stripe.receiving
+        if not endpoints:
+            msg = "the meter has no webhook endpoint: open it with stripe=Stripe(endpoints=Endpoint(...))"
+            raise ConfigurationError(msg)
+        if not isinstance(body, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"a webhook is received as the bytes that came, not as {type(body).__name__}"
+            raise InvalidArgumentError(msg)
+        size = memoryview(body).nbytes
+        if size > max(each.largest_body for each in endpoints):
+            raise EventInvalidError(f"it has {size} bytes")
+        content = bytes(body)
+        header = next(
+            (value for name, value in headers.items() if name.lower() == "stripe-signature"), None
+        )
+        problem = SignatureInvalidError("no endpoint takes it")
+        signed: list[Endpoint] = []
+        for endpoint in endpoints:
+            try:
+                verify(content, header, endpoint.keys, at=at, tolerance=endpoint.tolerance)
+                signed.append(endpoint)
+            except SignatureInvalidError as failure:
+                problem = failure
+        if not signed:
+            raise problem
+        return read_event(content), signed
+
+    def _keep(
+        self, event: Event, endpoints: list[Endpoint] | tuple[Endpoint, ...], *, source: str
+    ) -> Received:
+        parked = parking(
+            event,
+            livemodes=frozenset(each.livemode for each in endpoints),
+            accounts=frozenset(each.account for each in endpoints),
+            newest=API_VERSION,
+        )
+        work = partial(receiving.keep, event=event, parked=parked, source=source)
+        received = self._platform.post(event.id, None, work)
+        if received.problem:
+            _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
+        return received
+
+    # --- working off ---
+
+    def _look_up(self, task: Task, backoff: Backoff, jitter: Callable[[], float]) -> EventState:
+        subject = task.waiting.subject
+        try:
+            work = self._lookups.look_up(subject)
+            apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
+            return self._platform.run(apply)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            if _may_pass(error):
+                _log.warning("%s could not be looked up, and will be again: %s", subject, problem)
+                fail = partial(receiving.fail, task=task, problem=problem, backoff=backoff, jitter=jitter())
+                return self._platform.run(fail)
+            _log.exception("%s is a dead letter", subject)
+            return self._platform.run(partial(receiving.bury, task=task, problem=problem))
+
+    def _check(self, limit: int) -> None:
+        if self._platform.joined or limit < 1:
+            msg = "work off webhooks outside of a transaction, at least one at a time"
+            raise InvalidArgumentError(msg)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same may go well later, by itself."""
+    return isinstance(error, StripeUnavailableError) or (
+        isinstance(error, PtmeterError) and error.retryable
+    )

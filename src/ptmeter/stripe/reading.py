@@ -1,0 +1,182 @@
+"""
+What Stripe's objects say, as the domain's values: read at `API_VERSION`, as plain JSON, and nothing guessed.
+
+What a payment is for is in its metadata, which ptmeter writes when it asks for one and anybody may who asks by
+himself: ``ptmeter_account``, and ``ptmeter_core=100`` for each unit of PT.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ..domain.checks import check_name
+from ..domain.movements import Movement
+from ..domain.payments import Dispute, DisputeStage, Payment, Refund, RefundStage
+from ..domain.pt import PT
+from ..errors import InvalidArgumentError, UnknownPaymentError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+Json: TypeAlias = "Mapping[str, Any]"
+
+PREFIX: Final = "ptmeter_"
+ACCOUNT: Final = PREFIX + "account"
+TOP_UP: Final = PREFIX + "top_up"
+
+_REFUNDS: Final = {
+    "pending": RefundStage.MADE,  # the money leaves the balance when a refund is asked for
+    "succeeded": RefundStage.MADE,
+    "requires_action": RefundStage.ASKED,
+    "failed": RefundStage.FAILED,
+    "canceled": RefundStage.FAILED,
+}
+_DISPUTES: Final = {
+    "warning_needs_response": DisputeStage.INQUIRY,
+    "warning_under_review": DisputeStage.INQUIRY,
+    "warning_closed": DisputeStage.INQUIRY,
+    "needs_response": DisputeStage.OPEN,
+    "under_review": DisputeStage.OPEN,
+    "won": DisputeStage.WON,
+    "prevented": DisputeStage.WON,
+    "lost": DisputeStage.LOST,
+}
+
+
+def payment(
+    intent: Json,
+    metadata: Json,
+    *,
+    tax: int,
+    refunds: Iterable[Json],
+    disputes: Sequence[Json],
+    units: Collection[str],
+) -> Payment:
+    """
+    A payment that succeeded, with all that was claimed back of it.
+
+    Raises:
+        UnknownPaymentError: It does not say for whom, or for how many PT of what.
+    """
+    charge: Json = intent.get("latest_charge") or {}
+    amount: int = intent["amount_received"]
+    name: str = intent["id"]
+    given = [refund(each) for each in refunds]
+    contested = [dispute(each) for each in disputes]
+    return Payment(
+        id=name,
+        account=account_in(metadata, name),
+        offer=offer_in(metadata, name, units),
+        amount=amount,
+        tax=tax,
+        currency=intent["currency"],
+        at=moment(charge.get("created", intent["created"])),
+        top_up=metadata.get(TOP_UP, ""),
+        refunds=tuple(sorted((each for each, _ in given), key=lambda each: (each.at, each.id))),
+        disputes=tuple(sorted((each for each, _ in contested), key=lambda each: (each.at, each.id))),
+        movements=(
+            *movements(charge.get("id", ""), charge.get("balance_transaction")),
+            *(each for _, found in (*given, *contested) for each in found),
+        ),
+    )
+
+
+def refund(document: Json) -> tuple[Refund, tuple[Movement, ...]]:
+    """A refund, and the money that it has moved."""
+    name = document["id"]
+    found = Refund(
+        id=name,
+        amount=document["amount"],
+        stage=_stage(_REFUNDS, document, name),
+        at=moment(document["created"]),
+    )
+    fields = ("balance_transaction", "failure_balance_transaction")
+    return found, movements(name, *(document.get(field) for field in fields))
+
+
+def dispute(document: Json) -> tuple[Dispute, tuple[Movement, ...]]:
+    """
+    A dispute, and the money that it has moved.
+
+    A lost one keeps what was withdrawn less what was reinstated: a bank may give a part back.
+    """
+    name, amount = document["id"], document["amount"]
+    stage = _stage(_DISPUTES, document, name)
+    moved = movements(name, *document.get("balance_transactions", ()))
+    withdrawn = -sum(each.amount for each in moved if each.amount < 0)
+    kept = -sum(each.amount for each in moved)
+    if stage is DisputeStage.LOST and withdrawn:
+        amount = amount * kept // withdrawn
+    return Dispute(id=name, amount=amount, stage=stage, at=moment(document["created"])), moved
+
+
+def movements(source: str, *transactions: Any) -> tuple[Movement, ...]:
+    """Those balance transactions that are there already, and whole."""
+    return tuple(
+        Movement(
+            id=each["id"],
+            category=each["reporting_category"],
+            amount=each["amount"],
+            fee=each["fee"],
+            currency=each["currency"],
+            source=source,
+            at=moment(each["created"]),
+        )
+        for each in transactions
+        if not isinstance(each, str | None)
+    )
+
+
+def account_in(metadata: Json, name: str) -> str:
+    """
+    Whose payment it is.
+
+    Raises:
+        UnknownPaymentError: It does not say, or nothing that can name an account.
+    """
+    account = metadata.get(ACCOUNT, "")
+    try:
+        check_name(account)
+    except InvalidArgumentError as error:
+        raise UnknownPaymentError(name, f"its metadata has no {ACCOUNT} ({error})") from error
+    return account
+
+
+def offer_in(metadata: Json, name: str, units: Collection[str]) -> dict[str, int]:
+    """
+    How many micro-PT of each unit it pays for; none if it names an automatic top-up, which knows that itself.
+
+    Raises:
+        UnknownPaymentError: It says none, a unit that there is not, or something else than a number of PT.
+    """
+    asked = {key.removeprefix(PREFIX): text for key, text in metadata.items() if key.startswith(PREFIX)}
+    asked = {unit: text for unit, text in asked.items() if PREFIX + unit not in (ACCOUNT, TOP_UP, *_OTHERS)}
+    try:
+        offer = {unit: PT.of(text).micro for unit, text in asked.items()}
+    except (InvalidArgumentError, TypeError) as error:
+        raise UnknownPaymentError(name, f"its metadata says {asked}: {error}") from error
+    if unknown := sorted(offer.keys() - set(units)):
+        raise UnknownPaymentError(name, f"there are no PT of {', '.join(unknown)} on this platform")
+    if any(micro <= 0 for micro in offer.values()) or not (offer or metadata.get(TOP_UP)):
+        raise UnknownPaymentError(
+            name, f"its metadata says {asked or 'nothing'} of how many PT it pays for"
+        )
+    return offer
+
+
+_OTHERS: Final = tuple(PREFIX + name for name in ("plan", "interval", "key"))
+
+
+def moment(seconds: int) -> datetime:
+    """A time as Stripe gives it."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _stage(stages: Mapping[str, Any], document: Json, name: str) -> Any:
+    status = document["status"]
+    if status not in stages:
+        raise UnknownPaymentError(
+            name, f"its status is {status!r}, which this version of ptmeter does not know"
+        )
+    return stages[status]
