@@ -65,6 +65,7 @@ TARGETS: Final = {
     "domain/keys.py": (("--noconftest", "tests/unit/domain/test_keys.py"),),
     "domain/chain.py": (("--noconftest", "tests/unit/domain/test_chain.py"),),
     "domain/checks.py": (("--noconftest", "tests/unit/domain/test_commands.py"),),
+    "domain/commands.py": (("--noconftest", "tests/unit/domain/test_commands.py"), *PLANNER),
     "domain/ledger.py": (("--noconftest", "tests/unit/domain/test_commands.py"), *PLANNER),
     "domain/moves.py": PLANNER,
     "domain/planner.py": PLANNER,

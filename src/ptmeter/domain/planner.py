@@ -20,24 +20,9 @@ from typing import TYPE_CHECKING, Final, assert_never
 from .accounts import payer
 from .admission import Limited, admit, locked
 from .batches import Decided, Plan, Rejection
+from .commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
 from .keys import transfer_id
-from .ledger import (
-    REMEMBERED,
-    Adjust,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Lapse,
-    Overage,
-    Posted,
-    Refusal,
-    Refused,
-    Settle,
-    Void,
-    WalletState,
-)
+from .ledger import REMEMBERED, Kind, Overage, Posted, Refusal, Refused, WalletState
 from .moves import NO_REQUEST, Details, Moves, Request
 from .pt import LARGEST
 
@@ -45,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .batches import State
-    from .ledger import Command, Linked, OpenHold, Outcome, Transfer, Wallet, WalletId
+    from .commands import Command, Linked
+    from .ledger import OpenHold, Outcome, Transfer, Wallet, WalletId
 
 REMEMBER_REFUSALS_FOR: Final = timedelta(days=1)
 """A refusal is replayed this long; afterwards the same key is decided anew."""

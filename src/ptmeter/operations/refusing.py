@@ -25,7 +25,8 @@ from ..errors import (
 
 if TYPE_CHECKING:
     from ..domain.admission import Limited
-    from ..domain.ledger import Command, Refused
+    from ..domain.commands import Command
+    from ..domain.ledger import Refused
     from ..ports import Books
 
 

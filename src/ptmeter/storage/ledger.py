@@ -16,9 +16,10 @@ from sqlalchemy import insert
 
 from ..domain import chain
 from ..domain.batches import State
+from ..domain.commands import Adjust, Debit, Expire, Grant, Hold, Settle, Void
 from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
-from ..domain.ledger import Adjust, Debit, Expire, Grant, Hold, Kind, Settle, Void
+from ..domain.ledger import Kind
 from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..errors import InvariantError
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
     from ..domain.accounts import Account
     from ..domain.batches import Decided, Plan
-    from ..domain.ledger import Command, Linked, Lot, OpenHold, Wallet, WalletId
+    from ..domain.commands import Command, Linked
+    from ..domain.ledger import Lot, OpenHold, Wallet, WalletId
 
 
 class SqlLedger(Journal):

@@ -9,20 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ..domain import chain
 from ..domain.accounts import Account, path
 from ..domain.batches import Decided, State
+from ..domain.commands import Adjust, Debit, Expire, Grant, Hold, Settle, Void
 from ..domain.keys import wallet_number
-from ..domain.ledger import (
-    Adjust,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Posted,
-    Settle,
-    Transfer,
-    Void,
-    Wallet,
-)
+from ..domain.ledger import Kind, Posted, Transfer, Wallet
 from ..domain.lots import has_lapsed
 from ..domain.messages import message
 from ..domain.moves import Resolved
@@ -40,7 +29,8 @@ if TYPE_CHECKING:
 
     from ..domain.batches import Plan
     from ..domain.calibration import Topic
-    from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
+    from ..domain.commands import Linked
+    from ..domain.ledger import Lot, OpenHold, UsageEvent, WalletId
     from ..domain.messages import Message
     from ..domain.prices import Price
     from ..domain.quarantine import Quarantined

@@ -28,24 +28,9 @@ from tests.unit.domain.shelf import CHAIN_KEY, Shelf
 from tests.unit.domain.strategies import GHOST, START, WALLETS, Director, scripts
 
 from ptmeter.domain.audit import WalletAudit
+from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import (
-    Adjust,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Lapse,
-    Overage,
-    Posted,
-    Refusal,
-    Refused,
-    Settle,
-    UsageEvent,
-    Void,
-    WalletState,
-)
+from ptmeter.domain.ledger import Kind, Overage, Posted, Refusal, Refused, UsageEvent, WalletState
 from ptmeter.domain.moves import expiry
 from ptmeter.domain.planner import plan
 from ptmeter.domain.prices import Price
@@ -58,7 +43,8 @@ if TYPE_CHECKING:
 
     from tests.unit.domain.strategies import Script, Step
 
-    from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer, WalletId
+    from ptmeter.domain.commands import Command, Linked
+    from ptmeter.domain.ledger import Outcome, Transfer, WalletId
 
 SEQUENCES = int(os.environ.get("PTMETER_SEQUENCES", "2000"))
 MINUTE = timedelta(minutes=1)
