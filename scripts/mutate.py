@@ -68,6 +68,7 @@ TARGETS: Final = {
     "domain/commands.py": (("--noconftest", "tests/unit/domain/test_commands.py"), *PLANNER),
     "domain/ledger.py": (("--noconftest", "tests/unit/domain/test_commands.py"), *PLANNER),
     "domain/moves.py": PLANNER,
+    "domain/execution.py": PLANNER,
     "domain/planner.py": PLANNER,
     "operations/posting.py": (POSTINGS, LANES, SIMULATOR),
     "storage/lanes.py": (LANES, SIMULATOR),
