@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import InvalidArgumentError
-from .checks import check_adjustment, check_amount, check_lot, check_note
+from .checks import check_adjustment, check_amount, check_lot, check_note, check_taking
 from .ledger import Overage
 
 if TYPE_CHECKING:
@@ -132,7 +132,51 @@ class Lapse(_Command):
     """Move what the wallet's expired lots have left to breakage; refused while there is nothing."""
 
 
-Command: TypeAlias = Grant | Hold | Settle | Void | Expire | Debit | Adjust | Lapse
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotCommand(_Command):
+    """What every command on one lot, named by its number, carries besides: how much, and why."""
+
+    lot: int
+    amount: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze(LotCommand):
+    """Set up to *amount* of what is free in a lot aside, while its payment is disputed; refused if nothing is free."""
+
+    def __post_init__(self) -> None:
+        check_taking(self.amount, self.note, "a freeze")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfreeze(LotCommand):
+    """Give back *amount* of what is frozen of a lot; refused if less is."""
+
+    def __post_init__(self) -> None:
+        check_taking(self.amount, self.note, "an unfreeze")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse(LotCommand):
+    """
+    Take *amount* of a lot back: its payment was refunded. What is not free in it any more will be owed.
+
+    *frozen* of it are frozen, and taken from there first; refused if fewer are, and never for want of funds.
+    """
+
+    frozen: int = 0
+
+    def __post_init__(self) -> None:
+        check_taking(self.amount, self.note, "a reversal")
+        if type(self.frozen) is not int or not 0 <= self.frozen <= self.amount:
+            msg = f"of a reversal of {self.amount} micro-PT {self.frozen!r} cannot be frozen"
+            raise InvalidArgumentError(msg)
+
+
+Command: TypeAlias = (
+    Grant | Hold | Settle | Void | Expire | Debit | Adjust | Lapse | Freeze | Unfreeze | Reverse
+)
 
 Linked: TypeAlias = tuple[Command, ...]
 """Commands that succeed or fail together. A single command is a group of one."""

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, assert_never
 
 from .accounts import payer
 from .admission import Limited, admit, locked
-from .commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
+from .commands import Adjust, Debit, Expire, Freeze, Grant, Hold, Lapse, Reverse, Settle, Unfreeze, Void
 from .keys import transfer_id
-from .ledger import Kind, Overage, Posted, Refusal, Refused, WalletState
-from .moves import NO_REQUEST, Details, Request
+from .ledger import Allocation, Kind, Overage, Posted, Refusal, Refused, WalletState
+from .moves import NO_REQUEST, Details, Request, follows
 from .pt import LARGEST
 
 if TYPE_CHECKING:
-    from .commands import Command
-    from .ledger import OpenHold, Transfer, Wallet, WalletId
+    from .commands import Command, LotCommand
+    from .ledger import Lot, OpenHold, Transfer, Wallet, WalletId
     from .moves import Moves
 
 
@@ -62,16 +62,21 @@ class Execution:
                 return self._expire(command)
             case Debit():
                 return self._debit(command)
-            case Adjust() if command.amount > 0:
-                return self._grant(command, Kind.ADJUST_UP, command.amount)
             case Adjust():
-                return self._adjust_down(command)
+                return self._adjust(command)
             case Lapse():
                 if lapsed is None:
                     raise Refusing(Refusal.NOT_DUE)
                 return self._posted(lapsed)
+            case Freeze() | Unfreeze() | Reverse():
+                return self._of_lot(command)
             case _:
                 assert_never(command)
+
+    def _adjust(self, command: Adjust) -> Posted:
+        if command.amount > 0:
+            return self._grant(command, Kind.ADJUST_UP, command.amount)
+        return self._adjust_down(command)
 
     # --- PT in ---
 
@@ -255,6 +260,67 @@ class Execution:
             )
         )
 
+    # --- PT whose payment is disputed, or was given back ---
+
+    def _of_lot(self, command: Freeze | Unfreeze | Reverse) -> Posted:
+        match command:
+            case Freeze():
+                return self._freeze(command)
+            case Unfreeze():
+                return self._unfreeze(command)
+            case Reverse():
+                return self._reverse(command)
+            case _:
+                assert_never(command)
+
+    def _freeze(self, command: Freeze) -> Posted:
+        lot = self._lot(command)
+        _, amount = self._moves.free_lots(command.wallet, lot.number, command.amount)
+        if not amount:
+            raise Refusing(Refusal.INSUFFICIENT_FUNDS, required=command.amount)
+        wallet, part = self._moves.wallets[command.wallet], Allocation(lot.number, amount)
+        frozen = self._moves.freeze(wallet, Kind.FREEZE, part, _request(command), note=command.note)
+        return self._posted(frozen)
+
+    def _unfreeze(self, command: Unfreeze) -> Posted:
+        given_back = self._thaw(command, command.amount, _request(command))
+        self._moves.lapse_due(command.wallet)
+        self._moves.repay(command.wallet)
+        return self._posted(given_back)
+
+    def _reverse(self, command: Reverse) -> Posted:
+        """Take from the lot what is there; what is not is lent for it, which what else is available repays."""
+        self._lot(command)
+        self._moves.free_lots(command.wallet, command.lot, command.amount - command.frozen)
+        if command.frozen:  # nothing of it lapses or repays in between
+            follow = follows(self._moves.wallets[command.wallet], "#unfreeze")
+            self._thaw(command, command.frozen, follow)
+        wallet, lot = self._moves.wallets[command.wallet], self._lot(command)
+        lots = [lot]
+        if (short := command.amount - lot.remaining) > 0:
+            _check_room(wallet, short)
+            wallet = self._moves.advance(wallet, short)
+            lots.append(wallet.lots[-1])
+        taken = self._moves.take_out(
+            wallet, Kind.REVERSE, command.amount, _request(command), lots=lots, note=command.note
+        )
+        self._moves.repay(command.wallet)
+        return self._posted(taken)
+
+    def _thaw(self, command: LotCommand, amount: int, request: Request) -> Transfer:
+        frozen = self._lot(command).frozen
+        if frozen < amount:
+            raise Refusing(Refusal.NOT_FROZEN, available=frozen, required=amount)
+        wallet, part = self._moves.wallets[command.wallet], Allocation(command.lot, amount)
+        return self._moves.freeze(wallet, Kind.UNFREEZE, part, request, note=command.note)
+
+    def _lot(self, command: LotCommand) -> Lot:
+        """The lot as it is now, with something left in it or not."""
+        for lot in self._moves.wallets[command.wallet].lots:
+            if lot.number == command.lot:
+                return lot
+        raise Refusing(Refusal.LOT_NOT_FOUND)
+
     # --- funds ---
 
     def _cover(self, name: WalletId, amount: int, limit: int | None) -> Wallet:
@@ -289,7 +355,7 @@ class Execution:
 
 
 def _check_room(wallet: Wallet, amount: int) -> None:
-    if wallet.available + wallet.held + wallet.spent + amount >= LARGEST:
+    if wallet.available + wallet.held + wallet.frozen + wallet.spent + amount >= LARGEST:
         raise Refusing(Refusal.TOO_LARGE)
 
 

@@ -36,6 +36,7 @@ class Side(IntEnum):
     BREAKAGE = 5
     RECEIVABLE = 6
     ADJUSTMENT = 7
+    FROZEN = 8
 
 
 class Kind(IntEnum):
@@ -52,6 +53,9 @@ class Kind(IntEnum):
     REPAY = 9
     ADJUST_UP = 10
     ADJUST_DOWN = 11
+    FREEZE = 12
+    UNFREEZE = 13
+    REVERSE = 14
 
 
 SIDES: Final[Mapping[Kind, tuple[Side, Side]]] = {
@@ -66,6 +70,9 @@ SIDES: Final[Mapping[Kind, tuple[Side, Side]]] = {
     Kind.REPAY: (Side.AVAILABLE, Side.RECEIVABLE),
     Kind.ADJUST_UP: (Side.ADJUSTMENT, Side.AVAILABLE),
     Kind.ADJUST_DOWN: (Side.AVAILABLE, Side.ADJUSTMENT),
+    Kind.FREEZE: (Side.AVAILABLE, Side.FROZEN),
+    Kind.UNFREEZE: (Side.FROZEN, Side.AVAILABLE),
+    Kind.REVERSE: (Side.AVAILABLE, Side.ISSUANCE),
 }
 """Each kind's debit side and credit side. A settle also returns what its hold had left over."""
 
@@ -106,7 +113,7 @@ class Allocation(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Lot:
     """
-    PT that came in together: what of it is free and what is held.
+    PT that came in together: what of it is free, what is held, and what is frozen while its payment is disputed.
 
     ``number`` is the sequence number of the transfer that brought it. Lots burn by priority (lower
     first), then by expiry (sooner first, never last), then by age. ``paid`` is what all of it sold for, in
@@ -120,6 +127,7 @@ class Lot:
     priority: int = 50
     expires_at: datetime | None = None
     paid: int | None = None
+    frozen: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +135,7 @@ class Wallet:
     """
     One account's balance in one unit, with the lots that still have something in them.
 
-    ``owed`` is what was spent without PT to cover it; while something is owed nothing is available.
+    ``owed`` is what was spent, or taken back, without PT to cover it; while something is owed nothing is available.
     ``number`` is its short name (`keys.wallet_number`); ``head`` the whole hash of the last transfer. Up to
     ``closed_until`` it is closed: it books nothing earlier.
     """
@@ -145,6 +153,11 @@ class Wallet:
     state: WalletState = WalletState.OPEN
     closed_until: datetime | None = None
     lots: tuple[Lot, ...] = ()
+
+    @property
+    def frozen(self) -> int:
+        """What is frozen, which its lots alone count."""
+        return sum([lot.frozen for lot in self.lots])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +217,7 @@ class Transfer:
     multiple: int = 1
     plan: str = ""
     paid: int | None = None
+    frozen_after: int = 0
     link: bytes = b""
 
 
@@ -230,6 +244,9 @@ class Refusal(IntEnum):
     """A limit of the account that asked, or of one above it; see ``Refused.limited``."""
     NOT_PAYER = 12
     """The account that asked uses another account's PT now."""
+    NOT_FROZEN = 13
+    """Less of the lot is frozen than was to be given back."""
+    LOT_NOT_FOUND = 14
 
 
 REMEMBERED: Final = frozenset(
@@ -255,7 +272,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The command was refused: why, for want of funds how much there was and was needed, or by which limit."""
+    """The command was refused: why, for want of PT how much there was and was needed, or by which limit."""
 
     reason: Refusal
     available: int = 0

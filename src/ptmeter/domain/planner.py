@@ -8,6 +8,7 @@ a thousand concurrent requests and the tests are all decided the same way.
 What holds for every wallet, before and after each group:
     available = Σ free in its lots           held = Σ its open holds = Σ held in its lots
     owed = Σ advances - Σ repayments         owed > 0 only while available = 0
+    frozen is in its lots alone: neither available nor held
     seq counts its transfers without a gap   booked_at grows with seq
 """
 

@@ -6,7 +6,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError · MessageNotFoundError
-    │                                       · TopUpNotFoundError
+    │                                       · TopUpNotFoundError · LotNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
     │                                       · ReferralRefusedError
@@ -14,7 +14,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
     │                                       · SubscriptionExistsError · TopUpNotOpenError
-    │                                       · QuarantineResolvedError
+    │                                       · QuarantineResolvedError · NotFrozenError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -32,6 +32,7 @@ from .arguments import (
     ConfigurationError,
     HoldNotFoundError,
     InvalidArgumentError,
+    LotNotFoundError,
     MessageNotFoundError,
     NotFoundError,
     SubscriptionNotFoundError,
@@ -46,6 +47,7 @@ from .conflicts import (
     ConflictError,
     HoldNotPendingError,
     IdempotencyConflictError,
+    NotFrozenError,
     PeriodClosedError,
     PeriodNotOverError,
     PeriodNotSealedError,
@@ -97,9 +99,11 @@ __all__ = [
     "InvariantError",
     "LedgerBusyError",
     "LimitError",
+    "LotNotFoundError",
     "MessageNotFoundError",
     "ModelLockedError",
     "NotFoundError",
+    "NotFrozenError",
     "PeriodClosedError",
     "PeriodNotOverError",
     "PeriodNotSealedError",
