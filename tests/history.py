@@ -21,26 +21,16 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.facade.colours import open_meter
 from tests.naive import NO_ID, NOBODY, TICK, NaiveLedger
 
+from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import (
-    Adjust,
-    Debit,
-    Grant,
-    Hold,
-    Kind,
-    Overage,
-    Posted,
-    Refused,
-    Settle,
-    Void,
-    wallet_id,
-)
+from ptmeter.domain.ledger import Kind, Overage, Posted, Refused, wallet_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ptmeter import AsyncMeter
-    from ptmeter.domain.ledger import Linked, Outcome, Transfer, WalletId
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome, Transfer, WalletId
     from ptmeter.ports import Books
 
 HOUR: Final = timedelta(hours=1)

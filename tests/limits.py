@@ -15,18 +15,9 @@ from zoneinfo import ZoneInfo
 
 from ptmeter.domain.accounts import Account, path, payer
 from ptmeter.domain.admission import Admission, Limit, Limited, Rules
+from ptmeter.domain.commands import Debit, Expire, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import (
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Overage,
-    Posted,
-    Settle,
-    Void,
-    WalletId,
-)
+from ptmeter.domain.ledger import Overage, Posted, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
 from ptmeter.domain.plans import Plan, Plans
 from ptmeter.domain.pt import PT, Money
@@ -35,7 +26,8 @@ from ptmeter.domain.windows import Every, window
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ptmeter.domain.ledger import Linked, Outcome
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome
 
 START = datetime(2026, 3, 28, 12, tzinfo=UTC)  # the night after, clocks are put forward in Europe
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -16,30 +16,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
 from ptmeter.domain.keys import transfer_id
-from ptmeter.domain.ledger import (
-    Adjust,
-    Allocation,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Lapse,
-    Overage,
-    Posted,
-    Refusal,
-    Refused,
-    Settle,
-    Transfer,
-    Void,
-    WalletState,
-)
+from ptmeter.domain.ledger import Allocation, Kind, Overage, Posted, Refusal, Refused, Transfer, WalletState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ptmeter.domain.ledger import Command, Linked, Outcome, WalletId
+    from ptmeter.domain.commands import Command, Linked
+    from ptmeter.domain.ledger import Outcome, WalletId
 
 NOBODY = bytes(8)
 NO_ID = b""

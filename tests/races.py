@@ -18,27 +18,17 @@ from typing import TYPE_CHECKING, Final
 from tests.history import journals
 
 from ptmeter import AsyncMeter, Meter
+from ptmeter.domain.commands import Debit, Expire, Grant, Hold, Lapse, Settle, Void
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import (
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Lapse,
-    Posted,
-    Refusal,
-    Settle,
-    Void,
-    wallet_id,
-)
+from ptmeter.domain.ledger import Kind, Posted, Refusal, wallet_id
 from ptmeter.domain.moves import NO_REQUEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from ptmeter.domain.ledger import Linked, Outcome, Transfer, WalletId
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome, Transfer, WalletId
     from ptmeter.testing import Clock
 
 SOON, LATER = timedelta(minutes=1), timedelta(hours=1)

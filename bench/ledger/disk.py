@@ -21,8 +21,9 @@ from sqlalchemy import create_engine, text
 from tests import backends
 
 from ptmeter.configuration import reference_card
+from ptmeter.domain.commands import Grant, Hold, Settle
 from ptmeter.domain.keys import fingerprint, transfer_id
-from ptmeter.domain.ledger import Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.ledger import UsageEvent, WalletId
 from ptmeter.domain.policy import Policy
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import Money
@@ -35,7 +36,7 @@ from ptmeter.storage.store import SqlStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ptmeter.domain.ledger import Linked
+    from ptmeter.domain.commands import Linked
 
 CARD: Final = reference_card()
 PRICE: Final = Price(

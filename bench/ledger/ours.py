@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ptmeter import AsyncMeter, Meter, PtmeterError
+from ptmeter.domain.commands import Grant
 from ptmeter.domain.keys import transfer_id
-from ptmeter.domain.ledger import Grant, WalletId
+from ptmeter.domain.ledger import WalletId
 
 from . import databases
 from .callers import processes, tasks, threads

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ptmeter.domain import chain
 from ptmeter.domain.batches import Plan, State
+from ptmeter.domain.commands import Hold, Settle, Void
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Hold, Settle, Void
 from ptmeter.domain.planner import plan
 from ptmeter.domain.rollups import Figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ptmeter.domain.ledger import Linked, OpenHold, Transfer, Wallet
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import OpenHold, Transfer, Wallet
     from ptmeter.domain.rollups import Bucket
 
 BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)

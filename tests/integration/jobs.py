@@ -15,8 +15,9 @@ from sqlalchemy import select, update
 from tests.integration.wiring import async_meter_on, engine_on, few, meter_on
 
 from ptmeter import Backoff, Usage, read_plans
+from ptmeter.domain.commands import Debit, Grant, Hold
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Debit, Grant, Hold, Posted, wallet_id
+from ptmeter.domain.ledger import Posted, wallet_id
 from ptmeter.domain.pt import MICRO
 from ptmeter.errors import PtmeterError
 from ptmeter.storage.tables import wallet
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from ptmeter import Message, Plans
-    from ptmeter.domain.ledger import Command, Outcome
+    from ptmeter.domain.commands import Command
+    from ptmeter.domain.ledger import Outcome
 
 HELD = "held"
 ONE_PT = Usage(input_uncached=100, output_text=10)

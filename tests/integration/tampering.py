@@ -30,8 +30,9 @@ from ptmeter import (
 )
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
+from ptmeter.domain.commands import Debit, Grant, Hold, Settle
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Debit, Grant, Hold, Settle, UsageEvent, WalletId
+from ptmeter.domain.ledger import UsageEvent, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
 from ptmeter.domain.top_up_terms import TopUpTerms
 from ptmeter.domain.usage import TOKEN_CLASSES

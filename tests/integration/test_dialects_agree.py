@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from tests.naive import Terms
     from tests.unit.domain.strategies import Script
 
-    from ptmeter.domain.ledger import Linked, Outcome
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome
     from ptmeter.ports import Books, Store
 
 SCRIPTS = int(os.environ.get("PTMETER_SCRIPTS", "40"))

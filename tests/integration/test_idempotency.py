@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tests.backends import Backend
     from tests.integration.fleet import Fleet
 
-    from ptmeter.domain.ledger import Command, Outcome, Transfer
+    from ptmeter.domain.commands import Command
+    from ptmeter.domain.ledger import Outcome, Transfer
     from ptmeter.ports import Books
 
 RICH = ("anna", "boris", "carla", "dora")

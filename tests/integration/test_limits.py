@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tests.integration.fleet import Fleet
 
     from ptmeter.domain.accounts import Account
-    from ptmeter.domain.ledger import Linked, Outcome, WalletId
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome, WalletId
     from ptmeter.ports import Books, Store
 
 AT_ONCE = 7

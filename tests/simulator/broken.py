@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tests.simulator.intents import Intent
 
     from ptmeter.domain.batches import State
-    from ptmeter.domain.ledger import Linked, OpenHold, WalletId
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import OpenHold, WalletId
     from ptmeter.ports import Books, Ledger
     from ptmeter.storage.lanes import _AsyncTicket
 

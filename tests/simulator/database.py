@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from ptmeter import Policy
     from ptmeter.domain.batches import Plan, State
-    from ptmeter.domain.ledger import Linked, Outcome, Transfer
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome, Transfer
     from ptmeter.ports import Books, Ledger
 
 T = TypeVar("T")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Adjust, Debit, Grant, Hold, Overage, Settle, Void, wallet_id
+from ptmeter.domain.ledger import Overage, wallet_id
 from ptmeter.domain.pt import PT
 from ptmeter.domain.receipts import Granted, Receipt
 from ptmeter.domain.receipts import Hold as Held
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from ptmeter import AsyncMeter
-    from ptmeter.domain.ledger import Linked
+    from ptmeter.domain.commands import Linked
 
 Amounts: TypeAlias = "Mapping[str, int]"
 

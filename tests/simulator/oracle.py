@@ -15,19 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.naive import NO_ID, NOBODY, TICK, NaiveLedger
 from tests.simulator.intents import UNDONE, Attempt, is_definite, is_foreseen, said
 
-from ptmeter.domain.ledger import (
-    SIDES,
-    Adjust,
-    Expire,
-    Grant,
-    Kind,
-    Lapse,
-    Posted,
-    Refusal,
-    Refused,
-    Side,
-    Transfer,
-)
+from ptmeter.domain.commands import Adjust, Expire, Grant, Lapse
+from ptmeter.domain.ledger import SIDES, Kind, Posted, Refusal, Refused, Side, Transfer
 from ptmeter.domain.receipts import Granted, Receipt
 from ptmeter.domain.receipts import Hold as Held
 from ptmeter.errors import (
@@ -45,7 +34,8 @@ if TYPE_CHECKING:
     from tests.simulator.database import Posting
     from tests.simulator.intents import Intent
 
-    from ptmeter.domain.ledger import Linked, Outcome, WalletId
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome, WalletId
 
 MEANS = {
     Refusal.INSUFFICIENT_FUNDS: (InsufficientFundsError,),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.simulator.intents import Attempt
 
     from ptmeter import Policy
-    from ptmeter.domain.ledger import Linked
+    from ptmeter.domain.commands import Linked
     from ptmeter.ports import Books
     from ptmeter.ports import Posting as Work
     from ptmeter.pricing import Pricing

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Adjust, Debit, Grant, Hold, Kind, Overage, Settle, Void, WalletId
+from ptmeter.domain.ledger import Kind, Overage, WalletId
 from ptmeter.domain.periods import month, month_of
 from ptmeter.domain.policy import Policy
 from ptmeter.operations import closing, sweeping, verifying

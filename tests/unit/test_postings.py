@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ptmeter import reference_card
+from ptmeter.domain.commands import Debit, Hold, Lapse
 from ptmeter.domain.keys import fingerprint, transfer_id
-from ptmeter.domain.ledger import Debit, Hold, Lapse, Refusal, Refused, UsageEvent, wallet_id
+from ptmeter.domain.ledger import Refusal, Refused, UsageEvent, wallet_id
 from ptmeter.domain.policy import Policy
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import Money
@@ -32,7 +33,8 @@ from ptmeter.storage.memory import MemoryStore
 from ptmeter.testing.steps import give
 
 if TYPE_CHECKING:
-    from ptmeter.domain.ledger import Linked, Outcome
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Outcome
     from ptmeter.ports import Books
 
 CARD: Final = reference_card()

@@ -87,10 +87,7 @@ class AsyncLookups:
             if reading.ACCOUNT in metadata or reading.TOP_UP in metadata
             else session.get("metadata") or {},
             tax=(session.get("total_details") or {}).get("amount_tax") or 0,
-            refunds=[
-                each
-                async for each in self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND)
-            ],
+            refunds=await self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND),
             disputes=await self._api.every("disputes", payment_intent=name),
             units=self._platform.pricing.card.units,
         )

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from types import TracebackType
 
+    from ..domain.commands import Linked
     from ..domain.estimates import Estimate
-    from ..domain.ledger import Linked, Outcome, Overage
+    from ..domain.ledger import Outcome, Overage
     from ..domain.plans import Plans
     from ..domain.pt import Whole
     from ..domain.rates import Workload

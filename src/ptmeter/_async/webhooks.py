@@ -214,9 +214,7 @@ class AsyncWebhooks:
         signed = verified(content, header, endpoints, at=at)
         return read_event(content), signed
 
-    async def _keep(
-        self, event: Event, endpoints: Sequence[Endpoint], *, source: str
-    ) -> Received:
+    async def _keep(self, event: Event, endpoints: Sequence[Endpoint], *, source: str) -> Received:
         parked = parking(
             event,
             livemodes=frozenset(each.livemode for each in endpoints),

@@ -91,7 +91,7 @@ class Lookups:
             refunds=[
                 each for each in self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND)
             ],
-            disputes=[each for each in self._api.every("disputes", payment_intent=name)],
+            disputes=self._api.every("disputes", payment_intent=name),
             units=self._platform.pricing.card.units,
         )
         prices = {name: unit.sells_at for name, unit in self._platform.pricing.card.units.items()}

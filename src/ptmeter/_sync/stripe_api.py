@@ -11,7 +11,7 @@ from ..errors import StripeUnavailableError
 from ..stripe.client import answer, connect, translated, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ..stripe.endpoints import Stripe
 
@@ -52,15 +52,16 @@ class StripeApi:
         """Delete something; raises what `get` raises."""
         return self._send("delete", path, params, {})
 
-    def every(self, path: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+    def every(self, path: str, **params: Any) -> list[Mapping[str, Any]]:
         """All of a list, page after page; raises what `get` raises."""
-        while True:
+        found: list[Mapping[str, Any]] = []
+        more = True
+        while more:
             page = self.get(path, **{"limit": 100, **params})
-            for each in page["data"]:
-                yield each
-            if not page["has_more"]:
-                return
-            params["starting_after"] = page["data"][-1]["id"]
+            found += page["data"]
+            more = page["has_more"]
+            params["starting_after"] = found[-1]["id"] if found else None
+        return found
 
     def _send(
         self, method: str, path: str, params: dict[str, Any], options: dict[str, Any]

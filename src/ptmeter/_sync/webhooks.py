@@ -18,19 +18,17 @@ from ..errors import (
     EventInvalidError,
     InvalidArgumentError,
     PtmeterError,
-    SignatureInvalidError,
     StripeUnavailableError,
 )
 from ..operations import receiving
 from ..operations.posting import alone
-from ..stripe.endpoints import API_VERSION
+from ..stripe.endpoints import API_VERSION, verified
 from ..stripe.events import read_event
-from ..stripe.signature import verify
 from .lookups import Lookups
 from .stripe_api import StripeApi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
     from ..operations.receiving import Task
@@ -134,7 +132,7 @@ class Webhooks:
             raise InvalidArgumentError(msg)
         begin = int((datetime.now().astimezone() - since).timestamp())
         params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
-        found = [each for each in self._api.every("events", **params)]
+        found = self._api.every("events", **params)
         outcomes: Counter[Intake] = Counter()
         for document in reversed(found):
             event = read_event(json.dumps(document).encode())
@@ -146,17 +144,17 @@ class Webhooks:
         self,
         *,
         state: EventState | None = None,
-        type: str = "",
+        kind: str = "",
         subject: Subject | None = None,
         limit: int = 100,
     ) -> tuple[KeptEvent, ...]:
         """
-        Events, the latest first: of a state, of types that begin so, about a subject.
+        Events, the latest first: of a state, of types that begin as *kind* does, about a subject.
 
         Raises:
             InvalidArgumentError: *limit* is not positive.
         """
-        find = partial(receiving.listed, state=state, kind=type, subject=subject, limit=limit)
+        find = partial(receiving.listed, state=state, kind=kind, subject=subject, limit=limit)
         return self._platform.read(find)
 
     def find(self, event: str) -> KeptEvent:
@@ -197,7 +195,7 @@ class Webhooks:
 
     def _verified(
         self, body: bytes | bytearray | memoryview, headers: Mapping[str, str], at: datetime
-    ) -> tuple[Event, list[Endpoint]]:
+    ) -> tuple[Event, Sequence[Endpoint]]:
         """The event, and the endpoints whose secrets it was signed with."""
         endpoints = self._stripe.receiving
         if not endpoints:
@@ -208,26 +206,16 @@ class Webhooks:
             raise InvalidArgumentError(msg)
         size = memoryview(body).nbytes
         if size > max(each.largest_body for each in endpoints):
-            raise EventInvalidError(f"it has {size} bytes")
+            msg = f"it has {size} bytes"
+            raise EventInvalidError(msg)
         content = bytes(body)
         header = next(
             (value for name, value in headers.items() if name.lower() == "stripe-signature"), None
         )
-        problem = SignatureInvalidError("no endpoint takes it")
-        signed: list[Endpoint] = []
-        for endpoint in endpoints:
-            try:
-                verify(content, header, endpoint.keys, at=at, tolerance=endpoint.tolerance)
-                signed.append(endpoint)
-            except SignatureInvalidError as failure:
-                problem = failure
-        if not signed:
-            raise problem
+        signed = verified(content, header, endpoints, at=at)
         return read_event(content), signed
 
-    def _keep(
-        self, event: Event, endpoints: list[Endpoint] | tuple[Endpoint, ...], *, source: str
-    ) -> Received:
+    def _keep(self, event: Event, endpoints: Sequence[Endpoint], *, source: str) -> Received:
         parked = parking(
             event,
             livemodes=frozenset(each.livemode for each in endpoints),
@@ -250,7 +238,7 @@ class Webhooks:
             return self._platform.run(apply)
         except ConfigurationError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
             problem = f"{type(error).__name__}: {error}"
             if _may_pass(error):
                 _log.warning("%s could not be looked up, and will be again: %s", subject, problem)

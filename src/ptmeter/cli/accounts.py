@@ -219,6 +219,7 @@ def _balance_document(found: Balance) -> dict[str, Any]:
             "held": pt_text(balance.held),
             "spent": pt_text(balance.spent),
             "owed": pt_text(balance.owed),
+            "frozen": pt_text(balance.frozen),
             "expiring": [{"at": at.isoformat(), "amount": pt_text(part)} for at, part in balance.expiring],
         }
 
@@ -244,6 +245,7 @@ def _entry_document(entry: Entry) -> dict[str, Any]:
         "amount": pt_text(entry.amount),
         "available_after": pt_text(entry.available_after),
         "held_after": pt_text(entry.held_after),
+        "frozen_after": pt_text(entry.frozen_after),
         "booked_at": entry.booked_at.isoformat(),
         "effective_at": entry.effective_at.isoformat(),
         "completes": entry.completes,
@@ -272,8 +274,10 @@ def _summary_document(found: Summary) -> dict[str, Any]:
                 "lent": pt_text(unit.lent),
                 "charged": pt_text(unit.charged),
                 "lapsed": pt_text(unit.lapsed),
+                "reversed": pt_text(unit.reversed),
                 "closing": pt_text(unit.closing),
                 "held": pt_text(unit.held),
+                "frozen": pt_text(unit.frozen),
             }
             for name, unit in found.units.items()
         },
@@ -305,12 +309,13 @@ def _granted_line(granted: Granted) -> str:
 def _balance_table(found: Balance) -> Table:
     from .writing import pt, table
 
-    made = table(found.account, "unit", ">available", ">held", ">spent", ">owed", "expires")
+    made = table(found.account, "unit", ">available", ">held", ">frozen", ">spent", ">owed", "expires")
     for name, unit in sorted(found.units.items()):
         made.add_row(
             name,
             pt(unit.available, "bold"),
             pt(unit.held),
+            pt(unit.frozen),
             pt(unit.spent),
             pt(unit.owed, "red"),
             "\n".join(f"{part} on {at:%Y-%m-%d %H:%M}" for at, part in unit.expiring) or "never",
@@ -321,11 +326,13 @@ def _balance_table(found: Balance) -> Table:
 def _movements_table(found: Summary) -> Table:
     from .writing import pt, table
 
-    columns = ("opening", "granted", "adjusted", "lent", "charged", "lapsed", "closing", "of it held")
-    made = table(found.account, "unit", *(f">{column}" for column in columns))
+    columns = ("opening", "granted", "adjusted", "lent", "charged", "lapsed", "reversed", "closing")
+    made = table(found.account, "unit", *(f">{column}" for column in (*columns, "of it held", "frozen")))
     for name, unit in found.units.items():
-        figures = (unit.opening, unit.granted, unit.adjusted, unit.lent, unit.charged, unit.lapsed)
-        made.add_row(name, *map(pt, figures), pt(unit.closing, "bold"), pt(unit.held))
+        came_in = (unit.opening, unit.granted, unit.adjusted, unit.lent)
+        went_out = (unit.charged, unit.lapsed, unit.reversed)
+        left = pt(unit.closing, "bold"), pt(unit.held), pt(unit.frozen)
+        made.add_row(name, *map(pt, (*came_in, *went_out)), *left)
     return made
 
 

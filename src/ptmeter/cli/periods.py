@@ -256,12 +256,16 @@ def _roll_table(found: RollForward) -> Table:
     from .writing import pt, remark, table
 
     columns = ("unit", "age", ">opening", ">granted", ">adjusted", ">lent", ">charged", ">lapsed")
-    made = table(f"roll-forward {found.period}", *columns, ">closing", ">of it held")
+    made = table(
+        f"roll-forward {found.period}", *columns, ">reversed", ">closing", ">of it held", ">frozen"
+    )
     for line in (*found.lines, *found.totals):
-        figures = (line.opening, line.granted, line.adjusted, line.lent, line.charged, line.lapsed)
-        made.add_row(line.unit, line.age, *map(pt, figures), pt(line.closing), pt(line.held))
+        came_in = (line.opening, line.granted, line.adjusted, line.lent)
+        went_out = (line.charged, line.lapsed, line.reversed)
+        left = (line.closing, line.held, line.frozen)
+        made.add_row(line.unit, line.age, *map(pt, (*came_in, *went_out, *left)))
     made.caption = remark(
-        "opening + granted + adjusted + lent - charged - lapsed = closing; age in days"
+        "opening + granted + adjusted + lent - charged - lapsed - reversed = closing; age in days"
         if found.ties
         else "IT DOES NOT ADD UP"
     )

@@ -12,8 +12,9 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ..domain.commands import Grant, Hold, Settle
 from ..domain.keys import digest, fingerprint, transfer_id
-from ..domain.ledger import Grant, Hold, Posted, Refused, Settle, UsageEvent, wallet_id
+from ..domain.ledger import Posted, Refused, UsageEvent, wallet_id
 from ..domain.usage import TOKEN_CLASSES
 from .rating import Call
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from .._sync import Meter
     from ..domain.audit import Report
-    from ..domain.ledger import Command, Linked, Outcome, Overage, WalletId
+    from ..domain.commands import Command, Linked
+    from ..domain.ledger import Outcome, Overage, WalletId
     from .rating import Rated, Rating
     from .traces import Malformed
 

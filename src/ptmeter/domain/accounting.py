@@ -80,7 +80,8 @@ def _by_side(closings: Iterable[Closing]) -> defaultdict[tuple[str, Side], int]:
         sums[unit, Side.AVAILABLE] += closing.available
         sums[unit, Side.HELD] += closing.held
         sums[unit, Side.SPENT] += closing.spent
-        sums[unit, Side.ISSUANCE] -= closing.issued
+        sums[unit, Side.FROZEN] += closing.frozen
+        sums[unit, Side.ISSUANCE] -= closing.issued - closing.reversed
         sums[unit, Side.BREAKAGE] += closing.lapsed
         sums[unit, Side.RECEIVABLE] -= closing.owed
         sums[unit, Side.ADJUSTMENT] -= closing.adjusted
@@ -94,8 +95,9 @@ class Movement(NamedTuple):
     """
     What a period did to the PT of one unit in lots of one age (in days, at the period's end).
 
-    ``opening`` and ``closing`` are available and held together. ``adjusted`` and ``lent`` may be negative:
-    the first is corrections up less those down, the second what was lent less what was repaid.
+    ``opening`` and ``closing`` are available, held and frozen together. ``adjusted`` and ``lent`` may be negative:
+    the first is corrections up less those down, the second what was lent less what was repaid. ``reversed`` is
+    what was taken back because a payment was.
     """
 
     unit: str
@@ -106,19 +108,21 @@ class Movement(NamedTuple):
     lent: PT
     charged: PT
     lapsed: PT
+    reversed: PT
     available: PT
     held: PT
+    frozen: PT
 
     @property
     def closing(self) -> PT:
         """What is there at the end."""
-        return self.available + self.held
+        return self.available + self.held + self.frozen
 
     @property
     def ties(self) -> bool:
         """Opening, and what came in, less what went out, is what is there at the end."""
         came_in = self.opening + self.granted + self.adjusted + self.lent
-        return came_in - self.charged - self.lapsed == self.closing
+        return came_in - self.charged - self.lapsed - self.reversed == self.closing
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,8 @@ def _figures(lot: LotMoves) -> tuple[int, ...]:
         came_in.get(Kind.ADVANCE, 0) - lot.repaid,
         lot.charged,
         lot.lapsed,
+        lot.reversed,
         lot.available,
         lot.held,
+        lot.frozen,
     )

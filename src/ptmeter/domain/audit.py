@@ -17,11 +17,11 @@ from .ledger import Kind
 from .periods import booked_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from ..errors import UnreadableRowError
     from .checkpoints import Checkpoint
-    from .ledger import Allocation, OpenHold, Transfer, Wallet, WalletId
+    from .ledger import Allocation, Lot, OpenHold, Transfer, Wallet, WalletId
 
 
 class Finding(NamedTuple):
@@ -102,6 +102,7 @@ class _Lot:
     priority: int
     expires_at: datetime | None
     paid: int | None
+    frozen: int = 0
 
     def place(self) -> tuple[int, datetime]:
         return self.priority, self.expires_at or _NEVER
@@ -116,7 +117,7 @@ class _Held(NamedTuple):
 
 
 _BRINGS_IN: Final = frozenset({Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP})
-_TAKES_OUT: Final = frozenset({Kind.DEBIT, Kind.LAPSE, Kind.REPAY, Kind.ADJUST_DOWN})
+_TAKES_OUT: Final = frozenset({Kind.DEBIT, Kind.LAPSE, Kind.REPAY, Kind.ADJUST_DOWN, Kind.REVERSE})
 
 
 @dataclass(slots=True)
@@ -130,12 +131,14 @@ class WalletAudit:
     held: int = 0
     spent: int = 0
     owed: int = 0
+    frozen: int = 0
     head: bytes = b""
     booked_at: datetime | None = None
     lots: dict[int, _Lot] = field(default_factory=dict[int, _Lot])
     free: dict[int, _Lot] = field(default_factory=dict[int, _Lot])
     holds: dict[int, _Held] = field(default_factory=dict[int, _Held])
     last_settle: int = 0
+    last_advance: int = 0
     expiries: set[int] = field(default_factory=set[int])
 
     def __post_init__(self) -> None:
@@ -199,6 +202,8 @@ class WalletAudit:
             self.holds[row.seq] = _Held(row.id, row.amount, row.allocations, row.expires_at, row.member)
             self.available -= row.amount
             self.held += row.amount
+        elif row.kind in (Kind.FREEZE, Kind.UNFREEZE):
+            self._freeze(row, -1 if row.kind is Kind.FREEZE else 1)
         else:
             self._resolve(row)
         self.seq, self.booked_at = row.seq, row.booked_at
@@ -214,6 +219,7 @@ class WalletAudit:
         self.available += row.amount
         if row.kind is Kind.ADVANCE:
             self.owed += row.amount
+            self.last_advance = row.seq
 
     def _take_out(self, row: Transfer) -> None:
         if row.completes is not None and row.kind is not Kind.DEBIT:
@@ -237,6 +243,9 @@ class WalletAudit:
             return
         if row.kind is Kind.ADJUST_DOWN and len(row.allocations) == 1:
             return  # a correction may be bound to a lot; whether there is so much in it is seen in any case
+        if row.kind is Kind.REVERSE:
+            self._check_taken_back(row)
+            return
         left = row.amount
         expected: list[tuple[int, int]] = []
         for number, lot in sorted(self.free.items(), key=lambda item: (item[1].place(), item[0])):
@@ -246,6 +255,27 @@ class WalletAudit:
             left -= expected[-1][1]
         if not left and expected != [*row.allocations]:
             raise _Bad("it takes from other lots than those whose turn it is")
+
+    def _check_taken_back(self, row: Transfer) -> None:
+        """Whether the row takes from one lot, and what is not free there from what was lent for it just before."""
+        lot, lent = row.allocations[:1], row.allocations[1:]
+        if lot and lot[0].lot == self.last_advance == row.seq - 1:
+            lot, lent = (), row.allocations
+        if any(part.lot != self.last_advance or part.lot != row.seq - 1 for part in lent):
+            raise _Bad("it takes from other lots than its own and what was lent for it")
+        if lent and any(self._free(part.lot) != part.amount for part in (*lot, *lent)):
+            raise _Bad("it was lent what was free in its lot, or more than it takes")
+
+    def _free(self, number: int) -> int:
+        lot = self.lots.get(number)
+        return lot.remaining if lot else 0
+
+    def _freeze(self, row: Transfer, sign: int) -> None:
+        if len(row.allocations) != 1 or row.completes is not None:
+            raise _Bad("it is of more than one lot, or completes another")
+        self._move(row.allocations, row.amount, remaining=sign, frozen=-sign)
+        self.available += sign * row.amount
+        self.frozen -= sign * row.amount
 
     def _check_completed(self, row: Transfer) -> None:
         if row.completes is None:
@@ -281,7 +311,13 @@ class WalletAudit:
         self.spent += spent
 
     def _move(
-        self, allocations: tuple[Allocation, ...], amount: int, *, remaining: int, held: int = 0
+        self,
+        allocations: tuple[Allocation, ...],
+        amount: int,
+        *,
+        remaining: int,
+        held: int = 0,
+        frozen: int = 0,
     ) -> None:
         if sum(part for _, part in allocations) != amount:
             raise _Bad(f"its allocations do not sum to {amount}")
@@ -291,7 +327,8 @@ class WalletAudit:
                 raise _Bad(f"it allocates {part} from lot {number}, which does not hold it")
             lot.remaining += remaining * part
             lot.held += held * part
-            if lot.remaining < 0 or lot.held < 0:
+            lot.frozen += frozen * part
+            if min(lot.remaining, lot.held, lot.frozen) < 0:
                 raise _Bad(f"it takes more than lot {number} has")
             if lot.remaining:
                 self.free[number] = lot
@@ -299,23 +336,20 @@ class WalletAudit:
                 self.free.pop(number, None)
 
     def _check_balance(self, row: Transfer) -> None:
-        if (row.available_after, row.held_after) != (self.available, self.held):
+        said = row.available_after, row.held_after, row.frozen_after
+        given = self.available, self.held, self.frozen
+        if said != given:
             raise _Bad(
-                f"its balance after it is {row.available_after} available and {row.held_after} held, "
-                f"the rows give {self.available} and {self.held}"
+                "its balance after it is {} available, {} held and {} frozen, the rows give {}, {} and {}".format(
+                    *said, *given
+                )
             )
         if self.available < 0 or self.held < 0 or self.owed < 0:
             raise _Bad("a balance is negative after it")
 
     def _compare_lots(self, wallet: Wallet) -> list[Finding]:
-        stored: Mapping[int, tuple[object, ...]] = {
-            lot.number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at, lot.paid)
-            for lot in wallet.lots
-        }
-        derived: Mapping[int, tuple[object, ...]] = {
-            number: (lot.granted, lot.remaining, lot.held, lot.priority, lot.expires_at, lot.paid)
-            for number, lot in self.lots.items()
-        }
+        stored = {lot.number: _facts(lot) for lot in wallet.lots}
+        derived = {number: _facts(lot) for number, lot in self.lots.items()}
         return [
             self._finding(f"lot {number}", "what is stored of it is not what the journal gives")
             for number in sorted(stored.keys() | derived.keys())
@@ -336,6 +370,11 @@ class WalletAudit:
 
     def _finding(self, row: str, problem: str) -> Finding:
         return Finding(*self.wallet, row, problem)
+
+
+def _facts(lot: Lot | _Lot) -> tuple[object, ...]:
+    kept = lot.remaining, lot.held, lot.frozen
+    return lot.granted, *kept, lot.priority, lot.expires_at, lot.paid
 
 
 def _first(parts: tuple[Allocation, ...], amount: int) -> list[tuple[int, int]]:

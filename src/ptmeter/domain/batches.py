@@ -38,9 +38,10 @@ class State:
     """
     All that a batch may look at, read under the wallets' locks.
 
-    ``holds`` are the open ones that the batch names and those of its wallets that are due;
-    ``resolved`` are those it names that are open no more. A wallet missing here does not exist. ``accounts``
-    are those in whose tallies it counts; ``top_ups`` are recent ones of those that top themselves up.
+    A wallet has its lots with something in them, and those that the batch names; one that is missing does not
+    exist. ``holds`` are the open ones that the batch names and those of its wallets that are due; ``resolved``
+    are those it names that are open no more. ``accounts`` are those in whose tallies it counts; ``top_ups``
+    are recent ones of those that top themselves up.
     """
 
     at: datetime

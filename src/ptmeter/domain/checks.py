@@ -71,6 +71,20 @@ def check_adjustment(amount: int, note: str, lot: int | None) -> None:
         raise InvalidArgumentError(msg)
 
 
+def check_taking(amount: int, note: str, what: str) -> None:
+    """
+    Make sure that *amount* of a lot can be set aside, given back or taken back, for the reason in *note*.
+
+    Raises:
+        InvalidArgumentError: See `check_amount` and `check_note`; or it has no reason.
+    """
+    check_amount(amount, what, least=1)
+    check_note(note)
+    if not note:
+        msg = f"{what} needs a reason"
+        raise InvalidArgumentError(msg)
+
+
 def check_lot(priority: int, expires_at: datetime | None, note: str) -> None:
     """
     Make sure that PT can come in as such a lot.

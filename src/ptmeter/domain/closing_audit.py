@@ -123,6 +123,8 @@ class ClosingAudit:
             "issued": sums[Kind.GRANT],
             "lapsed": sums[Kind.LAPSE],
             "adjusted": sums[Kind.ADJUST_UP] - sums[Kind.ADJUST_DOWN],
+            "frozen": audit.frozen,
+            "reversed": sums[Kind.REVERSE],
         }
         for name, value in derived.items():
             if getattr(closing, name) != value:
@@ -133,12 +135,12 @@ class ClosingAudit:
         yield from self._lot_problems(closing, before)
 
     def _lot_problems(self, closing: Closing, before: Closing | None) -> Iterable[str]:
-        stored = {lot.number: (lot.available, lot.held) for lot in closing.lots}
-        derived = {n: (lot.remaining, lot.held) for n, lot in self._audit.lots.items()}
+        stored = {lot.number: (lot.available, lot.held, lot.frozen) for lot in closing.lots}
+        derived = {n: (lot.remaining, lot.held, lot.frozen) for n, lot in self._audit.lots.items()}
         if _live(stored) != _live(derived):
             yield "its lots are not what the journal gives"
         openings = {lot.number: lot.opening for lot in closing.lots if lot.opening}
-        carried = {lot.number: lot.available + lot.held for lot in before.lots} if before else {}
+        carried = {lot.number: lot.left for lot in before.lots} if before else {}
         if openings != {number: amount for number, amount in carried.items() if amount}:
             yield "its lots do not begin where the closing before left them"
         for name, expected in _moved(closing, before).items():
@@ -149,7 +151,7 @@ class ClosingAudit:
         self.findings.append(Finding(*self._audit.wallet, row, problem))
 
 
-def _live(lots: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+def _live(lots: Mapping[int, tuple[int, ...]]) -> dict[int, tuple[int, ...]]:
     return {number: figures for number, figures in lots.items() if any(figures)}
 
 
@@ -161,6 +163,7 @@ def _moved(closing: Closing, before: Closing | None) -> dict[str, int]:
         "granted": closing.issued - (before.issued if before else 0),
         "adjusted": closing.adjusted - (before.adjusted if before else 0),
         "lent": closing.owed - (before.owed if before else 0),
+        "reversed": closing.reversed - (before.reversed if before else 0),
     }
 
 
@@ -173,6 +176,7 @@ def _amount(lot: LotMoves, name: str) -> int:
         "granted": came_in.get(Kind.GRANT, 0),
         "adjusted": came_in.get(Kind.ADJUST_UP, 0) - lot.taken,
         "lent": came_in.get(Kind.ADVANCE, 0) - lot.repaid,
+        "reversed": lot.reversed,
     }[name]
 
 

@@ -32,6 +32,7 @@ _OUT: Final = {
     Kind.LAPSE: "lapsed",
     Kind.REPAY: "repaid",
     Kind.ADJUST_DOWN: "taken",
+    Kind.REVERSE: "reversed",
 }
 """Which figure of a lot a transfer that takes from it adds to."""
 
@@ -51,18 +52,25 @@ class LotMoves(NamedTuple):
     lapsed: int = 0
     repaid: int = 0
     taken: int = 0
+    reversed: int = 0
     available: int = 0
     held: int = 0
+    frozen: int = 0
 
     @property
     def went_out(self) -> int:
         """All that left it in the period."""
-        return self.charged + self.lapsed + self.repaid + self.taken
+        return self.charged + self.lapsed + self.repaid + self.taken + self.reversed
+
+    @property
+    def left(self) -> int:
+        """What is in it at the period's end."""
+        return self.available + self.held + self.frozen
 
     @property
     def opening(self) -> int:
         """What was in it before the period."""
-        return self.available + self.held + self.went_out - self.came_in
+        return self.left + self.went_out - self.came_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +79,8 @@ class Closing:
     A wallet at the end of a period.
 
     ``seq``, ``booked_at`` and ``head`` are those of its last row before the boundary. The figures are sums
-    over all rows up to there: ``issued`` is what was granted, ``adjusted`` the corrections up less those down.
+    over all rows up to there: ``issued`` is what was granted, ``reversed`` what of it was taken back, ``adjusted``
+    the corrections up less those down.
     ``lots`` has each lot that was there before the period or came in during it.
     """
 
@@ -88,6 +97,8 @@ class Closing:
     issued: int = 0
     lapsed: int = 0
     adjusted: int = 0
+    frozen: int = 0
+    reversed: int = 0
     lots: tuple[LotMoves, ...] = ()
 
     def canonical(self) -> bytes:
@@ -101,6 +112,8 @@ class Closing:
             self.issued,
             self.lapsed,
             self.adjusted,
+            self.frozen,
+            self.reversed,
         )
         lots = [
             figure
@@ -119,11 +132,13 @@ class Closing:
 
     def problem(self) -> str | None:
         """What of its figures does not tie, if anything."""
-        if self.available + self.held + self.spent + self.lapsed != self.issued + self.owed + self.adjusted:
+        came_in = self.issued + self.owed + self.adjusted
+        if came_in != self.available + self.held + self.frozen + self.spent + self.lapsed + self.reversed:
             return "what came in is not what is left and what went out"
-        available, held = sum(lot.available for lot in self.lots), sum(lot.held for lot in self.lots)
-        if (available, held) != (self.available, self.held):
-            return f"its lots have {available} available and {held} held"
+        figures = [(lot.available, lot.held, lot.frozen) for lot in self.lots]
+        available, held, frozen = map(sum, zip(*figures, strict=True)) if figures else (0, 0, 0)
+        if (available, held, frozen) != (self.available, self.held, self.frozen):
+            return f"its lots have {available} available, {held} held and {frozen} frozen"
         if any(min(lot[3:]) < 0 or lot.opening < 0 for lot in self.lots):
             return "a lot is below zero"
         return None
@@ -137,9 +152,11 @@ def opened(
         head = chain.genesis(wallet, chain_key)
         return Closing(wallet=wallet, period=period, revision=revision, head=head)
     lots = tuple(
-        LotMoves(lot.number, lot.since, lot.kind, available=lot.available, held=lot.held)
+        LotMoves(
+            *(lot.number, lot.since, lot.kind), available=lot.available, held=lot.held, frozen=lot.frozen
+        )
         for lot in previous.lots
-        if lot.available or lot.held
+        if lot.left
     )
     return replace(previous, period=period, revision=revision, lots=lots)
 
@@ -189,7 +206,9 @@ def fold(
         issued=closing.issued + sums[Kind.GRANT],
         lapsed=closing.lapsed + sums[Kind.LAPSE],
         adjusted=closing.adjusted + sums[Kind.ADJUST_UP] - sums[Kind.ADJUST_DOWN],
-        lots=tuple(lots[number].frozen() for number in sorted(lots)),
+        frozen=rows[-1].frozen_after,
+        reversed=closing.reversed + sums[Kind.REVERSE],
+        lots=tuple(lots[number].moves() for number in sorted(lots)),
     )
     if problem := folded.problem():
         _refuse(closing, problem)
@@ -208,10 +227,12 @@ class _Lot:
     lapsed: int = 0
     repaid: int = 0
     taken: int = 0
+    reversed: int = 0
     available: int = 0
     held: int = 0
+    frozen: int = 0
 
-    def frozen(self) -> LotMoves:
+    def moves(self) -> LotMoves:
         return LotMoves(*(getattr(self, name) for name in self.__slots__))
 
 
@@ -222,6 +243,11 @@ def _apply(row: Transfer, lots: dict[int, _Lot], held: Mapping[int, tuple[Alloca
         _shift(lots, row.allocations, -1)
     elif row.kind in {Kind.VOID, Kind.EXPIRE}:
         _shift(lots, row.allocations, 1)
+    elif row.kind in {Kind.FREEZE, Kind.UNFREEZE}:
+        for number, amount in row.allocations:
+            thawed = amount if row.kind is Kind.UNFREEZE else -amount
+            lots[number].available += thawed
+            lots[number].frozen -= thawed
     else:
         if row.kind is Kind.SETTLE:
             _shift(lots, held[row.completes or 0], 1)

@@ -1,5 +1,5 @@
 """
-The vocabulary of the one door through which PT move: commands in, transfers and outcomes out.
+The vocabulary of the one door through which PT move: `commands` go in, transfers and outcomes come out.
 
 Amounts are integer micro-PT throughout, times are aware UTC. A wallet is one account's balance in one
 unit; every PT in it belongs to a lot. A transfer is one immutable row: a positive amount from a debit
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from ..errors import InvalidArgumentError
-from .checks import check_adjustment, check_amount, check_lot, check_name, check_note
+from .checks import check_name
 from .rates import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
-    from .admission import Admission, Limited, Rules
+    from .admission import Limited
     from .prices import Price
     from .pt import Money
     from .rates import Workload
@@ -37,6 +36,7 @@ class Side(IntEnum):
     BREAKAGE = 5
     RECEIVABLE = 6
     ADJUSTMENT = 7
+    FROZEN = 8
 
 
 class Kind(IntEnum):
@@ -53,6 +53,9 @@ class Kind(IntEnum):
     REPAY = 9
     ADJUST_UP = 10
     ADJUST_DOWN = 11
+    FREEZE = 12
+    UNFREEZE = 13
+    REVERSE = 14
 
 
 SIDES: Final[Mapping[Kind, tuple[Side, Side]]] = {
@@ -67,6 +70,9 @@ SIDES: Final[Mapping[Kind, tuple[Side, Side]]] = {
     Kind.REPAY: (Side.AVAILABLE, Side.RECEIVABLE),
     Kind.ADJUST_UP: (Side.ADJUSTMENT, Side.AVAILABLE),
     Kind.ADJUST_DOWN: (Side.AVAILABLE, Side.ADJUSTMENT),
+    Kind.FREEZE: (Side.AVAILABLE, Side.FROZEN),
+    Kind.UNFREEZE: (Side.FROZEN, Side.AVAILABLE),
+    Kind.REVERSE: (Side.AVAILABLE, Side.ISSUANCE),
 }
 """Each kind's debit side and credit side. A settle also returns what its hold had left over."""
 
@@ -107,7 +113,7 @@ class Allocation(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Lot:
     """
-    PT that came in together: what of it is free and what is held.
+    PT that came in together: what of it is free, what is held, and what is frozen while its payment is disputed.
 
     ``number`` is the sequence number of the transfer that brought it. Lots burn by priority (lower
     first), then by expiry (sooner first, never last), then by age. ``paid`` is what all of it sold for, in
@@ -121,6 +127,7 @@ class Lot:
     priority: int = 50
     expires_at: datetime | None = None
     paid: int | None = None
+    frozen: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +135,7 @@ class Wallet:
     """
     One account's balance in one unit, with the lots that still have something in them.
 
-    ``owed`` is what was spent without PT to cover it; while something is owed nothing is available.
+    ``owed`` is what was spent, or taken back, without PT to cover it; while something is owed nothing is available.
     ``number`` is its short name (`keys.wallet_number`); ``head`` the whole hash of the last transfer. Up to
     ``closed_until`` it is closed: it books nothing earlier.
     """
@@ -146,6 +153,11 @@ class Wallet:
     state: WalletState = WalletState.OPEN
     closed_until: datetime | None = None
     lots: tuple[Lot, ...] = ()
+
+    @property
+    def frozen(self) -> int:
+        """What is frozen, which its lots alone count."""
+        return sum([lot.frozen for lot in self.lots])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,127 +217,8 @@ class Transfer:
     multiple: int = 1
     plan: str = ""
     paid: int | None = None
+    frozen_after: int = 0
     link: bytes = b""
-
-
-# --- commands ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Command:
-    """What every command carries: its wallet, its id, and the fingerprint of what was asked."""
-
-    wallet: WalletId
-    id: bytes
-    fingerprint: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant(_Command):
-    """Give PT, which *paid* nano-dollars were paid for: a new lot. Opens the wallet, repays what is owed."""
-
-    amount: int
-    note: str = ""
-    priority: int = 50
-    expires_at: datetime | None = None
-    effective_at: datetime | None = None
-    paid: int | None = None
-
-    def __post_init__(self) -> None:
-        check_amount(self.amount, "a grant", least=1)
-        check_amount(self.paid or 0, "what was paid", least=0)
-        check_lot(self.priority, self.expires_at, self.note)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold(_Command):
-    """Set PT aside for *ttl*; refused if less is available, or if a limit that *admission* falls under says no."""
-
-    amount: int
-    ttl: timedelta
-    admission: Admission | None = None
-
-    def __post_init__(self) -> None:
-        check_amount(self.amount, "a hold", least=1)
-        if self.ttl.total_seconds() <= 0:
-            msg = "a hold needs time: ttl must be positive"
-            raise InvalidArgumentError(msg)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settle(_Command):
-    """Charge a hold's real cost, *multiple* times the rate; the rest becomes available again. Zero voids it."""
-
-    hold_id: bytes
-    amount: int
-    usage: UsageEvent | None = None
-    overage: Overage = Overage.ALLOW
-    effective_at: datetime | None = None
-    multiple: int = 1
-    rules: Rules | None = None
-
-    def __post_init__(self) -> None:
-        check_amount(self.amount, "a settle", least=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Void(_Command):
-    """Give a whole hold back: the call failed."""
-
-    hold_id: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expire(_Command):
-    """Give a hold back because its time is over; refused before that."""
-
-    hold_id: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debit(_Command):
-    """Charge at once, without a hold; refused if less is available, unless *overage* allows it."""
-
-    amount: int
-    overage: Overage = Overage.REJECT
-    usage: UsageEvent | None = None
-    note: str = ""
-    effective_at: datetime | None = None
-    admission: Admission | None = None
-
-    def __post_init__(self) -> None:
-        check_amount(self.amount, "a debit", least=1)
-        check_note(self.note)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjust(_Command):
-    """Correct a wallet by a signed amount; *usage* has no tokens: by what the call that it corrects is rated."""
-
-    amount: int
-    note: str
-    priority: int = 50
-    expires_at: datetime | None = None
-    effective_at: datetime | None = None
-    usage: UsageEvent | None = None
-    plan: str = ""
-    lot: int | None = None
-    """To take from that lot alone, as far as it goes; refused if nothing is free in it."""
-
-    def __post_init__(self) -> None:
-        check_adjustment(self.amount, self.note, self.lot)
-        check_lot(self.priority, self.expires_at, self.note)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lapse(_Command):
-    """Move what the wallet's expired lots have left to breakage; refused while there is nothing."""
-
-
-Command: TypeAlias = Grant | Hold | Settle | Void | Expire | Debit | Adjust | Lapse
-
-Linked: TypeAlias = tuple[Command, ...]
-"""Commands that succeed or fail together. A single command is a group of one."""
 
 
 # --- outcomes ---------------------------------------------------------------------------------
@@ -351,6 +244,9 @@ class Refusal(IntEnum):
     """A limit of the account that asked, or of one above it; see ``Refused.limited``."""
     NOT_PAYER = 12
     """The account that asked uses another account's PT now."""
+    NOT_FROZEN = 13
+    """Less of the lot is frozen than was to be given back."""
+    LOT_NOT_FOUND = 14
 
 
 REMEMBERED: Final = frozenset(
@@ -376,7 +272,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The command was refused: why, for want of funds how much there was and was needed, or by which limit."""
+    """The command was refused: why, for want of PT how much there was and was needed, or by which limit."""
 
     reason: Refusal
     available: int = 0

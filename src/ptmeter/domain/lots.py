@@ -65,10 +65,15 @@ def split(allocations: tuple[Allocation, ...], amount: int) -> tuple[tuple[Alloc
 
 
 def shift(
-    lots: tuple[Lot, ...], allocations: tuple[Allocation, ...], *, remaining: int = 0, held: int = 0
+    lots: tuple[Lot, ...],
+    allocations: tuple[Allocation, ...],
+    *,
+    remaining: int = 0,
+    held: int = 0,
+    frozen: int = 0,
 ) -> tuple[Lot, ...]:
     """
-    Change the lots named by *allocations*: ``remaining`` and ``held`` are -1, 0 or 1 times the amount.
+    Change the lots named by *allocations*: each of the three figures by -1, 0 or 1 times the amount.
 
     Raises:
         InvariantError: A lot is missing or would go below zero.
@@ -84,10 +89,13 @@ def shift(
             shifted.append(lot)
             continue
         free, kept = lot.remaining + remaining * amount, lot.held + held * amount
-        if free < 0 or kept < 0:
+        cold = lot.frozen + frozen * amount
+        if free < 0 or kept < 0 or cold < 0:
             msg = f"lot {lot.number} would go below zero"
             raise InvariantError(msg)
-        shifted.append(Lot(lot.number, lot.granted, free, kept, lot.priority, lot.expires_at, lot.paid))
+        shifted.append(
+            Lot(lot.number, lot.granted, free, kept, lot.priority, lot.expires_at, lot.paid, cold)
+        )
     if amounts:
         msg = f"lots {sorted(amounts)} are allocated from but not in the wallet"
         raise InvariantError(msg)

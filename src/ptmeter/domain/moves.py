@@ -272,10 +272,21 @@ class Moves:
             lots = tuple(lot for lot in self.wallets[name].lots if lot.number == number)
         return lots, min(amount, sum(lot.remaining for lot in lots))
 
+    def freeze(
+        self, wallet: Wallet, kind: Kind, part: Allocation, request: Request, **details: Unpack[Details]
+    ) -> Transfer:
+        """Have so much of a lot frozen that was free, or with `Kind.UNFREEZE` free that was frozen."""
+        sign = -1 if kind is Kind.FREEZE else 1
+        moved = Balances(
+            available=wallet.available + sign * part.amount,
+            lots=shift(wallet.lots, (part,), remaining=sign, frozen=-sign),
+        )
+        return self._append(wallet, moved, kind, part.amount, request, allocations=(part,), **details)
+
     def advance(self, wallet: Wallet, amount: int) -> Wallet:
         """Lend *amount*: a lot like any other, and as much owed."""
         owing = replace(wallet, owed=wallet.owed + amount)
-        request = _follows(wallet, "#advance")
+        request = follows(wallet, "#advance")
         self.bring_in(owing, Kind.ADVANCE, amount, request, priority=ADVANCE_PRIORITY)
         return self.wallets[wallet.id]
 
@@ -284,7 +295,7 @@ class Moves:
         wallet = self.wallets[name]
         if amount := min(wallet.owed, wallet.available):
             owing = replace(wallet, owed=wallet.owed - amount)
-            self.take_out(owing, Kind.REPAY, amount, _follows(wallet, "#repay"))
+            self.take_out(owing, Kind.REPAY, amount, follows(wallet, "#repay"))
 
     def lapse_due(self, name: WalletId) -> Transfer | None:
         """Move what expired lots have left to breakage; what is held of them follows once released."""
@@ -292,7 +303,7 @@ class Moves:
         for lot in self.wallets[name].lots:
             if lot.remaining and has_lapsed(lot, self.at):
                 wallet = self.wallets[name]
-                request = _follows(wallet, "#lapse")
+                request = follows(wallet, "#lapse")
                 transfer = self.take_out(wallet, Kind.LAPSE, lot.remaining, request, lots=(lot,))
         return transfer
 
@@ -334,6 +345,7 @@ class Moves:
             "multiple": details.get("multiple", 1),
             "plan": details.get("plan", ""),
             "paid": details.get("paid"),
+            "frozen_after": sum([lot.frozen for lot in after.get("lots", wallet.lots)]),
         }
         head = chain.successor(Transfer(**row), wallet.head, self._chain_key)
         transfer = Transfer(**row, link=chain.link(head))
@@ -361,7 +373,7 @@ def expiry(hold: OpenHold) -> Request:
     return Request(transfer_id(hold.wallet.account, "expire", hold.id.hex()), NO_REQUEST)
 
 
-def _follows(wallet: Wallet, what: str) -> Request:
+def follows(wallet: Wallet, what: str) -> Request:
     """The request of a row that follows from another: its place in the journal."""
     place = transfer_id(wallet.id.account, what, wallet.id.unit, str(wallet.seq + 1))
     return Request(place, NO_REQUEST)

@@ -30,14 +30,16 @@ class UnitBalance:
     """
     One account's balance in one unit.
 
-    ``owed`` is what was spent beyond the PT there were; while it is not zero, nothing is available.
-    ``expiring`` are lots that lapse, soonest first.
+    ``owed`` is what was spent, or taken back, beyond the PT there were; while it is not zero, nothing is available.
+    ``frozen`` is what is set aside because the payment for it is disputed. ``expiring`` are lots that lapse,
+    soonest first.
     """
 
     available: PT = NO_PT
     held: PT = NO_PT
     spent: PT = NO_PT
     owed: PT = NO_PT
+    frozen: PT = NO_PT
     expiring: tuple[tuple[datetime, PT], ...] = ()
 
 
@@ -131,6 +133,25 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """
+    PT of one lot frozen, given back or taken back: how much, and what is available after it.
+
+    ``of_lot`` is what of it was in the lot: less than ``amount`` only where more was taken back than was left,
+    which is owed, or was repaid from other lots.
+    """
+
+    account: str
+    key: str
+    unit: str
+    lot: int
+    amount: PT
+    of_lot: PT
+    available: PT
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """
     One line of an account's statement: a transfer, in PT, with the balance after it.
@@ -144,6 +165,7 @@ class Entry:
     amount: PT
     available_after: PT
     held_after: PT
+    frozen_after: PT
     booked_at: datetime
     effective_at: datetime
     completes: int | None
@@ -180,6 +202,7 @@ def unit_balance(wallet: Wallet, at: datetime) -> UnitBalance:
         held=PT(wallet.held),
         spent=PT(wallet.spent),
         owed=PT(wallet.owed),
+        frozen=PT(wallet.frozen),
         expiring=tuple(expiring),
     )
 
@@ -194,6 +217,7 @@ def entry(transfer: Transfer) -> Entry:
         amount=PT(transfer.amount),
         available_after=PT(transfer.available_after),
         held_after=PT(transfer.held_after),
+        frozen_after=PT(transfer.frozen_after),
         booked_at=transfer.booked_at,
         effective_at=transfer.effective_at,
         completes=transfer.completes,

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InvalidArgumentError
 from .checks import check_span
+from .commands import Adjust
 from .keys import fingerprint, transfer_id
-from .ledger import Adjust, Kind, UsageEvent, wallet_id
+from .ledger import Kind, UsageEvent, wallet_id
 from .periods import check_person
 from .pt import PT, Money
 from .usage import Usage
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from .ledger import Command, Linked, Posted, Transfer
+    from .commands import Command, Linked
+    from .ledger import Posted, Transfer
     from .prices import Price
     from .rates import Charge
 

@@ -17,8 +17,8 @@ def unused(lot: Lot, since: Iterable[Transfer], holds: Mapping[int, Transfer]) -
     What was free in *lot* at its end, in micro-PT, whatever happened since.
 
     *since* are its wallet's transfers from the end on, and *holds* by number the holds that they settle. What
-    was held at the end counts as used, whatever became of it: otherwise a renewal that comes later would find
-    another number.
+    was held or frozen at the end counts as used, whatever became of it: otherwise a renewal that comes later
+    would find another number.
     """
     return lot.remaining - sum(_moved(row, lot.number, holds) for row in since)
 
@@ -27,12 +27,14 @@ def _moved(row: Transfer, lot: int, holds: Mapping[int, Transfer]) -> int:
     """By how much a transfer changed what is free in a lot."""
     part = sum(amount for number, amount in row.allocations if number == lot)
     match row.kind:
-        case Kind.VOID | Kind.EXPIRE:
+        case Kind.VOID | Kind.EXPIRE | Kind.UNFREEZE:
             return part
         case Kind.SETTLE if row.completes and row.completes in holds:
             held = holds[row.completes].allocations
             return sum(amount for number, amount in held if number == lot) - part
-        case Kind.HOLD | Kind.DEBIT | Kind.LAPSE | Kind.REPAY | Kind.ADJUST_DOWN:
+        case (
+            Kind.HOLD | Kind.DEBIT | Kind.LAPSE | Kind.REPAY | Kind.ADJUST_DOWN | Kind.FREEZE | Kind.REVERSE
+        ):
             return -part
         case _:
             return 0

@@ -25,6 +25,7 @@ class Standing(NamedTuple):
 
     available: int = 0
     held: int = 0
+    frozen: int = 0
 
 
 class Turnover(NamedTuple):
@@ -79,14 +80,16 @@ def movement(unit: str, span: Span) -> Movement:
     return Movement(
         unit,
         WHOLE,
-        opening=PT(opening.available + opening.held),
+        opening=PT(sum(opening)),
         granted=PT(sums[Kind.GRANT]),
         adjusted=PT(sums[Kind.ADJUST_UP] - sums[Kind.ADJUST_DOWN]),
         lent=PT(sums[Kind.ADVANCE] - sums[Kind.REPAY]),
         charged=PT(sums[Kind.SETTLE] + sums[Kind.DEBIT]),
         lapsed=PT(sums[Kind.LAPSE]),
+        reversed=PT(sums[Kind.REVERSE]),
         available=PT(closing.available),
         held=PT(closing.held),
+        frozen=PT(closing.frozen),
     )
 
 

@@ -6,7 +6,8 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError · MessageNotFoundError
-    │                                       · TopUpNotFoundError · EventNotFoundError
+    │                                       · TopUpNotFoundError · LotNotFoundError
+    │                                       · EventNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
     │                                       · ReferralRefusedError
@@ -14,7 +15,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
     │                                       · SubscriptionExistsError · TopUpNotOpenError
-    │                                       · QuarantineResolvedError
+    │                                       · QuarantineResolvedError · NotFrozenError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -36,6 +37,7 @@ from .arguments import (
     EventNotFoundError,
     HoldNotFoundError,
     InvalidArgumentError,
+    LotNotFoundError,
     MessageNotFoundError,
     NotFoundError,
     SubscriptionNotFoundError,
@@ -50,6 +52,7 @@ from .conflicts import (
     ConflictError,
     HoldNotPendingError,
     IdempotencyConflictError,
+    NotFrozenError,
     PeriodClosedError,
     PeriodNotOverError,
     PeriodNotSealedError,
@@ -111,9 +114,11 @@ __all__ = [
     "InvariantError",
     "LedgerBusyError",
     "LimitError",
+    "LotNotFoundError",
     "MessageNotFoundError",
     "ModelLockedError",
     "NotFoundError",
+    "NotFrozenError",
     "PeriodClosedError",
     "PeriodNotOverError",
     "PeriodNotSealedError",

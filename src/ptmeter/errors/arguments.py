@@ -102,6 +102,16 @@ class HoldNotFoundError(NotFoundError):
         super().__init__(f"account {account!r} has no hold under key {key!r}")
 
 
+class LotNotFoundError(NotFoundError):
+    """The wallet has no lot of that number: it is that of the transfer that brought the PT, as in a statement."""
+
+    code = "lot_not_found"
+
+    def __init__(self, account: str, unit: str, lot: int) -> None:
+        self.account, self.unit, self.lot = account, unit, lot
+        super().__init__(f"the {unit} wallet of account {account!r} has no lot {lot}")
+
+
 class SubscriptionNotFoundError(NotFoundError):
     """The account has no subscription, or it has ended: begin one (``meter.plans.subscribe``)."""
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .base import PtmeterError
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 
 class ConflictError(PtmeterError):
@@ -34,6 +39,23 @@ class HoldNotPendingError(ConflictError):
         self.account = account
         self.key = key
         super().__init__(f"the hold of account {account!r} under key {key!r} is already resolved")
+
+
+class NotFrozenError(ConflictError):
+    """Less of the lot is frozen than was to be given back or taken back: ``frozen`` says how much, in PT."""
+
+    code = "not_frozen"
+
+    def __init__(self, account: str, unit: str, lot: int, *, frozen: Decimal, required: Decimal) -> None:
+        self.account = account
+        self.unit = unit
+        self.lot = lot
+        self.frozen = frozen
+        self.required = required
+        super().__init__(
+            f"of lot {lot} of account {account!r} {frozen.normalize():f} {unit} PT are frozen, "
+            f"not {required.normalize():f}"
+        )
 
 
 class SubscriptionExistsError(ConflictError):

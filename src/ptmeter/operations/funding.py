@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ..domain.commands import Adjust, Grant
 from ..domain.instants import microseconds
 from ..domain.keys import fingerprint, transfer_ids
-from ..domain.ledger import Adjust, Grant, wallet_id
+from ..domain.ledger import wallet_id
 from ..domain.pt import PT
 from ..domain.receipts import Granted
 from ..errors import InvalidArgumentError, PtmeterError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from ..domain.ledger import Linked
+    from ..domain.commands import Linked
     from ..ports import Books, Posting
 
 

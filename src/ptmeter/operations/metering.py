@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Required, TypedDict
 
 from ..domain.admission import Admission
+from ..domain.commands import Debit, Settle, Void
+from ..domain.commands import Hold as PlaceHold
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
-from ..domain.ledger import Debit, Overage, Posted, Settle, UsageEvent, Void, wallet_id
-from ..domain.ledger import Hold as PlaceHold
+from ..domain.ledger import Overage, Posted, UsageEvent, wallet_id
 from ..domain.pt import PT
 from ..domain.receipts import Hold, Receipt, warnings
 from ..errors import (
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..domain.admission import Rules
+    from ..domain.commands import Linked
     from ..domain.estimates import Estimate
-    from ..domain.ledger import Linked, Outcome
+    from ..domain.ledger import Outcome
     from ..domain.rates import Charge, RateCard
     from ..domain.usage import Usage
     from ..ports import Books, Posting

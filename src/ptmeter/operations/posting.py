@@ -16,7 +16,8 @@ from .refusing import refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..domain.ledger import Linked, Outcome
+    from ..domain.commands import Linked
+    from ..domain.ledger import Outcome
     from ..domain.rates import RateCard
     from ..ports import Books, Posting
 

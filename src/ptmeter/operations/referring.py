@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..domain.checks import check_name
+from ..domain.commands import Adjust, Grant
 from ..domain.keys import digest, fingerprint, transfer_id, transfer_ids
-from ..domain.ledger import Adjust, Grant, Posted, Refusal, wallet_id
+from ..domain.ledger import Posted, Refusal, wallet_id
 from ..domain.pt import Money
 from ..domain.referral_terms import RewardKind
 from ..domain.referrals import (

@@ -19,13 +19,16 @@ from ..errors import (
     InvalidArgumentError,
     InvariantError,
     LimitError,
+    LotNotFoundError,
     ModelLockedError,
+    NotFrozenError,
     PtmeterError,
 )
 
 if TYPE_CHECKING:
     from ..domain.admission import Limited
-    from ..domain.ledger import Command, Refused
+    from ..domain.commands import Command
+    from ..domain.ledger import Refused
     from ..ports import Books
 
 
@@ -39,12 +42,13 @@ def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key
             return _short(command, refused)
         case Refusal.NOT_OPEN:
             return AccountFrozenError(account, unit)
+        case Refusal.LOT_NOT_FOUND | Refusal.NOT_FROZEN:
+            return _of_lot(command, refused)
         case Refusal.NOT_PAYER:
             return ContentionError(f"the account that pays is not {account!r} any more")
-        case Refusal.HOLD_NOT_FOUND:
-            return HoldNotFoundError(account, hold_key)
-        case Refusal.HOLD_NOT_PENDING | Refusal.NOT_DUE:
-            return HoldNotPendingError(account, hold_key)
+        case Refusal.HOLD_NOT_FOUND | Refusal.HOLD_NOT_PENDING | Refusal.NOT_DUE:
+            unknown = refused.reason is Refusal.HOLD_NOT_FOUND
+            return (HoldNotFoundError if unknown else HoldNotPendingError)(account, hold_key)
         case Refusal.KEY_REUSED:
             return IdempotencyConflictError(account, key)
         case Refusal.TOO_LARGE:
@@ -54,6 +58,15 @@ def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key
         case Refusal.LIMITED | Refusal.LINKED:
             msg = "a group was refused without any of its commands being so"
             return InvariantError(msg)
+
+
+def _of_lot(command: Command, refused: Refused) -> PtmeterError:
+    """There is no such lot, or less of it is frozen."""
+    (account, unit), lot = command.wallet, getattr(command, "lot", None) or 0
+    if refused.reason is Refusal.LOT_NOT_FOUND:
+        return LotNotFoundError(account, unit, lot)
+    frozen, required = PT(refused.available).whole, PT(refused.required).whole
+    return NotFrozenError(account, unit, lot, frozen=frozen, required=required)
 
 
 def _short(command: Command, refused: Refused) -> InsufficientFundsError:

@@ -7,8 +7,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from ..domain import subscriptions
+from ..domain.commands import Grant
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
-from ..domain.ledger import Grant, Kind, wallet_id
+from ..domain.ledger import Kind, wallet_id
 from ..domain.pt import PT
 from ..domain.rates import WHOLE
 from ..domain.receipts import Granted

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..domain.commands import Expire, Lapse
 from ..domain.keys import transfer_id
-from ..domain.ledger import Expire, Lapse, Posted
+from ..domain.ledger import Posted
 from ..domain.moves import NO_REQUEST, expiry
 from ..domain.planner import REMEMBER_REFUSALS_FOR
 from .posting import post

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from ..domain.batches import Plan, State
     from ..domain.calibration import Habits, Topic
     from ..domain.closings import Closing
-    from ..domain.ledger import Linked, OpenHold, Posted, Transfer, Wallet, WalletId
+    from ..domain.commands import Linked
+    from ..domain.ledger import OpenHold, Posted, Transfer, Wallet, WalletId
     from ..domain.periods import Period, PeriodEvent, PeriodReport
     from ..domain.prices import Price, PriceUse
     from ..domain.pt import Money

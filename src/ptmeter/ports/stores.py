@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from ..domain.ledger import Linked, Outcome
+from ..domain.commands import Linked
+from ..domain.ledger import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

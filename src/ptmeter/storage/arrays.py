@@ -69,8 +69,8 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "new_lots": _insert(lot),
     "lots": _Part(
         lot,
-        {"wallet": "wallet_id", "lot": "number", "free": "remaining", "kept": "held"},
-        "UPDATE ptm_lot AS old SET remaining = new.free, held = new.kept "
+        {"wallet": "wallet_id", "lot": "number", "free": "remaining", "kept": "held", "cold": "frozen"},
+        "UPDATE ptm_lot AS old SET remaining = new.free, held = new.kept, frozen = new.cold "
         "FROM {source} WHERE old.wallet_id = new.wallet AND old.number = new.lot",
     ),
     "closed": _Part(

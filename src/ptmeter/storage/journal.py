@@ -15,6 +15,7 @@ from . import rows
 from .asked import Asked, listed
 from .columns import version_from
 from .places import BEFORE, THROUGH
+from .statements import HAS_SOMETHING
 from .tables import lot, open_hold, price, rejection, rollup, transfer, unpriced, wallet
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Journal:
         lots: defaultdict[int, list[Lot]] = defaultdict(list)
         theirs = select(lot).where(lot.c.wallet_id.in_([row.wallet_id for row in found]))
         if live:
-            theirs = theirs.where((lot.c.remaining > 0) | (lot.c.held > 0))
+            theirs = theirs.where(HAS_SOMETHING)
         for row in self._all(theirs.order_by(lot.c.wallet_id, lot.c.number)):
             lots[row.wallet_id].append(rows.lot_from(row))
         return [rows.wallet_from(row, tuple(lots[row.wallet_id])) for row in found]

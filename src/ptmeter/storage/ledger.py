@@ -12,13 +12,14 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select, tuple_
 
 from ..domain import chain
 from ..domain.batches import State
+from ..domain.commands import Adjust, Debit, Expire, Grant, Hold, LotCommand, Settle, Void
 from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
-from ..domain.ledger import Adjust, Debit, Expire, Grant, Hold, Kind, Settle, Void
+from ..domain.ledger import Kind
 from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..errors import InvariantError
@@ -31,7 +32,7 @@ from .periods import locked_boundary
 from .prepared import LONGEST
 from .rollups import rollup_row
 from .statements import HOLD, KNOWN, LOT
-from .tables import unpriced
+from .tables import lot, unpriced
 from .top_ups import recent
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 
     from ..domain.accounts import Account
     from ..domain.batches import Decided, Plan
-    from ..domain.ledger import Command, Linked, Lot, OpenHold, Wallet, WalletId
+    from ..domain.commands import Command, Linked
+    from ..domain.ledger import Lot, OpenHold, Wallet, WalletId
 
 
 class SqlLedger(Journal):
@@ -65,7 +67,12 @@ class SqlLedger(Journal):
             if isinstance(c, Settle | Void | Expire) and c.wallet in numbers
         }
         found = self._read(wallets, ids, named, at)
-        self._locked = _with_lots(wallets, found)
+        lots = {
+            (numbers[c.wallet], c.lot)
+            for c in commands
+            if isinstance(c, LotCommand) and c.wallet in numbers
+        }
+        self._locked = _with_lots(wallets, found, self._lots(lots) if lots else ())
         holds = self._holds(found)
         resolved = self._resolved([each for each in named if each.id not in holds])
         known = {rows.id_from(row.id) for row in found if row.what == KNOWN}
@@ -156,6 +163,11 @@ class SqlLedger(Journal):
         }
         return self._sql.read_few.fetch(self._connection, {**wanted, **few})
 
+    def _lots(self, named: Collection[tuple[int, int]]) -> Sequence[Row[Any]]:
+        """Lots that a batch names, whatever is left in them; mostly it names none."""
+        place = tuple_(lot.c.wallet_id, lot.c.number)
+        return self._all(select(lot).where(place.in_(sorted(named))))
+
     def _decided(self, known: Collection[Asked]) -> dict[bytes, Decided]:
         """How the commands that came before ended; mostly there are none."""
         if not known:
@@ -223,12 +235,18 @@ class SqlLedger(Journal):
             self._execute(insert(unpriced), parked)
 
 
-def _with_lots(wallets: Sequence[Wallet], found: Sequence[Row[Any]]) -> dict[WalletId, Wallet]:
-    lots: defaultdict[int, list[Lot]] = defaultdict(list)
+def _with_lots(
+    wallets: Sequence[Wallet], found: Sequence[Row[Any]], named: Sequence[Row[Any]]
+) -> dict[WalletId, Wallet]:
+    lots: defaultdict[int, dict[int, Lot]] = defaultdict(dict)
     for row in found:
         if row.what == LOT:
-            lots[row.wallet_id].append(rows.live_lot_from(row))
+            lots[row.wallet_id][row.number] = rows.live_lot_from(row)
+    for row in named:
+        lots[row.wallet_id][row.number] = rows.lot_from(row)
     return {
-        wallet.id: replace(wallet, lots=tuple(sorted(lots[wallet.number], key=lambda lot: lot.number)))
+        wallet.id: replace(
+            wallet, lots=tuple(sorted(lots[wallet.number].values(), key=lambda lot: lot.number))
+        )
         for wallet in wallets
     }

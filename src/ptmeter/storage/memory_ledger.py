@@ -9,20 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ..domain import chain
 from ..domain.accounts import Account, path
 from ..domain.batches import Decided, State
+from ..domain.commands import Adjust, Debit, Expire, Grant, Hold, LotCommand, Settle, Void
 from ..domain.keys import wallet_number
-from ..domain.ledger import (
-    Adjust,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Posted,
-    Settle,
-    Transfer,
-    Void,
-    Wallet,
-)
+from ..domain.ledger import Kind, Posted, Transfer, Wallet
 from ..domain.lots import has_lapsed
 from ..domain.messages import message
 from ..domain.moves import Resolved
@@ -37,12 +26,13 @@ from .memory_referrals import ReferralTables
 from .memory_subscriptions import SubscriptionTables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from ..domain.batches import Plan
     from ..domain.calibration import Topic
-    from ..domain.ledger import Linked, Lot, OpenHold, UsageEvent, WalletId
+    from ..domain.commands import Linked
+    from ..domain.ledger import Lot, OpenHold, UsageEvent, WalletId
     from ..domain.messages import Message
     from ..domain.prices import Price
     from ..domain.quarantine import Quarantined
@@ -100,7 +90,11 @@ class MemoryLedger:
             if isinstance(command, Grant | Adjust) and command.wallet not in self._tables.wallets:
                 self._open(command.wallet, at)
         names = {command.wallet for command in commands}
-        wallets = {name: self._with_lots(name, live=True) for name in names & self._tables.wallets.keys()}
+        lots = {(c.wallet, c.lot) for c in commands if isinstance(c, LotCommand)}
+        wallets = {
+            name: self._with_lots(name, live=True, named=lots)
+            for name in names & self._tables.wallets.keys()
+        }
         named = {c.hold_id for c in commands if isinstance(c, Settle | Void | Expire)}
         holds = {
             name: hold
@@ -260,9 +254,15 @@ class MemoryLedger:
         self._tables.journal[name] = ()
         self._tables.accounts.setdefault(name.account, Account(name=name.account))
 
-    def _with_lots(self, name: WalletId, *, live: bool) -> Wallet:
+    def _with_lots(
+        self, name: WalletId, *, live: bool, named: Collection[tuple[WalletId, int]] = ()
+    ) -> Wallet:
         lots = [lot for (wallet, _), lot in self._tables.lots.items() if wallet == name]
-        kept = [lot for lot in lots if not live or lot.remaining or lot.held]
+        kept = [
+            lot
+            for lot in lots
+            if not live or lot.remaining or lot.held or lot.frozen or (name, lot.number) in named
+        ]
         return replace(self._tables.wallets[name], lots=tuple(sorted(kept, key=lambda lot: lot.number)))
 
     def _resolution(self, hold_id: bytes) -> Resolved | None:
@@ -281,7 +281,10 @@ class MemoryLedger:
 def _standing(rows: Sequence[Transfer], moment: datetime) -> Standing:
     """What was there after the last of *rows* before a moment."""
     before = [row for row in rows if row.booked_at < moment]
-    return Standing(before[-1].available_after, before[-1].held_after) if before else Standing()
+    if not before:
+        return Standing()
+    last = before[-1]
+    return Standing(last.available_after, last.held_after, last.frozen_after)
 
 
 def _rated(row: Transfer, rows: Sequence[Transfer]) -> UsageEvent | None:

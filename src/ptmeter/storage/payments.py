@@ -134,8 +134,8 @@ def _record_from(row: Row[Any]) -> PaymentRecord:
 
 
 def _claim(facts: dict[str, Any]) -> Claim:
-    there, used = facts["parts"]
-    return Claim(**{**facts, "parts": (there, used)})
+    facts["parts"] = tuple(facts["parts"])
+    return Claim(**facts)
 
 
 def _entry_row(entry: MoneyEntry) -> dict[str, Any]:

@@ -35,7 +35,17 @@ _EXCLUSIVE: Final = _BOUNDARY.with_for_update()
 _CLOSINGS: Final = select(closing, wallet.c.account, wallet.c.unit).join_from(
     closing, wallet, closing.c.wallet_id == wallet.c.wallet_id
 )
-_FIGURES: Final = ("available", "held", "spent", "owed", "issued", "lapsed", "adjusted")
+_FIGURES: Final = (
+    "available",
+    "held",
+    "spent",
+    "owed",
+    "issued",
+    "lapsed",
+    "adjusted",
+    "frozen",
+    "reversed",
+)
 
 
 def locked_boundary(connection: Connection, *, shared: bool) -> int:
@@ -234,6 +244,6 @@ def _lots_from(value: str | None) -> tuple[LotMoves, ...]:
 
 
 def _lots_row(lots: tuple[LotMoves, ...]) -> str | None:
-    """Each lot's figures in the order of `LotMoves`, as ``1:1767225600000000:1:0:25:0:0:0:75:0``."""
+    """Each lot's figures in the order of `LotMoves`, as ``1:1767225600000000:1:0:25:0:0:0:0:75:0:0``."""
     written = [(lot.number, microseconds(lot.since), int(lot.kind), *lot[3:]) for lot in lots]
     return ";".join(":".join(map(str, figures)) for figures in written) or None

@@ -26,7 +26,7 @@ TURNOVER: Final = "turnover"
 
 
 class Spanned(NamedTuple):
-    """A row of `span`; of a transfer, ``amount`` and ``cost`` are what was available and held after it."""
+    """A row of `span`; of a transfer, ``amount``, ``cost`` and ``calls`` are what was available, held and frozen after it."""
 
     what: str
     kind: int
@@ -93,7 +93,8 @@ def _place(moment: str) -> Any:
 def _at(what: str, number: Any) -> Any:
     none, zero = literal_column("NULL", Int64), literal_column("0", Int64)
     row = transfer.alias(f"{what}_row")
-    return select(_what(what), row.c.kind, none, zero, row.c.available_after, row.c.held_after).where(
+    frozen = func.coalesce(row.c.frozen_after, zero)
+    return select(_what(what), row.c.kind, none, frozen, row.c.available_after, row.c.held_after).where(
         row.c.wallet_id == _WALLET, row.c.seq == number
     )
 

@@ -136,7 +136,13 @@ def _new_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
 def _changed_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
     old = {lot.number: lot for lot in before.lots}
     return [
-        {"wallet": after.number, "lot": lot.number, "free": lot.remaining, "kept": lot.held}
+        {
+            "wallet": after.number,
+            "lot": lot.number,
+            "free": lot.remaining,
+            "kept": lot.held,
+            "cold": lot.frozen,
+        }
         for lot in after.lots
         if old.get(lot.number, lot) is not lot
     ]
@@ -146,14 +152,16 @@ def _changed_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
 def lot_from(row: Row[Any]) -> Lot:
     """A lot as stored."""
     return Lot(
-        row.number, row.granted, row.remaining, row.held, row.priority, _maybe(row.expires_at), row.paid
+        *(row.number, row.granted, row.remaining, row.held),
+        *(row.priority, _maybe(row.expires_at), row.paid, row.frozen),
     )
 
 
 def live_lot_from(row: Row[Any]) -> Lot:
     """A lot from `Statements.read`: what was granted stands under amount there, and what was paid under id."""
     ends = _maybe(row.expires_at)
-    return Lot(row.number, row.amount, row.remaining, row.held, row.priority, ends, row.id)
+    place = row.priority, ends
+    return Lot(row.number, row.amount, row.remaining, row.held, *place, row.id, row.frozen)
 
 
 def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
@@ -164,6 +172,7 @@ def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
         "granted": lot.granted,
         "remaining": lot.remaining,
         "held": lot.held,
+        "frozen": lot.frozen,
         "priority": lot.priority,
         "expires_at": lot.expires_at and microseconds(lot.expires_at),
         "paid": lot.paid,
@@ -194,6 +203,7 @@ def transfer_from(row: Row[Any], wallet: WalletId, prices: Mapping[str, Price] |
         multiple=row.multiple or 1,
         plan=row.plan or "",
         paid=row.paid,
+        frozen_after=row.frozen_after or 0,
         link=id_from(row.link),
     )
 
@@ -220,6 +230,7 @@ def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
         "multiple": transfer.multiple if transfer.multiple > 1 else None,
         "plan": transfer.plan or None,
         "paid": transfer.paid,
+        "frozen_after": transfer.frozen_after or None,
         "allocations": _allocations_row(transfer.allocations, transfer.amount),
         "note": transfer.note or None,
         **(NO_USAGE if transfer.usage is None else usage_row(transfer.usage)),
@@ -228,7 +239,11 @@ def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
 
 def span_from(found: Iterable[Spanned], prices: Mapping[str, Price]) -> Span:
     """Transfers added up by the database, which may say so in decimals, and the two at the ends."""
-    ends = {row.what: Standing(int(row.amount), int(row.cost)) for row in found if row.what != TURNOVER}
+    ends = {
+        row.what: Standing(int(row.amount), int(row.cost), int(row.calls))
+        for row in found
+        if row.what != TURNOVER
+    }
     turnovers = [_turnover_from(row, prices) for row in found if row.what == TURNOVER]
     return Span(ends.get(BEFORE, Standing()), turnovers, ends.get(THROUGH, Standing()))
 

@@ -76,6 +76,7 @@ class Found(NamedTuple):
     held: int
     priority: int
     member: str | None
+    frozen: int
 
 
 class Seat(NamedTuple):
@@ -96,6 +97,9 @@ class Seat(NamedTuple):
 
 
 completion = transfer.alias("completion")
+
+HAS_SOMETHING: Final = (lot.c.remaining > 0) | (lot.c.held > 0) | (lot.c.frozen > 0)
+"""What makes a lot live."""
 
 
 class Statements:
@@ -171,6 +175,7 @@ def _read(ids: Finder, named: Finder) -> Any:
             zero.label("held"),
             zero.label("priority"),
             table.c.member,
+            zero.label("frozen"),
         )
         return select(*columns).select_from(source)
 
@@ -187,14 +192,15 @@ def _read(ids: Finder, named: Finder) -> Any:
             zero,
             zero,
             none,
+            zero,
         )
         return select(*columns).select_from(source)
 
     lots = select(
         a_lot,
         *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, lot.c.paid, none),
-        *(lot.c.remaining, lot.c.held, lot.c.priority, none),
-    ).where(lot.c.wallet_id.in_(wallets), (lot.c.remaining > 0) | (lot.c.held > 0))
+        *(lot.c.remaining, lot.c.held, lot.c.priority, none, lot.c.frozen),
+    ).where(lot.c.wallet_id.in_(wallets), HAS_SOMETHING)
     return union_all(
         named(holds, open_hold, "hold_id"),
         holds(open_hold, open_hold).where(due),

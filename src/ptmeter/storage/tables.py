@@ -97,6 +97,7 @@ transfer = Table(
     Column("card_version", Version),
     Column("cost", Int64),
     Column("paid", Int64),
+    Column("frozen_after", Int64),
     *(Column(token_class, Int32) for token_class in TOKEN_CLASSES),
     Column("requests", Int32),
     Column("kind", Int16, nullable=False),
@@ -118,7 +119,9 @@ transfer = Table(
         sqlite_where=_completing,
     ),
     CheckConstraint("amount > 0", name="ptm_transfer_amount"),
-    CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),
+    CheckConstraint(
+        "available_after >= 0 AND held_after >= 0 AND frozen_after >= 0", name="ptm_transfer_after"
+    ),
     **_clustered,
 )
 
@@ -130,11 +133,12 @@ lot = Table(
     Column("granted", Int64, nullable=False),
     Column("remaining", Int64, nullable=False),
     Column("held", Int64, nullable=False),
+    Column("frozen", Int64, nullable=False),
     Column("expires_at", Instant),
     Column("paid", Int64),
     Column("priority", Int16, nullable=False),
-    CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
-    CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
+    CheckConstraint("remaining >= 0 AND held >= 0 AND frozen >= 0", name="ptm_lot_not_negative"),
+    CheckConstraint("remaining + held + frozen <= granted", name="ptm_lot_granted"),
     **_clustered,
 )
 
@@ -219,10 +223,13 @@ closing = Table(
     Column("issued", Int64, nullable=False),
     Column("lapsed", Int64, nullable=False),
     Column("adjusted", Int64, nullable=False),
+    Column("frozen", Int64, nullable=False),
+    Column("reversed", Int64, nullable=False),
     Column("head", digest(33), nullable=False),
     Column("lots", Body),
     CheckConstraint(
-        "available + held + spent + lapsed = issued + owed + adjusted", name="ptm_closing_ties"
+        "available + held + frozen + spent + lapsed + reversed = issued + owed + adjusted",
+        name="ptm_closing_ties",
     ),
     Index("ptm_closing_period", "period", "revision", "wallet_id"),
     **_clustered,

@@ -35,7 +35,7 @@ class Writer:
             "new_lots": insert(lot),
             "lots": update(lot)
             .where(*this_lot)
-            .values(remaining=bindparam("free"), held=bindparam("kept")),
+            .values(remaining=bindparam("free"), held=bindparam("kept"), frozen=bindparam("cold")),
             "closed": delete(open_hold).where(*this_hold),
             "opened": insert(open_hold),
             "forgotten": delete(rejection).where(*refused),

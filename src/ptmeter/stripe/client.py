@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from tenacity.wait import wait_random_exponential
 
@@ -118,7 +118,7 @@ def _is_worth_a_retry(status: int, asked: str) -> bool:
 
 def _refusal(error: Any, status: int) -> StripeRefusedError:
     body: Any = error.json_body
-    said: Mapping[str, str] = body.get("error", {}) if isinstance(body, dict) else {}
+    said: Mapping[str, str] = cast("Any", body).get("error", {}) if isinstance(body, dict) else {}
     return StripeRefusedError(
         status,
         str(said.get("message") or error),

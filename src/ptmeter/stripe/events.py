@@ -20,7 +20,7 @@ from ..errors import EventInvalidError
 from .subjects import subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Json: TypeAlias = "Mapping[str, Any]"
 
@@ -78,11 +78,14 @@ def _parsed(body: bytes) -> Json:
 def _is_deep(document: Any) -> bool:
     level: list[Any] = [document]
     for _ in range(DEEPEST):
-        inside = (inner for each in level for inner in (each.values() if isinstance(each, dict) else each))
-        level = [inner for inner in inside if isinstance(inner, dict | list)]
+        level = [inner for each in level for inner in _inside(each) if isinstance(inner, dict | list)]
         if not level:
             return False
     return True
+
+
+def _inside(each: Any) -> Iterable[Any]:
+    return each.values() if isinstance(each, dict) else each
 
 
 def _about(document: Json, *, thin: bool) -> Json:

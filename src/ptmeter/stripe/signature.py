@@ -47,9 +47,7 @@ def verify(
     age = at.timestamp() - int(signed_at)
     if abs(age) > tolerance.total_seconds():
         when = "ago" if age > 0 else "in the future"
-        _invalid(
-            f"it was signed {abs(age):.0f} s {when}, which is further than {tolerance}"
-        )
+        _invalid(f"it was signed {abs(age):.0f} s {when}, which is further than {tolerance}")
     signed = signed_at.encode() + b"." + body
     expected = [hmac.digest(secret, signed, "sha256") for secret in secrets]
     if not any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in signatures):

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..domain.commands import Debit
 from ..domain.keys import digest, transfer_id
-from ..domain.ledger import Debit, Posted, wallet_id
+from ..domain.ledger import Posted, wallet_id
 from ..domain.periods import PeriodReport, PeriodState
 from ..domain.pt import MICRO, PT
 from ..domain.receipts import Hold

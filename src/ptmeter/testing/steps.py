@@ -7,8 +7,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..domain.commands import Debit
 from ..domain.keys import fingerprint, transfer_id
-from ..domain.ledger import Debit, Overage, wallet_id
+from ..domain.ledger import Overage, wallet_id
 from ..domain.pt import MICRO, PT
 from ..domain.receipts import Granted, Hold, Receipt
 from ..operations import funding, metering, reading, verifying
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from ..domain.ledger import Command, Outcome
+    from ..domain.commands import Command
+    from ..domain.ledger import Outcome
     from ..domain.receipts import UnitBalance
     from ..ports import Store
 

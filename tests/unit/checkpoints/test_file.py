@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from ptmeter import CheckpointInvalidError, InvalidArgumentError, Policy, SigningKey
 from ptmeter.checkpoints.file import continued, prove, sheet
+from ptmeter.domain.commands import Grant
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import Grant, WalletId
+from ptmeter.domain.ledger import WalletId
 from ptmeter.operations import checkpointing
 from ptmeter.operations.posting import post
 from ptmeter.storage.memory import MemoryStore

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING
 
 from tests.naive import COMES_IN, DECISIONS, ENDS_A_HOLD
 
-from ptmeter.domain.ledger import (
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Posted,
-    Refusal,
-    Refused,
-    Settle,
-    Void,
-    WalletState,
-)
+from ptmeter.domain.commands import Debit, Expire, Grant, Hold, Settle, Void
+from ptmeter.domain.ledger import Kind, Posted, Refusal, Refused, WalletState
 from ptmeter.domain.pt import LARGEST
 
 if TYPE_CHECKING:
@@ -29,7 +18,8 @@ if TYPE_CHECKING:
     from tests.unit.domain.strategies import Director
 
     from ptmeter.domain.batches import Decided
-    from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer
+    from ptmeter.domain.commands import Command, Linked
+    from ptmeter.domain.ledger import Outcome, Transfer
 
 MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)

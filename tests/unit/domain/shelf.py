@@ -14,8 +14,9 @@ from tests.unit.domain.strategies import CHAIN_KEY
 
 from ptmeter.domain import chain
 from ptmeter.domain.batches import Decided, Plan, State
+from ptmeter.domain.commands import Expire, Settle, Void
 from ptmeter.domain.keys import wallet_number
-from ptmeter.domain.ledger import Expire, Kind, Posted, Refused, Settle, Void, Wallet
+from ptmeter.domain.ledger import Kind, Posted, Refused, Wallet
 from ptmeter.domain.moves import Resolved
 from ptmeter.domain.planner import plan
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from ptmeter.domain.accounts import Account
     from ptmeter.domain.alerts import Notice
-    from ptmeter.domain.ledger import Linked, Lot, OpenHold, Outcome, Transfer, WalletId
+    from ptmeter.domain.commands import Linked
+    from ptmeter.domain.ledger import Lot, OpenHold, Outcome, Transfer, WalletId
 
 LARGEST = 2**63
 """What the columns cannot hold."""

@@ -16,23 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from hypothesis import strategies as st
 from tests.naive import DECISIONS, NOBODY, NaiveLedger, Terms
 
+from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
 from ptmeter.domain.keys import digest, transfer_id
-from ptmeter.domain.ledger import (
-    Adjust,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Lapse,
-    Overage,
-    Refused,
-    Settle,
-    UsageEvent,
-    Void,
-    WalletId,
-    WalletState,
-)
+from ptmeter.domain.ledger import Kind, Overage, Refused, UsageEvent, WalletId, WalletState
 from ptmeter.domain.prices import Price
 from ptmeter.domain.pt import LARGEST, Money
 from ptmeter.domain.usage import Usage
@@ -40,7 +26,8 @@ from ptmeter.domain.usage import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer
+    from ptmeter.domain.commands import Command, Linked
+    from ptmeter.domain.ledger import Outcome, Transfer
 
 CHAIN_KEY = b"kept outside the database"
 START = datetime(2030, 1, 1, tzinfo=UTC)

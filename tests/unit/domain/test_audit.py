@@ -14,24 +14,9 @@ from tests.unit.domain.strategies import PRICE, START, USAGE
 
 from ptmeter.domain import chain
 from ptmeter.domain.audit import Finding, Report, WalletAudit
+from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import (
-    Adjust,
-    Allocation,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Lot,
-    OpenHold,
-    Overage,
-    Settle,
-    Transfer,
-    UsageEvent,
-    Void,
-    WalletId,
-)
+from ptmeter.domain.ledger import Allocation, Kind, Lot, OpenHold, Overage, Transfer, UsageEvent, WalletId
 from ptmeter.domain.prices import Processing
 from ptmeter.domain.pt import Money
 from ptmeter.domain.rates import Complexity, Content, Workload
@@ -40,7 +25,8 @@ from ptmeter.domain.usage import TOKEN_CLASSES, Quality, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ptmeter.domain.ledger import Command, Wallet
+    from ptmeter.domain.commands import Command
+    from ptmeter.domain.ledger import Wallet
 
 WALLET = WalletId("acme", "pt")
 ANOTHER = WalletId("zeta", "pt")

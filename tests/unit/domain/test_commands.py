@@ -7,21 +7,17 @@ from typing import Any
 
 import pytest
 
+from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle
 from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import (
     REMEMBERED,
     SIDES,
-    Adjust,
-    Debit,
-    Grant,
-    Hold,
     Kind,
     Lot,
     Overage,
     Posted,
     Refusal,
     Refused,
-    Settle,
     Side,
     Transfer,
     Wallet,

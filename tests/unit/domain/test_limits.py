@@ -12,8 +12,9 @@ from tests.unit.domain.shelf import Shelf
 
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Limit, Rules
+from ptmeter.domain.commands import Debit, Grant, Hold
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import Debit, Grant, Hold, Refusal, Refused, WalletId
+from ptmeter.domain.ledger import Refusal, Refused, WalletId
 from ptmeter.domain.plans import Plans
 from ptmeter.domain.tallies import NOTHING, Tally
 from ptmeter.domain.tally_audit import TallyAudit

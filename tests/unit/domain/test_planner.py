@@ -28,24 +28,9 @@ from tests.unit.domain.shelf import CHAIN_KEY, Shelf
 from tests.unit.domain.strategies import GHOST, START, WALLETS, Director, scripts
 
 from ptmeter.domain.audit import WalletAudit
+from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import (
-    Adjust,
-    Debit,
-    Expire,
-    Grant,
-    Hold,
-    Kind,
-    Lapse,
-    Overage,
-    Posted,
-    Refusal,
-    Refused,
-    Settle,
-    UsageEvent,
-    Void,
-    WalletState,
-)
+from ptmeter.domain.ledger import Kind, Overage, Posted, Refusal, Refused, UsageEvent, WalletState
 from ptmeter.domain.moves import expiry
 from ptmeter.domain.planner import plan
 from ptmeter.domain.prices import Price
@@ -58,7 +43,8 @@ if TYPE_CHECKING:
 
     from tests.unit.domain.strategies import Script, Step
 
-    from ptmeter.domain.ledger import Command, Linked, Outcome, Transfer, WalletId
+    from ptmeter.domain.commands import Command, Linked
+    from ptmeter.domain.ledger import Outcome, Transfer, WalletId
 
 SEQUENCES = int(os.environ.get("PTMETER_SEQUENCES", "2000"))
 MINUTE = timedelta(minutes=1)
@@ -798,32 +784,32 @@ FAULTS = (
     Fault("a hold stays open", "moves", "self._put(self.holds, hold.id, None)", "pass"),
     Fault("nobody knows how a hold ended", "moves", "self._put(self.resolved, hold.id,", "self._put({}, hold.id,", unlawful=False),
     Fault("the time it happened is lost", "moves", 'details.get("effective_at") or', "", unlawful=False),
-    Fault("no funds are asked for", "planner", "if limit is not None and wallet", "if limit == -1 and wallet", unlawful=False),
-    Fault("credit is lent one too far", "planner", "+ short > limit", "+ short > limit + 1", unlawful=False),
-    Fault("credit stops one short", "planner", "+ short > limit", "+ short >= limit", unlawful=False),
-    Fault("debts do not count against the limit", "planner", "wallet.owed + short > limit", "short > limit", unlawful=False),
-    Fault("holds do not expire on demand", "planner", "self._moves.expire_due(name)", "pass", unlawful=False),
+    Fault("no funds are asked for", "execution", "if limit is not None and wallet", "if limit == -1 and wallet", unlawful=False),
+    Fault("credit is lent one too far", "execution", "+ short > limit", "+ short > limit + 1", unlawful=False),
+    Fault("credit stops one short", "execution", "+ short > limit", "+ short >= limit", unlawful=False),
+    Fault("debts do not count against the limit", "execution", "wallet.owed + short > limit", "short > limit", unlawful=False),
+    Fault("holds do not expire on demand", "execution", "self._moves.expire_due(name)", "pass", unlawful=False),
     Fault("fingerprints are ignored", "planner", "is None or earlier.fingerprint != command.fingerprint", "is None", unlawful=False),
     Fault("nothing is remembered", "planner", "if earlier := self._earlier(group)", "if earlier := None"),
     Fault("refusals are forgotten at once", "planner", "timedelta(days=1)", "timedelta(0)", unlawful=False),
     Fault("refusals are kept for good", "planner", "timedelta(days=1)", "timedelta(days=9_999)", unlawful=False),
     Fault("refusals are kept a moment too long", "planner", "self._moves.at < earlier.at", "self._moves.at <= earlier.at", unlawful=False),
-    Fault("a hold expires before it is due", "planner", "self._moves.at < hold.expires_at", "False"),
-    Fault("a hold expires a moment late", "planner", "self._moves.at < hold.expires_at", "self._moves.at <= hold.expires_at", unlawful=False),
-    Fault("a hold is charged late twice", "planner", " or resolved.completed", ""),
-    Fault("a hold is charged late though it was voided", "planner", "resolved.kind is not Kind.EXPIRE or ", ""),
-    Fault("more than was held is charged against the policy", "planner", "if beyond and", "if not", unlawful=False),
-    Fault("overage has no limit", "planner", "if command.overage is Overage.ALLOW:", "if True:", unlawful=False),
-    Fault("overage is never lent without limit", "planner", "if command.overage is Overage.ALLOW:", "if False:", unlawful=False),
-    Fault("a frozen wallet is charged", "planner", "is not WalletState.OPEN", "is WalletState.CLOSED", unlawful=False),
-    Fault("a closed wallet is given to", "planner", "if wallet.state is WalletState.CLOSED", "if not wallet", unlawful=False),
-    Fault("corrections are made on credit", "planner", "limit=0)", "limit=None)", unlawful=False),
-    Fault("a grant repays nothing", "planner", "self._moves.repay(command.wallet)", "pass"),
-    Fault("a grant that is over repays", "planner", "self._moves.lapse_due(command.wallet)\n        self._moves.repay", "self._moves.repay", unlawful=False),
-    Fault("nothing lapses before a command", "planner", "lapsed = self._moves.lapse_due(command.wallet)", "lapsed = None", unlawful=False),
-    Fault("an overage completes nothing", "planner", "completes=settle.seq", "completes=None", unlawful=False),
-    Fault("a settle of nothing is a settle", "planner", "Kind.SETTLE if within else Kind.VOID", "Kind.SETTLE"),
-    Fault("the overage is left out of the charge", "planner", "charged=command.amount", "charged=transfer.amount", unlawful=False),
+    Fault("a hold expires before it is due", "execution", "self._moves.at < hold.expires_at", "False"),
+    Fault("a hold expires a moment late", "execution", "self._moves.at < hold.expires_at", "self._moves.at <= hold.expires_at", unlawful=False),
+    Fault("a hold is charged late twice", "execution", " or resolved.completed", ""),
+    Fault("a hold is charged late though it was voided", "execution", "resolved.kind is not Kind.EXPIRE or ", ""),
+    Fault("more than was held is charged against the policy", "execution", "if beyond and", "if not", unlawful=False),
+    Fault("overage has no limit", "execution", "if command.overage is Overage.ALLOW:", "if True:", unlawful=False),
+    Fault("overage is never lent without limit", "execution", "if command.overage is Overage.ALLOW:", "if False:", unlawful=False),
+    Fault("a frozen wallet is charged", "execution", "is not WalletState.OPEN", "is WalletState.CLOSED", unlawful=False),
+    Fault("a closed wallet is given to", "execution", "if wallet.state is WalletState.CLOSED", "if not wallet", unlawful=False),
+    Fault("corrections are made on credit", "execution", "limit=0)", "limit=None)", unlawful=False),
+    Fault("a grant repays nothing", "execution", "self._moves.repay(command.wallet)", "pass"),
+    Fault("a grant that is over repays", "execution", "self._moves.lapse_due(command.wallet)\n        self._moves.repay", "self._moves.repay", unlawful=False),
+    Fault("nothing lapses before a command", "execution", "lapsed = self._moves.lapse_due(command.wallet)", "lapsed = None", unlawful=False),
+    Fault("an overage completes nothing", "execution", "completes=settle.seq", "completes=None", unlawful=False),
+    Fault("a settle of nothing is a settle", "execution", "Kind.SETTLE if within else Kind.VOID", "Kind.SETTLE"),
+    Fault("the overage is left out of the charge", "execution", "charged=command.amount", "charged=transfer.amount", unlawful=False),
     Fault("refusals are not written down", "planner", "self.rejections.append", "bool", unlawful=False),
     Fault("closed holds are not written down", "planner", "closed=[hold for name, hold in state.holds.items() if", "closed=[hold for name, hold in () if"),
     Fault("opened holds are not written down", "planner", "if hold and name not in", "if not hold and name in"),
@@ -831,7 +817,7 @@ FAULTS = (
 )  # fmt: skip
 
 
-MODULES = ("lots", "moves", "planner")
+MODULES = ("lots", "moves", "execution", "planner")
 CONTROLS = 800
 """So many scripts find every fault."""
 

@@ -13,7 +13,8 @@ from tests.unit.domain import strategies
 from tests.unit.domain.strategies import START, Director, scripts
 
 from ptmeter import PT, Grouping, Money, Policy, Usage, read_rate_card
-from ptmeter.domain.ledger import Adjust, Debit, Grant, WalletId
+from ptmeter.domain.commands import Adjust, Debit, Grant
+from ptmeter.domain.ledger import WalletId
 from ptmeter.domain.margins import PLATFORM
 from ptmeter.domain.rollups import Bucket, Figures, day_of, sells_at, share_of
 from ptmeter.operations import earning, verifying
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tests.unit.domain.strategies import Script
 
     from ptmeter import MarginReport
-    from ptmeter.domain.ledger import Command
+    from ptmeter.domain.commands import Command
     from ptmeter.ports import Books
 
 UNIT: dict[str, Any] = {"pays_for": "0.001", "method": "banded", "bands": [{"tokens": 1_000, "pt": 1}]}

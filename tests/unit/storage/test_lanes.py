@@ -32,8 +32,9 @@ from ptmeter import (
     StorageError,
     UnavailableError,
 )
+from ptmeter.domain.commands import Grant
 from ptmeter.domain.keys import transfer_id
-from ptmeter.domain.ledger import Grant, wallet_id
+from ptmeter.domain.ledger import wallet_id
 from ptmeter.operations.posting import together
 from ptmeter.storage.engine import new_engine
 from ptmeter.storage.lanes import AsyncLane, Lane

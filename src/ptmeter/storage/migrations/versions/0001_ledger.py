@@ -131,6 +131,7 @@ def _create_journal() -> None:
         Column("card_version", Version),
         Column("cost", Int64),
         Column("paid", Int64),
+        Column("frozen_after", Int64),
         *(Column(name_, Int32) for name_ in _TOKEN_CLASSES),
         Column("requests", Int32),
         Column("kind", Int16, nullable=False),
@@ -145,7 +146,9 @@ def _create_journal() -> None:
         Column("workload", Body),
         UniqueConstraint("wallet_id", "transfer_id", name="ptm_transfer_id"),
         CheckConstraint("amount > 0", name="ptm_transfer_amount"),
-        CheckConstraint("available_after >= 0 AND held_after >= 0", name="ptm_transfer_after"),
+        CheckConstraint(
+            "available_after >= 0 AND held_after >= 0 AND frozen_after >= 0", name="ptm_transfer_after"
+        ),
         **_clustered,
     )
     completing: Any = text("completes IS NOT NULL")
@@ -167,11 +170,12 @@ def _create_projections() -> None:
         Column("granted", Int64, nullable=False),
         Column("remaining", Int64, nullable=False),
         Column("held", Int64, nullable=False),
+        Column("frozen", Int64, nullable=False),
         Column("expires_at", Instant),
         Column("paid", Int64),
         Column("priority", Int16, nullable=False),
-        CheckConstraint("remaining >= 0 AND held >= 0", name="ptm_lot_not_negative"),
-        CheckConstraint("remaining + held <= granted", name="ptm_lot_granted"),
+        CheckConstraint("remaining >= 0 AND held >= 0 AND frozen >= 0", name="ptm_lot_not_negative"),
+        CheckConstraint("remaining + held + frozen <= granted", name="ptm_lot_granted"),
         **_clustered,
     )
     create_table(
@@ -245,10 +249,12 @@ def _create_periods() -> None:
         Column("booked_at", Instant),
         *(Column(each, Int64, nullable=False) for each in ("available", "held", "spent", "owed")),
         *(Column(each, Int64, nullable=False) for each in ("issued", "lapsed", "adjusted")),
+        *(Column(each, Int64, nullable=False) for each in ("frozen", "reversed")),
         Column("head", digest(33), nullable=False),
         Column("lots", Body),
         CheckConstraint(
-            "available + held + spent + lapsed = issued + owed + adjusted", name="ptm_closing_ties"
+            "available + held + frozen + spent + lapsed + reversed = issued + owed + adjusted",
+            name="ptm_closing_ties",
         ),
         **_clustered,
     )
