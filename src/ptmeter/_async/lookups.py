@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
     from .stripe_api import AsyncStripeApi
 
-    Json = Mapping[str, Any]
+Json: TypeAlias = "Mapping[str, Any]"
 
 Work: TypeAlias = "Callable[[Books], Posting[object]]"
 """What is to be done in the books."""
+
+_NO_SESSION: Json = {}
 
 _EXPAND_INTENT = ["latest_charge.balance_transaction"]
 _EXPAND_REFUND = ["data.balance_transaction", "data.failure_balance_transaction"]
@@ -77,16 +79,14 @@ class AsyncLookups:
 
     async def _payment(self, name: str) -> Work:
         intent = await self._api.get(f"payment_intents/{name}", expand=_EXPAND_INTENT)
-        metadata: Json = intent.get("metadata") or {}
+        metadata = reading.metadata_of(intent)
         if intent["status"] != "succeeded":
             return self._unpaid(intent, metadata)
         session = await self._session_of(name)
         found = reading.payment(
             intent,
-            metadata
-            if reading.ACCOUNT in metadata or reading.TOP_UP in metadata
-            else session.get("metadata") or {},
-            tax=(session.get("total_details") or {}).get("amount_tax") or 0,
+            metadata if reading.says_what(metadata) else reading.metadata_of(session),
+            tax=reading.tax_of(session),
             refunds=await self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND),
             disputes=await self._api.every("disputes", payment_intent=name),
             units=self._platform.pricing.card.units,
@@ -107,7 +107,8 @@ class AsyncLookups:
     async def _session_of(self, intent: str) -> Json:
         """The Checkout session that led to a payment, if one did."""
         page = await self._api.get("checkout/sessions", payment_intent=intent, limit=1)
-        return next(iter(page["data"]), {})
+        found: list[Json] = page["data"]
+        return found[0] if found else _NO_SESSION
 
     async def _payout(self, name: str) -> Work:
         expand = ["balance_transaction", "failure_balance_transaction"]

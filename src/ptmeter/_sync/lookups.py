@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from .platform import Platform
     from .stripe_api import StripeApi
 
-    Json = Mapping[str, Any]
+Json: TypeAlias = "Mapping[str, Any]"
 
 Work: TypeAlias = "Callable[[Books], Posting[object]]"
 """What is to be done in the books."""
+
+_NO_SESSION: Json = {}
 
 _EXPAND_INTENT = ["latest_charge.balance_transaction"]
 _EXPAND_REFUND = ["data.balance_transaction", "data.failure_balance_transaction"]
@@ -78,19 +80,15 @@ class Lookups:
 
     def _payment(self, name: str) -> Work:
         intent = self._api.get(f"payment_intents/{name}", expand=_EXPAND_INTENT)
-        metadata: Json = intent.get("metadata") or {}
+        metadata = reading.metadata_of(intent)
         if intent["status"] != "succeeded":
             return self._unpaid(intent, metadata)
         session = self._session_of(name)
         found = reading.payment(
             intent,
-            metadata
-            if reading.ACCOUNT in metadata or reading.TOP_UP in metadata
-            else session.get("metadata") or {},
-            tax=(session.get("total_details") or {}).get("amount_tax") or 0,
-            refunds=[
-                each for each in self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND)
-            ],
+            metadata if reading.says_what(metadata) else reading.metadata_of(session),
+            tax=reading.tax_of(session),
+            refunds=self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND),
             disputes=self._api.every("disputes", payment_intent=name),
             units=self._platform.pricing.card.units,
         )
@@ -110,7 +108,8 @@ class Lookups:
     def _session_of(self, intent: str) -> Json:
         """The Checkout session that led to a payment, if one did."""
         page = self._api.get("checkout/sessions", payment_intent=intent, limit=1)
-        return next(iter(page["data"]), {})
+        found: list[Json] = page["data"]
+        return found[0] if found else _NO_SESSION
 
     def _payout(self, name: str) -> Work:
         expand = ["balance_transaction", "failure_balance_transaction"]

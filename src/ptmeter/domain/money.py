@@ -83,6 +83,23 @@ class MoneyEntry:
     """What it belongs to at Stripe: a payment, an invoice, a payout."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """
+    A balance transaction: money that came to the balance at Stripe, or left it, in its currency's minor units.
+
+    ``amount`` is signed and includes ``fee``, which Stripe keeps of it; ``source`` is the object it is for.
+    """
+
+    id: str
+    category: str
+    amount: int
+    fee: int
+    currency: str
+    source: str
+    at: datetime
+
+
 class SideBalance(NamedTuple):
     """What has come to a side, and gone from it, in one currency."""
 

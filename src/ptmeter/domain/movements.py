@@ -1,14 +1,13 @@
 """
-Movements of money at Stripe, and what each of a payment's is in the books.
+What a movement of money at Stripe is in the books.
 
-A movement is one of Stripe's balance transactions, and they alone say what money came and went: their sum is the
+Stripe's balance transactions alone say what money came and went: their sum is the
 balance there, so the books' clearing side is too. What a movement means goes by its ``reporting_category``, for
 ``type`` gains values without notice (docs.stripe.com/reports/reporting-categories).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .money import Side, entry
@@ -16,27 +15,8 @@ from .payments import Claim
 from .pt import allocate
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from .money import MoneyEntry
+    from .money import MoneyEntry, Movement
     from .payments import Dispute, PaymentRecord
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Movement:
-    """
-    A balance transaction: money that came to the balance at Stripe, or left it, in its currency's minor units.
-
-    ``amount`` is signed and includes ``fee``, which Stripe keeps of it; ``source`` is the object it is for.
-    """
-
-    id: str
-    category: str
-    amount: int
-    fee: int
-    currency: str
-    source: str
-    at: datetime
 
 
 def moved(movement: Movement, record: PaymentRecord) -> list[MoneyEntry]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from .movements import Movement
+    from .money import Movement
     from .pt import Money
 
 Amounts: TypeAlias = "Mapping[str, int]"
@@ -147,10 +147,11 @@ class Do(IntEnum):
 
 
 class Step(NamedTuple):
-    """One thing to do for a claim: so many micro-PT of each unit."""
+    """One thing to do for a claim: so many micro-PT of each unit, of which so many are frozen."""
 
     do: Do
     amounts: Amounts
+    frozen: Amounts = NONE
 
 
 def refund_steps(record: PaymentRecord, refund: Refund) -> tuple[Step, ...]:
@@ -211,12 +212,19 @@ def sold_for(payment: Payment, prices: Mapping[str, Money]) -> Amounts:
 
 
 def _towards(claim: Claim, *, taken: Amounts) -> Iterator[Step]:
-    """What leads from how a claim stands to nothing frozen and so much taken."""
-    if any(claim.frozen.values()):
-        yield Step(Do.UNFREEZE, claim.frozen)
-    units = sorted({*claim.taken, *taken})
-    differences = {unit: taken.get(unit, 0) - claim.taken.get(unit, 0) for unit in units}
-    if more := {unit: micro for unit, micro in differences.items() if micro > 0}:
-        yield Step(Do.TAKE, more)
-    if less := {unit: -micro for unit, micro in differences.items() if micro < 0}:
-        yield Step(Do.GIVE_BACK, less)
+    """What leads from how a claim stands to nothing frozen and so much taken; of what is frozen first."""
+    units = sorted({*claim.taken, *claim.frozen, *taken})
+    more = {unit: taken.get(unit, 0) - claim.taken.get(unit, 0) for unit in units}
+    frozen = {unit: max(0, min(claim.frozen.get(unit, 0), more[unit])) for unit in units}
+    for step in (
+        Step(Do.UNFREEZE, _some({unit: claim.frozen.get(unit, 0) - frozen[unit] for unit in units})),
+        Step(Do.TAKE, _some(more), _some(frozen)),
+        Step(Do.GIVE_BACK, _some({unit: -micro for unit, micro in more.items()})),
+    ):
+        if step.amounts:
+            yield step
+
+
+def _some(amounts: Amounts) -> Amounts:
+    """What there is more than nothing of."""
+    return {unit: micro for unit, micro in amounts.items() if micro > 0}

@@ -8,14 +8,13 @@ What a payment brought is a lot of its own, and whatever is claimed back is take
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..domain.commands import Freeze, Reverse, Unfreeze
 from ..domain.keys import fingerprint, transfer_ids
 from ..domain.ledger import Refusal, Refused, wallet_id
 from ..domain.movements import closing, moved, to_bank
 from ..domain.payments import (
-    NONE,
     Claim,
     Dispute,
     DisputeStage,
@@ -36,11 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..domain.ledger import Posted
-    from ..domain.movements import Movement
+    from ..domain.money import Movement
     from ..domain.payments import Amounts, Payment, Step
     from ..ports import Books, Posting
-
-Claiming = TypeVar("Claiming", Freeze, Unfreeze, Reverse)
 
 
 def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentRecord]:
@@ -161,16 +158,17 @@ def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, ste
     claim = replace(claim, turns=turn)
     match step.do:
         case Do.FREEZE:
-            frozen = yield from _freeze(record, key, step.amounts)
+            frozen = yield from _freeze(record, key, step)
             return replace(claim, frozen=frozen)
         case Do.UNFREEZE:
-            yield from _post(books, record, Unfreeze, key, step.amounts)
-            return replace(claim, frozen=NONE)
+            yield from _post(books, record, Unfreeze, key, step)
+            return replace(claim, frozen=_sum(claim.frozen, step.amounts, -1))
         case Do.TAKE:
-            taken = yield from _post(books, record, Reverse, key, step.amounts)
+            taken = yield from _post(books, record, Reverse, key, step)
             there = sum(_of_its_lot(each, record) for each in taken)
             parts = there, sum(step.amounts.values()) - there
-            return replace(claim, taken=_sum(claim.taken, step.amounts, 1), parts=parts)
+            left = _sum(claim.frozen, step.frozen, -1)
+            return replace(claim, taken=_sum(claim.taken, step.amounts, 1), frozen=left, parts=parts)
         case Do.GIVE_BACK:
             source = f"given back: {name}"
             given = yield from grant(books, record.account, step.amounts, source=source, key=key)
@@ -179,12 +177,12 @@ def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, ste
             return replace(claim, taken=_sum(claim.taken, step.amounts, -1))
 
 
-def _freeze(record: PaymentRecord, key: str, amounts: Amounts) -> Posting[Amounts]:
+def _freeze(record: PaymentRecord, key: str, step: Step) -> Posting[Amounts]:
     """Freeze what is free of each lot, which may be less, or nothing if all is used."""
-    commands = _commands(record, Freeze, key, amounts)
-    outcomes = yield [(command,) for command in commands]
+    group = _group(record, Freeze, key, step)
+    outcomes = yield [(command,) for command in group]
     frozen: dict[str, int] = {}
-    for command, (outcome,) in zip(commands, outcomes, strict=True):
+    for command, (outcome,) in zip(group, outcomes, strict=True):
         if not isinstance(outcome, Refused):
             frozen[command.wallet.unit] = outcome.transfer.amount
         elif outcome.reason is not Refusal.INSUFFICIENT_FUNDS:
@@ -194,30 +192,34 @@ def _freeze(record: PaymentRecord, key: str, amounts: Amounts) -> Posting[Amount
 
 
 def _post(
-    books: Books, record: PaymentRecord, command: type[Unfreeze | Reverse], key: str, amounts: Amounts
+    books: Books, record: PaymentRecord, kind: type[Unfreeze | Reverse], key: str, step: Step
 ) -> Posting[list[Posted]]:
     """Unfreeze or take all of that, or fail with all else that this transaction does."""
-    posted = yield from post_one(books, tuple(_commands(record, command, key, amounts)), key)
+    posted = yield from post_one(books, _group(record, kind, key, step), key)
     if isinstance(posted, PtmeterError):
         raise posted
     return posted
 
 
-def _commands(record: PaymentRecord, command: type[Claiming], key: str, amounts: Amounts) -> list[Claiming]:
-    verb = command.__name__.lower()
-    asked = fingerprint(record.account, verb, key, *sorted(amounts.items()))
-    ids = transfer_ids(record.account, verb, key, amounts)
-    return [
-        command(
+def _group(
+    record: PaymentRecord, kind: type[Freeze | Unfreeze | Reverse], key: str, step: Step
+) -> tuple[Freeze | Unfreeze | Reverse, ...]:
+    verb, units = kind.__name__.lower(), sorted(step.amounts)
+    asked = fingerprint(record.account, verb, key, *sorted(step.amounts.items()))
+    ids = transfer_ids(record.account, verb, key, units)
+    frozen = {unit: {"frozen": step.frozen[unit]} for unit in step.frozen}
+    return tuple(
+        kind(
             wallet=wallet_id(record.account, unit),
             id=ids[unit],
             fingerprint=asked,
             lot=record.lots[unit],
-            amount=amounts[unit],
+            amount=step.amounts[unit],
             note=f"payment {record.id}: {key}",
+            **frozen.get(unit, {}),
         )
-        for unit in ids
-    ]
+        for unit in units
+    )
 
 
 def _of_its_lot(posted: Posted, record: PaymentRecord) -> int:

@@ -85,7 +85,7 @@ def _is_deep(document: Any) -> bool:
 
 
 def _inside(each: Any) -> Iterable[Any]:
-    return each.values() if isinstance(each, dict) else each
+    return cast("Json", each).values() if isinstance(each, dict) else each
 
 
 def _about(document: Json, *, thin: bool) -> Json:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.checks import check_name
-from ..domain.movements import Movement
+from ..domain.money import Movement
 from ..domain.payments import Dispute, DisputeStage, Payment, Refund, RefundStage
 from ..domain.pt import PT
 from ..errors import InvalidArgumentError, UnknownPaymentError
@@ -126,6 +126,22 @@ def movements(source: str, *transactions: Any) -> tuple[Movement, ...]:
         for each in transactions
         if not isinstance(each, str | None)
     )
+
+
+def metadata_of(document: Json) -> Json:
+    """What somebody has noted on an object."""
+    return document.get("metadata") or {}
+
+
+def says_what(metadata: Json) -> bool:
+    """Whether it says who paid for what."""
+    return ACCOUNT in metadata or TOP_UP in metadata
+
+
+def tax_of(session: Json) -> int:
+    """How much of what was paid in a Checkout session is tax, in minor units."""
+    details: Json = session.get("total_details") or {}
+    return details.get("amount_tax") or 0
 
 
 def account_in(metadata: Json, name: str) -> str:
