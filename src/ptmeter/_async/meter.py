@@ -30,6 +30,7 @@ from .prices import AsyncPrices
 from .quarantine import AsyncQuarantine, rated, set_aside
 from .reading import AsyncReading
 from .referrals import AsyncReferrals
+from .stripe_api import AsyncStripeApi
 from .subscriptions import AsyncSubscriptions
 from .top_ups import AsyncTopUps
 from .webhooks import AsyncWebhooks
@@ -62,7 +63,7 @@ class AsyncMeter(AsyncReading):
     other arguments raises `IdempotencyConflictError`.
     """
 
-    def __init__(self, platform: AsyncPlatform, stripe: Stripe | None = None) -> None:
+    def __init__(self, platform: AsyncPlatform, stripe: AsyncStripeApi | None = None) -> None:
         """Most callers want `AsyncMeter.open`."""
         self._platform = platform
         self.funds = AsyncFunds(platform)
@@ -77,7 +78,7 @@ class AsyncMeter(AsyncReading):
         self.accounts = AsyncAccounts(platform)
         self.margins = AsyncMargins(platform)
         self.referrals = AsyncReferrals(platform)
-        self._stripe = stripe or Stripe()
+        self._stripe = stripe or AsyncStripeApi(Stripe())
         self.webhooks = AsyncWebhooks(platform, self._stripe)
 
     @classmethod
@@ -127,7 +128,10 @@ class AsyncMeter(AsyncReading):
         for unit in plans.units if plans else ():
             pricing.card.unit(unit)
         store = open_store_async(target, policy, clock)
-        return cls(AsyncPlatform(store, pricing, policy, plans, migrate=migrate), stripe)
+        return cls(
+            AsyncPlatform(store, pricing, policy, plans, migrate=migrate),
+            AsyncStripeApi(stripe or Stripe()),
+        )
 
     async def __aenter__(self) -> Self:
         await self._platform.make_ready()
@@ -143,6 +147,7 @@ class AsyncMeter(AsyncReading):
         await self._platform.endings.close()
         await self._platform.keep_learning()
         await self._platform.store.close()
+        await self._stripe.aclose()
 
     def joined(self, connection: AsyncConnection) -> AsyncMeter:
         """

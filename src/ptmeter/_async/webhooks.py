@@ -24,15 +24,15 @@ from ..operations.posting import alone
 from ..stripe.endpoints import API_VERSION, verified
 from ..stripe.events import read_event
 from .lookups import AsyncLookups
-from .stripe_api import AsyncStripeApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
     from ..operations.receiving import Task
-    from ..stripe.endpoints import Endpoint, Stripe
+    from ..stripe.endpoints import Endpoint
     from .platform import AsyncPlatform
+    from .stripe_api import AsyncStripeApi
 
 _log: Final = logging.getLogger("ptmeter.webhooks")
 
@@ -53,11 +53,10 @@ class AsyncWebhooks:
     second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
     """
 
-    def __init__(self, platform: AsyncPlatform, stripe: Stripe) -> None:
+    def __init__(self, platform: AsyncPlatform, api: AsyncStripeApi) -> None:
         self._platform = platform
-        self._stripe = stripe
-        self._api = AsyncStripeApi(stripe)
-        self._lookups = AsyncLookups(platform, self._api)
+        self._api = api
+        self._lookups = AsyncLookups(platform, api)
 
     async def receive(
         self,
@@ -135,7 +134,7 @@ class AsyncWebhooks:
         outcomes: Counter[Intake] = Counter()
         for document in reversed(found):
             event = read_event(json.dumps(document).encode())
-            received = await self._keep(event, self._stripe.receiving, source="sweep")
+            received = await self._keep(event, self._api.settings.receiving, source="sweep")
             outcomes[received.outcome] += 1
         return outcomes
 
@@ -196,7 +195,7 @@ class AsyncWebhooks:
         self, body: bytes | bytearray | memoryview, headers: Mapping[str, str], at: datetime
     ) -> tuple[Event, Sequence[Endpoint]]:
         """The event, and the endpoints whose secrets it was signed with."""
-        endpoints = self._stripe.receiving
+        endpoints = self._api.settings.receiving
         if not endpoints:
             msg = "the meter has no webhook endpoint: open it with stripe=Stripe(endpoints=Endpoint(...))"
             raise ConfigurationError(msg)
@@ -223,7 +222,7 @@ class AsyncWebhooks:
         )
         work = partial(receiving.keep, event=event, parked=parked, source=source)
         received = await self._platform.post(event.id, None, work)
-        if received.problem:
+        if received.problem and event.subject is not None:
             _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
         return received
 

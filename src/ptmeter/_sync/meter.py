@@ -31,6 +31,7 @@ from .prices import Prices
 from .quarantine import Quarantine, rated, set_aside
 from .reading import Reading
 from .referrals import Referrals
+from .stripe_api import StripeApi
 from .subscriptions import Subscriptions
 from .top_ups import TopUps
 from .webhooks import Webhooks
@@ -63,7 +64,7 @@ class Meter(Reading):
     other arguments raises `IdempotencyConflictError`.
     """
 
-    def __init__(self, platform: Platform, stripe: Stripe | None = None) -> None:
+    def __init__(self, platform: Platform, stripe: StripeApi | None = None) -> None:
         """Most callers want `Meter.open`."""
         self._platform = platform
         self.funds = Funds(platform)
@@ -78,7 +79,7 @@ class Meter(Reading):
         self.accounts = Accounts(platform)
         self.margins = Margins(platform)
         self.referrals = Referrals(platform)
-        self._stripe = stripe or Stripe()
+        self._stripe = stripe or StripeApi(Stripe())
         self.webhooks = Webhooks(platform, self._stripe)
 
     @classmethod
@@ -128,7 +129,7 @@ class Meter(Reading):
         for unit in plans.units if plans else ():
             pricing.card.unit(unit)
         store = open_store(target, policy, clock)
-        return cls(Platform(store, pricing, policy, plans, migrate=migrate), stripe)
+        return cls(Platform(store, pricing, policy, plans, migrate=migrate), StripeApi(stripe or Stripe()))
 
     def __enter__(self) -> Self:
         self._platform.make_ready()
@@ -144,6 +145,7 @@ class Meter(Reading):
         self._platform.endings.close()
         self._platform.keep_learning()
         self._platform.store.close()
+        self._stripe.close()
 
     def joined(self, connection: Connection) -> Meter:
         """

@@ -25,15 +25,15 @@ from ..operations.posting import alone
 from ..stripe.endpoints import API_VERSION, verified
 from ..stripe.events import read_event
 from .lookups import Lookups
-from .stripe_api import StripeApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
     from ..operations.receiving import Task
-    from ..stripe.endpoints import Endpoint, Stripe
+    from ..stripe.endpoints import Endpoint
     from .platform import Platform
+    from .stripe_api import StripeApi
 
 _log: Final = logging.getLogger("ptmeter.webhooks")
 
@@ -54,11 +54,10 @@ class Webhooks:
     second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
     """
 
-    def __init__(self, platform: Platform, stripe: Stripe) -> None:
+    def __init__(self, platform: Platform, api: StripeApi) -> None:
         self._platform = platform
-        self._stripe = stripe
-        self._api = StripeApi(stripe)
-        self._lookups = Lookups(platform, self._api)
+        self._api = api
+        self._lookups = Lookups(platform, api)
 
     def receive(
         self,
@@ -136,7 +135,7 @@ class Webhooks:
         outcomes: Counter[Intake] = Counter()
         for document in reversed(found):
             event = read_event(json.dumps(document).encode())
-            received = self._keep(event, self._stripe.receiving, source="sweep")
+            received = self._keep(event, self._api.settings.receiving, source="sweep")
             outcomes[received.outcome] += 1
         return outcomes
 
@@ -197,7 +196,7 @@ class Webhooks:
         self, body: bytes | bytearray | memoryview, headers: Mapping[str, str], at: datetime
     ) -> tuple[Event, Sequence[Endpoint]]:
         """The event, and the endpoints whose secrets it was signed with."""
-        endpoints = self._stripe.receiving
+        endpoints = self._api.settings.receiving
         if not endpoints:
             msg = "the meter has no webhook endpoint: open it with stripe=Stripe(endpoints=Endpoint(...))"
             raise ConfigurationError(msg)
@@ -224,7 +223,7 @@ class Webhooks:
         )
         work = partial(receiving.keep, event=event, parked=parked, source=source)
         received = self._platform.post(event.id, None, work)
-        if received.problem:
+        if received.problem and event.subject is not None:
             _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
         return received
 

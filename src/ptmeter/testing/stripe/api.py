@@ -33,6 +33,7 @@ EXPANSIONS: Final[Mapping[tuple[str, str], View]] = {
     **charges.EXPANSIONS,
     **checkout.EXPANSIONS,
     **customers.EXPANSIONS,
+    **refunds.EXPANSIONS,
 }
 
 
