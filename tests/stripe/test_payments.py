@@ -31,14 +31,13 @@ pytestmark = pytest.mark.anyio
 def buy(fake: FakeStripe, *, core: str = "100", cents: int = 5_000, card: str = "pm_card_visa") -> str:
     """A top-up by Checkout, paid for; returns its charge."""
     product = {"currency": "usd", "unit_amount": cents, "product_data": {"name": "PT"}}
-    session = fake.client().v1.checkout.sessions.create(
-        {
-            "mode": "payment",
-            "success_url": "https://example.com/paid",
-            "line_items": [{"price_data": product, "quantity": 1}],
-            "payment_intent_data": {"metadata": {"ptmeter_account": "acme", "ptmeter_core": core}},
-        }
-    )
+    params: Any = {
+        "mode": "payment",
+        "success_url": "https://example.com/paid",
+        "line_items": [{"price_data": product, "quantity": 1}],
+        "payment_intent_data": {"metadata": {"ptmeter_account": "acme", "ptmeter_core": core}},
+    }
+    session = fake.client().v1.checkout.sessions.create(params)
     fake.complete_checkout(session.id, card)
     return fake.objects("charge")[-1]["id"] if fake.objects("charge") else ""
 

@@ -34,6 +34,7 @@ from .stripe_api import AsyncStripeApi
 from .subscriptions import AsyncSubscriptions
 from .top_ups import AsyncTopUps
 from .webhooks import AsyncWebhooks
+from .worker import AsyncWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,6 +81,14 @@ class AsyncMeter(AsyncReading):
         self.referrals = AsyncReferrals(platform)
         self._stripe = stripe or AsyncStripeApi(Stripe())
         self.webhooks = AsyncWebhooks(platform, self._stripe)
+        self.worker = AsyncWorker(
+            platform,
+            webhooks=self.webhooks,
+            outbox=self.outbox,
+            plans=self.plans,
+            alerts=self.alerts,
+            top_ups=self.top_ups,
+        )
 
     @classmethod
     def open(

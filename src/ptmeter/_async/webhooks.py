@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Final
@@ -27,10 +27,11 @@ from .lookups import AsyncLookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
     from ..operations.receiving import Task
-    from ..stripe.endpoints import Endpoint
+    from ..stripe.endpoints import Endpoint, Stripe
     from .platform import AsyncPlatform
     from .stripe_api import AsyncStripeApi
 
@@ -58,13 +59,12 @@ class AsyncWebhooks:
         self._api = api
         self._lookups = AsyncLookups(platform, api)
 
-    async def receive(
-        self,
-        body: bytes | bytearray | memoryview,
-        headers: Mapping[str, str],
-        *,
-        at: datetime | None = None,
-    ) -> Received:
+    @property
+    def settings(self) -> Stripe:
+        """How the platform is set up at Stripe."""
+        return self._api.settings
+
+    async def receive(self, body: bytes | bytearray | memoryview, headers: Mapping[str, str]) -> Received:
         """
         Keep an event that has come in; answer 200 once this returns, whatever it returns.
 
@@ -74,7 +74,6 @@ class AsyncWebhooks:
         Args:
             body: The bytes of the request, as they came: not parsed, and not written anew.
             headers: The headers of the request.
-            at: The time to judge the signature by, if not now; for tests.
 
         Raises:
             SignatureInvalidError: Nobody can say that Stripe sent it.
@@ -82,7 +81,7 @@ class AsyncWebhooks:
             StorageError: It could not be kept.
             ConfigurationError: The meter has no endpoint.
         """
-        found, endpoints = self._verified(body, headers, at or datetime.now().astimezone())
+        found, endpoints = self._verified(body, headers, self._platform.pricing.now())
         return await self._keep(found, endpoints, source="webhook")
 
     async def work(
@@ -128,13 +127,13 @@ class AsyncWebhooks:
         if not timedelta(0) < since <= _UNDELIVERED:
             msg = f"Stripe keeps events for {_UNDELIVERED.days} days, so it cannot be asked for {since}"
             raise InvalidArgumentError(msg)
-        begin = int((datetime.now().astimezone() - since).timestamp())
+        begin = int((self._platform.pricing.now() - since).timestamp())
         params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
         found = await self._api.every("events", **params)
         outcomes: Counter[Intake] = Counter()
         for document in reversed(found):
             event = read_event(json.dumps(document).encode())
-            received = await self._keep(event, self._api.settings.receiving, source="sweep")
+            received = await self._keep(event, self._api.settings.asking, source="sweep")
             outcomes[received.outcome] += 1
         return outcomes
 

@@ -35,6 +35,7 @@ from .stripe_api import StripeApi
 from .subscriptions import Subscriptions
 from .top_ups import TopUps
 from .webhooks import Webhooks
+from .worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +82,14 @@ class Meter(Reading):
         self.referrals = Referrals(platform)
         self._stripe = stripe or StripeApi(Stripe())
         self.webhooks = Webhooks(platform, self._stripe)
+        self.worker = Worker(
+            platform,
+            webhooks=self.webhooks,
+            outbox=self.outbox,
+            plans=self.plans,
+            alerts=self.alerts,
+            top_ups=self.top_ups,
+        )
 
     @classmethod
     def open(
@@ -129,7 +138,10 @@ class Meter(Reading):
         for unit in plans.units if plans else ():
             pricing.card.unit(unit)
         store = open_store(target, policy, clock)
-        return cls(Platform(store, pricing, policy, plans, migrate=migrate), StripeApi(stripe or Stripe()))
+        return cls(
+            Platform(store, pricing, policy, plans, migrate=migrate),
+            StripeApi(stripe or Stripe()),
+        )
 
     def __enter__(self) -> Self:
         self._platform.make_ready()
