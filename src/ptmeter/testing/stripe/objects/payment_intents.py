@@ -186,7 +186,8 @@ def _process(world: World, intent: Obj, method: Obj) -> None:
     found: Means = method["_means"]
     row = charges.charge(world, intent, method, "pending")
     intent |= {"status": "processing", "latest_charge": row["id"], "next_action": None}
-    intent["_settles_at"] = world.now() + found.after
+    intent["_settles_at"] = None if found.after is None else world.now() + found.after
+    world.watched.append(intent)
     world.emit("payment_intent.processing", intent)
     world.emit("charge.pending", row)
 
@@ -223,6 +224,7 @@ def _received(world: World, intent: Obj, row: Obj) -> None:
     }
     world.emit("charge.succeeded", row)
     world.emit("payment_intent.succeeded", intent)
+    world.watched.append(intent)
 
 
 def _save(world: World, intent: Obj, method: Obj) -> None:
