@@ -166,7 +166,7 @@ class FakeStripe:
 
     def thin(self, event: str, *, secret: str = "whsec_fake") -> Webhook:
         """Return an event as a thin one, signed."""
-        return self._signed(event, secret, lambda row: listening.thin(self._world, row))
+        return self._signed(event, secret, listening.thin)
 
     def _signed(self, event: str, secret: str, shape: Callable[[Obj], Obj]) -> Webhook:
         with self._world.lock:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .values import Obj
 
-    View = Callable[["World", Obj], Obj]
+    View = Callable[["World", Obj], Obj | None]
 
 
 class World:
@@ -109,7 +109,7 @@ class World:
         if obj.get("_deleted"):
             return {"id": obj["id"], "object": obj["object"], "deleted": True}
         view = self._views.get(obj.get("object", ""))
-        return shown(obj | view(self, obj) if view else obj)
+        return shown(obj | (view(self, obj) or {}) if view else obj)
 
     def emit(self, kind: str, obj: Obj, before: Obj | None = None) -> Obj:
         """Note that something happened to *obj*, and have it announced to those who listen."""

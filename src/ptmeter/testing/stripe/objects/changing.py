@@ -56,7 +56,7 @@ def wanted_changes(world: World, subscription: Obj, wanted: Any) -> list[Change]
         named = each.get("price") or each.get("plan") or each.get("price_data")
         price = subscriptions.price_of(world, each) if named or item is None else item["price"]
         quantity = each.get("quantity")
-        changes.append((item, price, quantity if quantity is not None else (item or {}).get("quantity", 1)))
+        changes.append((item, price, quantity if quantity is not None else item["quantity"] if item else 1))
     return changes
 
 

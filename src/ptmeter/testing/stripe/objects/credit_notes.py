@@ -96,6 +96,7 @@ def create(world: World, call: Call) -> Obj:
         amount=amount,
         currency=invoice["currency"],
         customer=invoice["customer"],
+        invoice=invoice["id"],
         number=f"{invoice['number']}-CN-{len(world.every('credit_note', invoice=invoice['id'])) + 1:02d}",
         pdf=f"https://pay.stripe.com/credit_notes/acct_fake/{invoice['id']}/pdf",
         subtotal=amount,

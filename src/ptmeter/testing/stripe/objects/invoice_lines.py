@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..nouns import Noun, make, resource
 from ..refusals import RefusedError, missing
-from ..values import copied, merge
+from ..values import copied, merge, part
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -144,9 +144,7 @@ def line_of_subscription(world: World, invoice: str, item: Obj, amount: int, **m
     """Return the line for a period of a subscription's item."""
     price = item["price"]
     product = world.get("product", price["product"], deleted=True)
-    unit = (
-        f"{(price['unit_amount'] or 0) / 100:.2f} / {(price['recurring'] or {}).get('interval', 'month')}"
-    )
+    unit = f"{(price['unit_amount'] or 0) / 100:.2f} / {price['recurring']['interval']}"
     quantity = more.get("quantity", item.get("quantity") or 0)
     return {
         **copied(LINE),
@@ -202,7 +200,7 @@ def create(world: World, call: Call) -> Obj:
     if not params.get("customer"):
         raise missing("customer")
     customer = world.get("customer", params["customer"], "customer")
-    named = params.get("price") or (params.get("pricing") or {}).get("price")
+    named = params.get("price") or part(params, "pricing").get("price")
     price = world.get("price", named, "price") if named else None
     quantity = params.get("quantity") or 1
     unit = params.get("unit_amount") or params.get("unit_amount_decimal")

@@ -30,9 +30,11 @@ PAYMENT: Final = Noun(
         "status_transitions": {"canceled_at": None, "paid_at": None},
     },
 )
+ACTIONS: Final = frozenset({"authentication_required", "invoice_payment_intent_requires_action"})
 
 
 def ask_for(world: World, invoice: Obj) -> None:
+    """Make the intent that pays an invoice, and say so by an invoice payment."""
     wanted: Obj = {
         "amount": invoice["amount_due"],
         "currency": invoice["currency"],
@@ -56,9 +58,10 @@ def means_of(world: World, invoice: Obj) -> str | None:
     """Return the payment method an invoice is paid with if nothing is said."""
     customer = world.get("customer", invoice["customer"], deleted=True)
     subscription = standing.subscription_of(world, invoice)
+    own: str | None = subscription["default_payment_method"] if subscription else None
     return (
         invoice["default_payment_method"]
-        or (subscription and subscription["default_payment_method"])
+        or own
         or customer["invoice_settings"]["default_payment_method"]
         or customer["default_source"]
     )
@@ -72,28 +75,30 @@ def collect(world: World, invoice: Obj, method: str | None = None, *, off_sessio
         RefusedError: There is nothing to pay with, the payment was declined, or the customer has to act.
     """
     chosen = method or means_of(world, invoice)
-    intent = world.get("payment_intent", invoice["_intent"])
     invoice |= {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}
     try:
-        if chosen is None:
-            raise RefusedError(
-                "There is no default_payment_method set on this Customer or Invoice.", code="missing"
-            )
-        intent["payment_method"] = payment_methods.named(world, chosen)["id"]
-        payment_intents.confirmed(world, intent, off_session=off_session)
-        if intent["status"] == "requires_action":
-            raise declined("invoice_payment_intent_requires_action", None)
+        intent = _confirmed(world, invoice, chosen, off_session=off_session)
     except RefusedError as refused:
-        if refused.error.get("code") in {
-            "authentication_required",
-            "invoice_payment_intent_requires_action",
-        }:
+        if refused.error.get("code") in ACTIONS:
             world.emit("invoice.payment_action_required", invoice)
         standing.unpaid(world, invoice)
         world.emit("invoice.payment_failed", invoice)
         world.emit("invoice.updated", invoice, {"attempt_count": invoice["attempt_count"] - 1})
         raise
     return settled(world, invoice) if intent["status"] == "succeeded" else invoice
+
+
+def _confirmed(world: World, invoice: Obj, method: str | None, *, off_session: bool) -> Obj:
+    if method is None:
+        raise RefusedError(
+            "There is no default_payment_method set on this Customer or Invoice.", code="missing"
+        )
+    intent = world.get("payment_intent", invoice["_intent"])
+    intent["payment_method"] = payment_methods.named(world, method)["id"]
+    payment_intents.confirmed(world, intent, off_session=off_session)
+    if intent["status"] == "requires_action":
+        raise declined("invoice_payment_intent_requires_action", None)
+    return intent
 
 
 def settled(world: World, invoice: Obj, *, out_of_band: bool = False) -> Obj:

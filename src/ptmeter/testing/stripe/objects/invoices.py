@@ -141,11 +141,11 @@ def draft(
     given = params or {}
     now = world.now(customer["test_clock"])
     invoice = make(world, INVOICE, given, created=now, **fixed)
-    days = invoice.pop("days_until_due", None)
-    if invoice["collection_method"] == "send_invoice":
-        if days is None and invoice["due_date"] is None:
+    days: int | None = invoice.pop("days_until_due", None)
+    if invoice["collection_method"] == "send_invoice" and invoice["due_date"] is None:
+        if days is None:
             raise missing("days_until_due")
-        invoice["due_date"] = invoice["due_date"] or now + days * DAY
+        invoice["due_date"] = now + days * DAY
     invoice |= {
         "account_country": world.settings.country,
         "currency": currency or world.settings.currency,
@@ -239,9 +239,9 @@ def _pay(world: World, call: Call) -> Obj:
     if invoice["status"] == "paid":
         raise RefusedError("Invoice is already paid", code="invoice_already_paid")
     if invoice["status"] == "draft":
-        finalize(world, invoice)
-        if invoice["status"] == "paid":
-            return invoice
+        done = finalize(world, invoice)
+        if done["status"] == "paid":
+            return done
     _fit(invoice, "open", "uncollectible", verb="paid")
     if params.get("paid_out_of_band"):
         payment_intents.give_up(world, world.get("payment_intent", invoice["_intent"]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ..listing import page
 from ..nouns import Noun, Route, make, resource
 from ..refusals import RefusedError, missing
+from ..values import part
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -209,7 +210,7 @@ def summaries(world: World, call: Call) -> Obj:
             raise missing(name)
     meter = world.get("billing.meter", call.id)
     start, end = params["start_time"], params["end_time"]
-    step = WINDOWS.get(str(params.get("value_grouping_window")), end - start)
+    step = WINDOWS[params["value_grouping_window"]] if params.get("value_grouping_window") else end - start
     for name, bound in (("start_time", start), ("end_time", end)):
         if bound % (step if params.get("value_grouping_window") else 60):
             raise RefusedError(
@@ -233,7 +234,7 @@ def summaries(world: World, call: Call) -> Obj:
 def adjust(world: World, call: Call) -> Obj:
     """Cancel an event by its identifier."""
     params = call.params
-    identifier = (params.get("cancel") or {}).get("identifier")
+    identifier = part(params, "cancel").get("identifier")
     [*found] = world.every(
         "billing.meter_event", identifier=identifier, event_name=params.get("event_name")
     )

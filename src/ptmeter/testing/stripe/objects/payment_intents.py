@@ -130,6 +130,7 @@ def confirm(world: World, call: Call) -> Obj:
     _fit(intent, "requires_payment_method", "requires_confirmation", "requires_action", verb="confirm")
     _take_method(world, intent, call.params)
     merge(intent, call.params, ("receipt_email", "shipping", "setup_future_usage"))
+    world.watched.append(intent)
     return confirmed(world, intent, off_session=bool(call.params.get("off_session")))
 
 

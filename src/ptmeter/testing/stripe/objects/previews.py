@@ -25,18 +25,16 @@ def preview(world: World, call: Call) -> Obj:
         RefusedError: There is neither a subscription nor an item, so no invoice would come.
     """
     params, details = call.params, part(call.params, "subscription_details")
-    subscription = (
-        world.get("subscription", params["subscription"], "subscription")
-        if params.get("subscription")
-        else None
-    )
+    subscription: Obj | None = None
+    if params.get("subscription"):
+        subscription = world.get("subscription", params["subscription"], "subscription")
     identity: Any = params.get("customer") or (subscription and subscription["customer"])
     if not identity:
         raise RefusedError("You must provide a customer or a subscription.", param="customer")
     customer = world.get("customer", identity, "customer")
     issued = dict(world.issued)
     invoice = invoices.draft(
-        world, customer, subscription and subscription["currency"], billing_reason="upcoming"
+        world, customer, subscription["currency"] if subscription else None, billing_reason="upcoming"
     )
     world.drop(invoice)
     _of_subscription(world, invoice, subscription, details, params)
@@ -58,7 +56,7 @@ def _of_subscription(
     wanted: Any = details.get("items") or ()
     for item in world.every("invoiceitem", customer=invoice["customer"], invoice=None):
         of = item["parent"] and item["parent"]["subscription_details"]["subscription"]
-        if of in {None, subscription and subscription["id"]}:
+        if of in {None, subscription["id"] if subscription else None}:
             lines.append(invoice_lines.line_of_item(world, invoice["id"], item))
     if subscription is None:
         lines += [_new(world, invoice, each) for each in wanted]

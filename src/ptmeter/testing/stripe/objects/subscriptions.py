@@ -142,8 +142,8 @@ def start(world: World, params: Obj) -> Obj:
     subscription["discounts"] = [each["id"] for each in subscription["_discounts"]]
     for wanted, price in zip(params["items"], prices, strict=True):
         add_item(world, subscription, price, wanted, now, trial_end or 0)
-    _billable(world, subscription, customer, free=bool(trial_end))
-    _first_invoice(world, subscription, customer, params)
+    _billable(subscription, customer, free=bool(trial_end))
+    _first_invoice(world, subscription, params)
     return subscription
 
 
@@ -198,7 +198,7 @@ def add_item(world: World, subscription: Obj, price: Obj, wanted: Obj, now: int,
     return item
 
 
-def _billable(world: World, subscription: Obj, customer: Obj, *, free: bool) -> None:
+def _billable(subscription: Obj, customer: Obj, *, free: bool) -> None:
     """Refuse one that has to be paid at once, with nothing to pay it with."""
     if free or subscription["collection_method"] == "send_invoice":
         return
@@ -213,7 +213,7 @@ def _billable(world: World, subscription: Obj, customer: Obj, *, free: bool) -> 
     subscription["_unbillable"] = costs and not known
 
 
-def _first_invoice(world: World, subscription: Obj, customer: Obj, params: Obj) -> None:
+def _first_invoice(world: World, subscription: Obj, params: Obj) -> None:
     behavior = params.get("payment_behavior") or "allow_incomplete"
     if subscription.pop("_unbillable", False) and behavior != "default_incomplete":
         _undo(world, subscription)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..values import part
 from . import tax
 from .discounts import off
 
@@ -79,7 +80,7 @@ def _discount(world: World, invoice: Obj, lines: list[Obj]) -> None:
 
 def _tax(world: World, invoice: Obj, line: Obj) -> None:
     net = line["amount"] - sum(each["amount"] for each in line["discount_amounts"])
-    behavior = (line.get("_price") or {}).get("tax_behavior")
+    behavior = part(line, "_price").get("tax_behavior")
     line["taxes"] = []
     if invoice["automatic_tax"]["status"] == "complete" and invoice["automatic_tax"]["enabled"]:
         line["taxes"] = [tax.computed(world, net, behavior)]
