@@ -295,6 +295,7 @@ def _pay(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
     intent = payment_intents.begin(world, wanted, _session=session["id"])
     session["payment_intent"] = intent["id"]
     session["payment_status"] = "paid" if intent["status"] == "succeeded" else "unpaid"
+    session["_waits"] = intent["status"] == "processing"
 
 
 def _subscribe(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
@@ -326,10 +327,11 @@ _MODES: Final = {"payment": _pay, "subscription": _subscribe, "setup": _set_up}
 
 
 def settled(world: World, intent: Obj) -> None:
-    """Tell the session of a payment what its bank said."""
+    """Tell the session of a payment what its bank said, if it waits for that."""
     session = world.find(intent.get("_session") or "")
-    if session is None or session["status"] != "complete":
+    if session is None or not session["_waits"]:
         return
+    session["_waits"] = False
     paid = intent["status"] == "succeeded"
     session["payment_status"] = "paid" if paid else "unpaid"
     world.emit(f"checkout.session.async_payment_{'succeeded' if paid else 'failed'}", session)
