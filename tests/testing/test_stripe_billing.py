@@ -76,9 +76,13 @@ def test_a_subscription_is_paid_and_active(fake: FakeStripe, v1: Any) -> None:
     [payment] = subscription.latest_invoice.payments.data
     assert ("paid", 4900, "payment_intent") == (payment.status, payment.amount_paid, payment.payment.type)
     assert subscription.id == subscription.latest_invoice.parent.subscription_details.subscription
-    assert ["invoice.created", "invoice.finalized", "invoice.updated", "invoice.paid", "invoice.payment_succeeded"] == (
-        kinds(fake, "invoice.")
-    )
+    assert [
+        "invoice.created",
+        "invoice.finalized",
+        "invoice.updated",
+        "invoice.paid",
+        "invoice.payment_succeeded",
+    ] == (kinds(fake, "invoice."))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,9 @@ def test_a_subscription_is_paid_and_active(fake: FakeStripe, v1: Any) -> None:
 def test_a_first_payment_may_fail(fake: FakeStripe, v1: Any, behavior: str, status: str) -> None:
     """Without the first payment a subscription is incomplete; once its intent is confirmed it is active."""
     who = customer(v1, "pm_card_chargeCustomerFail")
-    made = subscribe(v1, who, price(v1, 4900), payment_behavior=behavior, expand=["latest_invoice.payments"])
+    made = subscribe(
+        v1, who, price(v1, 4900), payment_behavior=behavior, expand=["latest_invoice.payments"]
+    )
 
     assert (status, "open") == (made.status, made.latest_invoice.status)
 
@@ -102,7 +108,12 @@ def test_a_first_payment_may_fail(fake: FakeStripe, v1: Any, behavior: str, stat
 def test_an_incomplete_subscription_can_be_refused(fake: FakeStripe, v1: Any) -> None:
     """With ``error_if_incomplete`` a decline is a 402 and nothing is left to pay."""
     with pytest.raises(stripe.CardError):
-        subscribe(v1, customer(v1, "pm_card_chargeCustomerFail"), price(v1, 4900), payment_behavior="error_if_incomplete")
+        subscribe(
+            v1,
+            customer(v1, "pm_card_chargeCustomerFail"),
+            price(v1, 4900),
+            payment_behavior="error_if_incomplete",
+        )
 
     assert [] == fake.objects("subscription")
 
@@ -151,7 +162,10 @@ def test_a_proration_is_invoiced_at_once_or_not_at_all(
     """``always_invoice`` bills the difference now; ``none`` changes the price only."""
     made = subscribe(v1, customer(v1), price(v1, 3100))
     clock.turn(timedelta(days=15, hours=12))
-    change = {"items": [{"id": made["items"].data[0].id, "price": price(v1, 6200)}], "proration_behavior": behavior}
+    change = {
+        "items": [{"id": made["items"].data[0].id, "price": price(v1, 6200)}],
+        "proration_behavior": behavior,
+    }
     v1.subscriptions.update(made.id, change)
 
     assert invoices == [each.amount_paid for each in v1.invoices.list().data]
@@ -174,7 +188,12 @@ def test_a_downgrade_is_credit_for_later(clock: Clock, v1: Any) -> None:
     drawn = v1.invoices.create({"customer": who, "pending_invoice_items_behavior": "include"})
     paid = v1.invoices.pay(drawn.id)
 
-    assert (2000, 450, -1550, 0) == (paid.total, paid.amount_paid, paid.starting_balance, paid.ending_balance)
+    assert (2000, 450, -1550, 0) == (
+        paid.total,
+        paid.amount_paid,
+        paid.starting_balance,
+        paid.ending_balance,
+    )
     assert [1550, -1550] == [row.amount for row in v1.customers.balance_transactions.list(who).data]
 
 
@@ -191,7 +210,9 @@ def test_a_preview_changes_nothing(fake: FakeStripe, clock: Clock, v1: Any) -> N
     assert before == len(fake.events())
     assert 1 == len(fake.objects("invoice"))
 
-    v1.subscriptions.update(made.id, {"items": [{"id": item, "price": better}], "proration_behavior": "always_invoice"})
+    v1.subscriptions.update(
+        made.id, {"items": [{"id": item, "price": better}], "proration_behavior": "always_invoice"}
+    )
 
     assert 1550 == v1.invoices.list({"limit": 1}).data[0].total
 
@@ -449,7 +470,9 @@ def test_a_credit_note_after_payment_says_how_it_is_given_back(fake: FakeStripe,
     made = v1.invoices.pay(invoice(v1, who).id)
     with pytest.raises(stripe.InvalidRequestError, match="must equal"):
         v1.credit_notes.create({"invoice": made.id, "amount": 1000, "refund_amount": 400})
-    note = v1.credit_notes.create({"invoice": made.id, "amount": 1000, "refund_amount": 600, "credit_amount": 400})
+    note = v1.credit_notes.create(
+        {"invoice": made.id, "amount": 1000, "refund_amount": 600, "credit_amount": 400}
+    )
 
     assert ("post_payment", 1000) == (note.type, note.post_payment_amount)
     assert -400 == v1.customers.retrieve(who).balance
@@ -476,7 +499,8 @@ def test_usage_is_counted_once_and_billed(fake: FakeStripe, clock: Clock, v1: An
     v1.billing.meter_events.create({**event, "identifier": "two"})
     day = int(clock().timestamp()) // DAY * DAY
     summed = v1.billing.meters.event_summaries.list(
-        meter.id, {"customer": who, "start_time": day, "end_time": day + DAY, "value_grouping_window": "day"}
+        meter.id,
+        {"customer": who, "start_time": day, "end_time": day + DAY, "value_grouping_window": "day"},
     )
 
     assert [50] == [row.aggregated_value for row in summed.data]
@@ -499,11 +523,13 @@ def test_usage_that_cannot_be_counted_is_told_of(
     fake: FakeStripe, v1: Any, name: str, payload: dict[str, str], event: str
 ) -> None:
     """What Stripe finds out late is accepted, and told of by a thin event."""
-    v1.billing.meters.create({"display_name": "PT", "event_name": "pt", "default_aggregation": {"formula": "sum"}})
+    v1.billing.meters.create(
+        {"display_name": "PT", "event_name": "pt", "default_aggregation": {"formula": "sum"}}
+    )
     v1.billing.meter_events.create({"event_name": name, "payload": payload})
     [told] = fake.events(event)
     body, signed = fake.thin(told["id"])
-    heard = fake.client().parse_event_notification(body, signed.replace("t=", "t="), "whsec_fake", tolerance=None)
+    heard = fake.client().parse_event_notification(body, signed, "whsec_fake", tolerance=10**9)
 
     assert event == heard.type
 

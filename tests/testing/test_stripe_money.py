@@ -15,7 +15,10 @@ stripe = pytest.importorskip("stripe")
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LINE = {"price_data": {"currency": "usd", "unit_amount": 1500, "product_data": {"name": "PT"}}, "quantity": 2}
+LINE = {
+    "price_data": {"currency": "usd", "unit_amount": 1500, "product_data": {"name": "PT"}},
+    "quantity": 2,
+}
 SEPA = {"type": "sepa_debit", "sepa_debit": {"iban": "AT321904300235473204"}}
 
 
@@ -130,7 +133,9 @@ def open_session(fake: FakeStripe, **more: Any) -> Any:
 
 def test_checkout_is_paid(fake: FakeStripe) -> None:
     """A completed session is paid, has its intent, and what it was created with."""
-    session = open_session(fake, client_reference_id="acme", metadata={"pack": "300"}, customer_email="a@example.com")
+    session = open_session(
+        fake, client_reference_id="acme", metadata={"pack": "300"}, customer_email="a@example.com"
+    )
 
     assert ("open", "unpaid", 3000, None) == (
         session.status,

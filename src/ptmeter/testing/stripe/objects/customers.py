@@ -9,7 +9,7 @@ from ..nouns import Noun, Route, make, remove, resource
 from ..refusals import RefusedError, missing
 from ..values import merge, rows_of
 from . import discounts, payment_methods
-from .credit import CREDIT, adjust
+from .credit import adjust
 from .standing import end
 
 if TYPE_CHECKING:

@@ -45,6 +45,7 @@ PAYMENT_INTENT: Final = Noun(
         "excluded_payment_method_types": None,
         "last_payment_error": None,
         "latest_charge": None,
+        "managed_payments": {"enabled": False},
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
