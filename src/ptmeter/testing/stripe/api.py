@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .values import Obj
     from .world import View
 
-VIEWS: Final[Mapping[str, View]] = {"balance_transaction": balance.view}
+VIEWS: Final[Mapping[str, View]] = {"balance_transaction": balance.view, "invoice": invoices.view}
 
 EXPANSIONS: Final[Mapping[tuple[str, str], View]] = {
     **charges.EXPANSIONS,

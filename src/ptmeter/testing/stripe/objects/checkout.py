@@ -143,7 +143,7 @@ def create(world: World, call: Call) -> Obj:
         world, SESSION, params, _lines=lines, _data={name: params.get(name) or {} for name in _DATA}
     )
     session["expires_at"] = session["expires_at"] or world.now() + DAY
-    session["url"] = f"https://checkout.stripe.com/c/pay/{session['id']}"
+    session["url"] = f"{world.pages}/pay/{session['id']}"
     session["customer_creation"] = session["customer_creation"] or (
         "if_required" if mode == "payment" and not session["customer"] else None
     )
