@@ -9,16 +9,27 @@ from .objects import (
     account,
     balance,
     catalogue,
+    changing,
     charges,
     checkout,
+    credit_notes,
     customers,
     discounts,
     disputes,
+    invoice_lines,
+    invoice_payments,
+    invoices,
     listening,
+    meters,
     payment_intents,
     payment_methods,
+    payouts,
+    portal,
+    previews,
     refunds,
     setup_intents,
+    subscriptions,
+    test_clocks,
 )
 
 if TYPE_CHECKING:
@@ -27,13 +38,14 @@ if TYPE_CHECKING:
     from .values import Obj
     from .world import View
 
-VIEWS: Final[Mapping[str, View]] = {"balance_transaction": balance.view}
+VIEWS: Final[Mapping[str, View]] = {"balance_transaction": balance.view, "invoice": invoices.view}
 
 EXPANSIONS: Final[Mapping[tuple[str, str], View]] = {
     **charges.EXPANSIONS,
     **checkout.EXPANSIONS,
     **customers.EXPANSIONS,
     **refunds.EXPANSIONS,
+    **invoice_payments.EXPANSIONS,
 }
 
 
@@ -44,14 +56,25 @@ def routes(taken: Callable[[Obj], bool]) -> tuple[Route, ...]:
         *account.ROUTES,
         *balance.ROUTES,
         *catalogue.ROUTES,
+        *changing.ROUTES,
         *charges.ROUTES,
         *checkout.ROUTES,
+        *credit_notes.ROUTES,
         *customers.ROUTES,
         *discounts.ROUTES,
         *disputes.ROUTES,
+        *previews.ROUTES,
+        *invoice_lines.ROUTES,
+        *invoice_payments.ROUTES,
+        *invoices.ROUTES,
         *listening.ROUTES,
+        *meters.ROUTES,
         *payment_intents.ROUTES,
         *payment_methods.ROUTES,
+        *payouts.ROUTES,
+        *portal.ROUTES,
         *refunds.ROUTES,
         *setup_intents.ROUTES,
+        *subscriptions.ROUTES,
+        *test_clocks.ROUTES,
     )

@@ -9,7 +9,8 @@ from ..nouns import Noun, Route, make, remove, resource
 from ..refusals import RefusedError, missing
 from ..values import merge, rows_of
 from . import discounts, payment_methods
-from .credit import CREDIT, adjust
+from .credit import adjust
+from .standing import end
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -126,7 +127,7 @@ def _wired(world: World, customer: Obj, params: Obj, *, announced: bool) -> None
 def create_balance_transaction(world: World, call: Call) -> Obj:
     """Give or take credit."""
     customer, params = world.get("customer", call.id), call.params
-    for name in CREDIT.needs:
+    for name in ("amount", "currency"):
         if params.get(name) is None:
             raise missing(name)
     with world.changing(customer, "customer.updated"):
@@ -192,12 +193,10 @@ def tax_ids(world: World, customer: Obj) -> Obj:
 
 def delete(world: World, call: Call) -> Obj:
     """Delete one; its subscriptions are canceled first."""
-    from .subscriptions import end
-
     customer = world.get("customer", call.id)
     for row in world.every("subscription", customer=customer["id"]):
         if row["status"] not in {"canceled", "incomplete_expired"}:
-            end(world, row)
+            end(world, row, "cancellation_requested")
     return remove(world, CUSTOMER, customer)
 
 

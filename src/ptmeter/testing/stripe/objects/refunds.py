@@ -18,6 +18,7 @@ REFUND: Final = Noun(
     kind="refund",
     prefix="re",
     path="/v1/refunds",
+    lacks=("livemode",),
     blank={
         "amount": 0,
         "balance_transaction": None,
