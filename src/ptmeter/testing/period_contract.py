@@ -58,9 +58,9 @@ def reports(store: Store, name: str) -> str:
     assert moves.ties, moves
     there = {(line.unit, line.side): line for line in balance.lines}
     for total in moves.totals:
-        available, kept = there[total.unit, "available"], there[total.unit, "held"]
-        assert total.closing == available.closing + kept.closing
-        assert total.opening == available.opening + kept.opening
+        sides = [there[total.unit, side] for side in ("available", "held", "frozen")]
+        assert total.closing == sum((side.closing for side in sides), PT(0))
+        assert total.opening == sum((side.opening for side in sides), PT(0))
     return f"{balance}\n{moves}"
 
 
