@@ -32,12 +32,12 @@ def move(
     lot: int = 1,
     key: str = "k",
     account: str = "acme",
-    **more: int,
+    frozen: int = 0,
 ) -> Moved | PtmeterError:
-    """Freeze, unfreeze or reverse whole PT of a lot."""
+    """Freeze, unfreeze or reverse whole PT of a lot, of which so many are frozen."""
     place = partial(verb, account=account, unit="core", lot=lot, amount_micro=amount * MICRO)
-    frozen = {name: value * MICRO for name, value in more.items()}
-    return store.post(account, partial(place, reason="case 7", key=key, **frozen))
+    more = {"frozen_micro": frozen * MICRO} if frozen else {}
+    return store.post(account, partial(place, reason="case 7", key=key, **more))
 
 
 def moved(*args: Any, **more: Any) -> Moved:
@@ -82,7 +82,7 @@ class FreezeContract:
         settle(store, held(store, 30), 30)
         moved(store, freezing.freeze, 100, key="opened")
 
-        taken = moved(store, freezing.reverse, 100, key="lost", frozen_micro=70)
+        taken = moved(store, freezing.reverse, 100, key="lost", frozen=70)
 
         assert (taken.amount, taken.of_lot, taken.available) == (PT.of(100), PT.of(70), PT.of(0))
         assert balance(store).owed == PT.of(30)
@@ -97,7 +97,7 @@ class FreezeContract:
         moved(store, freezing.freeze, 100, key="opened")
         clock.turn(2 * DAY)
 
-        moved(store, freezing.reverse, 100, key="lost", frozen_micro=100)
+        moved(store, freezing.reverse, 100, key="lost", frozen=100)
 
         assert (PT.of(0), PT.of(0), PT.of(0)) == figures(store)
         assert balance(store).owed == PT.of(0)
@@ -138,7 +138,7 @@ class FreezeContract:
         assert isinstance(refused, NotFrozenError)
         assert (refused.lot, refused.frozen, refused.required) == (1, 10, 11)
         assert isinstance(move(store, freezing.freeze, 1, key="nothing"), InsufficientFundsError)
-        lost = move(store, freezing.reverse, 11, key="lost", frozen_micro=11)
+        lost = move(store, freezing.reverse, 11, key="lost", frozen=11)
         assert isinstance(lost, NotFrozenError)
         assert isinstance(move(store, freezing.freeze, 1, account="nobody"), AccountNotFoundError)
         assert_clean(store)
@@ -147,19 +147,20 @@ class FreezeContract:
         """However often an event comes, it is answered as the first time; with other facts it contradicts itself."""
         give(store, 100)
 
-        verbs: list[tuple[Any, int, dict[str, int]]] = [
-            (freezing.freeze, 80, {}),
-            (freezing.unfreeze, 50, {}),
-            (freezing.reverse, 70, {"frozen_micro": 30}),
+        verbs: list[tuple[Any, int, int]] = [
+            (freezing.freeze, 80, 0),
+            (freezing.unfreeze, 50, 0),
+            (freezing.reverse, 70, 30),
         ]
-        first = [moved(store, verb, amount, **more) for verb, amount, more in verbs]
-        again = [moved(store, verb, amount, **more) for verb, amount, more in verbs]
+        first, again = (
+            [moved(store, verb, amount, frozen=frozen) for verb, amount, frozen in verbs] for _ in range(2)
+        )
 
         assert [each.amount for each in first] == [each.amount for each in again]
         assert [each.of_lot for each in first] == [each.of_lot for each in again]
         assert all(each.replayed for each in again)
-        for verb, amount, more in verbs:
-            assert isinstance(move(store, verb, amount + 1, **more), IdempotencyConflictError)
+        for verb, amount, frozen in verbs:
+            assert isinstance(move(store, verb, amount + 1, frozen=frozen), IdempotencyConflictError)
         assert (PT.of(30), PT.of(0), PT.of(0)) == figures(store)
         assert_clean(store)
 
@@ -191,7 +192,7 @@ class FreezeContract:
         give(store, 100)
         moved(store, freezing.freeze, 60, key="opened")
         clock.turn(DAY)
-        moved(store, freezing.reverse, 90, key="lost", frozen_micro=50)
+        moved(store, freezing.reverse, 90, key="lost", frozen=50)
         clock.turn(DAY)
 
         days = [

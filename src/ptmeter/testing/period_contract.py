@@ -136,7 +136,7 @@ class PeriodContract:
         moved(store, freezing.freeze, 100, key="opened")
         clock.turn(IN_FEBRUARY - clock())
         close(store, JANUARY)
-        moved(store, freezing.reverse, 90, key="lost", frozen_micro=65)
+        moved(store, freezing.reverse, 90, key="lost", frozen=65)
         clock.turn(28 * DAY)
 
         close(store, FEBRUARY)
