@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive import Terms
+from tests.unit.domain.lot_steps import WALLET, asked, do, of_lot, shelf_with
 from tests.unit.domain.shelf import CHAIN_KEY, Shelf
-from tests.unit.domain.strategies import START, USAGE, WALLETS
+from tests.unit.domain.strategies import START, USAGE
 
 from ptmeter.domain.audit import WalletAudit
 from ptmeter.domain.commands import Debit, Freeze, Grant, Hold, Reverse, Settle, Unfreeze
@@ -20,32 +21,8 @@ from ptmeter.domain.moves import NO_REQUEST
 from ptmeter.domain.pt import LARGEST
 from ptmeter.domain.rollups import additions
 
-WALLET = WALLETS[0]
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-
-
-def asked(key: str) -> dict[str, Any]:
-    return {"wallet": WALLET, "id": digest((key,)), "fingerprint": digest((f"{key}?",))}
-
-
-def of_lot(verb: Any, key: str, amount: int, *, lot: int = 1, **more: Any) -> Any:
-    return verb(**asked(key), lot=lot, amount=amount, note="case 7", **more)
-
-
-def shelf_with(*lots: int, expires_at: Any = None) -> Shelf:
-    """A wallet with so many lots, numbered from 1, of these amounts."""
-    shelf = Shelf()
-    shelf.open(WALLET, START)
-    for number, amount in enumerate(lots, 1):
-        shelf.post([(Grant(**asked(f"grant {number}"), amount=amount, expires_at=expires_at),)], START)
-    return shelf
-
-
-def do(shelf: Shelf, *commands: Any, at: Any = START) -> Any:
-    """Post a group; returns what its last command came to."""
-    [outcomes] = shelf.post([commands], at)
-    return outcomes[-1]
 
 
 def figures(shelf: Shelf) -> tuple[int, int, int, int, int]:
