@@ -98,9 +98,10 @@ def asked(record: PaymentRecord) -> dict[bytes, tuple[str, int, Kind]]:
 
 def of_payout(name: str, money: Sequence[MoneyEntry]) -> list[Finding]:
     """What is wrong with something that has a place to be locked and is no payment: it went to the bank, or nowhere."""
-    if any(entry.account or entry.key.rpartition(":")[2] not in _OTHERS for entry in money):
-        return [_finding(name, "it is no payment, and has the money of one")]
-    return _form_findings(money)
+    wrong = (each for each in money if each.account or each.key.rpartition(":")[2] not in _OTHERS)
+    return [_money(each, f"it is of a payment, and {name} is none") for each in wrong] or _form_findings(
+        money
+    )
 
 
 def astray(entry: MoneyEntry) -> Finding:
@@ -134,14 +135,24 @@ def _amount_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Ite
     net = (record.amount - record.tax) * NANO // 10 ** exponent(record.currency)
     if paid and None not in paid and sum(filter(None, paid)) != net:
         yield f"its lots were paid with {sum(filter(None, paid))} nano-units, and it has {net} without tax"
-    took = [claim for claim in record.claims.values() if claim.taken]
-    claimed = min(record.amount, sum(claim.amount for claim in took))
     for unit, granted in record.granted.items():
-        taken = sum(claim.taken.get(unit, 0) for claim in took)
-        if not 0 <= taken <= granted:
-            yield f"{taken} of the {granted} micro-PT of {unit} that it brought are taken back"
-        elif abs(taken * record.amount - granted * claimed) > record.amount * (len(record.claims) + 1):
-            yield f"{taken} of {granted} micro-PT of {unit} are taken back, and {claimed} of {record.amount} of the money"
+        yield from _share_problems(record, unit, granted)
+
+
+def _share_problems(record: PaymentRecord, unit: str, granted: int) -> Iterator[str]:
+    """Whether what claims took and froze of a lot is as much as the money they claim, rounded once for each."""
+    room = record.amount * (len(record.claims) + 1)
+    took = [claim for claim in record.claims.values() if claim.taken]
+    taken = sum(claim.taken.get(unit, 0) for claim in took)
+    claimed = min(record.amount, sum(claim.amount for claim in took))
+    if not 0 <= taken <= granted:
+        yield f"{taken} of the {granted} micro-PT of {unit} that it brought are taken back"
+    elif abs(taken * record.amount - granted * claimed) > room:
+        yield f"{taken} of {granted} micro-PT of {unit} are taken back for {claimed} of {record.amount} of the money"
+    for name, claim in record.claims.items():
+        frozen = claim.frozen.get(unit, 0)
+        if frozen * record.amount - granted * claim.amount > room:
+            yield f"claim {name} has {frozen} of {granted} micro-PT of {unit} frozen for {claim.amount} of the money"
 
 
 # --- claims ---------------------------------------------------------------------------------------
@@ -211,7 +222,7 @@ def _problems(claim: Claim, moved: _Moved) -> Iterator[str]:
         yield f"it has taken {dict(claim.taken)}, the journal gives {taken}"
     if dict(claim.frozen) != frozen:
         yield f"{dict(claim.frozen)} are frozen for it, the journal gives {frozen}"
-    if claim.parts not in (moved.parts or {(0, 0), (1, 0)}):
+    if claim.parts not in (moved.parts or {(0, 0)}):
         yield f"of what it took {claim.parts} were there and used, the journal gives {sorted(moved.parts)}"
     may_freeze, may_take = _MAY.get((claim.kind, claim.stage), (False, False))
     if (frozen and not may_freeze) or (taken and not may_take):
@@ -318,18 +329,22 @@ def _held_problems(record: PaymentRecord, money: Sequence[MoneyEntry]) -> Iterat
     """Whether what disputes keep for good was booked, and nothing is held for those that are decided."""
     closed: Counter[str] = Counter()
     held: Counter[str] = Counter()
+    turns: Counter[str] = Counter()
     for each in money:
         if Side.DISPUTE_HOLD not in (each.debit, each.credit):
             continue
         amount = each.amount if each.debit is Side.DISPUTE_HOLD else -each.amount
         held[each.currency] += amount
-        name, is_closing, _ = each.key.partition(_CLOSED)
+        name, is_closing, turn = each.key.partition(_CLOSED)
         if is_closing:
             closed[name] -= amount
+            turns[name] = max(turns[name], _number(turn.partition(":")[0]))
     for name in sorted({*closed, *record.claims}):
         claim = record.claims.get(name)
         if closed[name] != (claim.closed if claim else 0):
             yield f"claim {name} keeps {claim.closed if claim else 0} for good, and {closed[name]} were booked"
+        elif claim and turns[name] > claim.turns:
+            yield f"claim {name} has taken {claim.turns} turns, and its money {turns[name]}"
         elif claim and claim.closed and (claim.kind, claim.stage) != (ClaimKind.DISPUTE, DisputeStage.LOST):
             yield f"claim {name} keeps {claim.closed} for good, and is no dispute that was lost"
     undecided = any(
@@ -360,3 +375,7 @@ def _finding(payment: str, problem: str) -> Finding:
 
 def _money(entry: MoneyEntry, problem: str) -> Finding:
     return Finding("ptm_money", entry.key, "row", problem)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else _MOST_TURNS + 1

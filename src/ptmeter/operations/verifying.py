@@ -294,6 +294,10 @@ class _Verification:
 
     def _check_payments(self) -> None:
         """Whether what is on record of payments is what was posted for them, and their money goes with that."""
+        try:
+            self.findings += map(astray, self.books.payments.astray())
+        except UnreadableRowError as problem:
+            self.findings.append(unreadable(problem))
         for name, record in self._payments():
             try:
                 money = self.books.payments.entries(reference=name)
@@ -301,10 +305,6 @@ class _Verification:
             except UnreadableRowError as problem:
                 self.findings.append(unreadable(problem))
         self.findings += self.payments.finish()
-        try:
-            self.findings += map(astray, self.books.payments.astray())
-        except UnreadableRowError as problem:
-            self.findings.append(unreadable(problem))
 
     def _payments(self) -> Iterator[tuple[str, PaymentRecord | None]]:
         """All that has a place among the payments; of those that cannot be read only that they cannot."""

@@ -71,10 +71,7 @@ class SqlPayments:
     def page(self, *, after: str = "", limit: int = 1_000) -> list[tuple[str, PaymentRecord | None]]:
         """See `ports.Payments.page`."""
         query = select(_PAYMENT).where(_PAYMENT.c.payment > after).order_by(_PAYMENT.c.payment).limit(limit)
-        return [
-            (row.payment, None if row.body is None else _record_from(row))
-            for row in self._connection.execute(query)
-        ]
+        return [(row.payment, _opened_from(row)) for row in self._connection.execute(query)]
 
     def astray(self, limit: int = 100) -> list[MoneyEntry]:
         """See `ports.Payments.astray`."""
@@ -129,6 +126,15 @@ def _row(record: PaymentRecord) -> dict[str, Any]:
         "currency": record.currency,
         "body": json.dumps(body, separators=(",", ":")),
     }
+
+
+@names_its_row("ptm_payment", "payment")
+def _opened_from(row: Row[Any]) -> PaymentRecord | None:
+    """A payment, or nothing of something that has only a name."""
+    if row.body is None and any(each is not None for each in tuple(row)[1:]):
+        msg = "it lacks what every payment has"
+        raise ValueError(msg)
+    return None if row.body is None else _record_from(row)
 
 
 @names_its_row("ptm_payment", "payment")
