@@ -12,6 +12,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
+from tests.integration import lives
 from tests.integration.wiring import async_meter_on, engine_on, few, meter_on
 
 from ptmeter import Backoff, Usage, read_plans
@@ -21,6 +22,7 @@ from ptmeter.domain.ledger import Posted, wallet_id
 from ptmeter.domain.pt import MICRO
 from ptmeter.errors import PtmeterError
 from ptmeter.storage.tables import wallet
+from ptmeter.testing import Clock
 from ptmeter.testing.steps import MINUTE
 
 if TYPE_CHECKING:
@@ -196,6 +198,34 @@ def deliver_all(url: str, log: str, lease: timedelta, pause: float) -> int:
         while found := meter.outbox.deliver(handle, limit=20, backoff=Backoff(lease=lease)).delivered:
             delivered += found
     return delivered
+
+
+# --- what Stripe says ---------------------------------------------------------------------------
+
+
+def hear(url: str, stripe_url: str, deliveries: Sequence[Any], seed: int, threads: int) -> int:
+    """Take events in as they come, from threads with a meter each, working some off now and then; returns how many."""
+
+    def worker(number: int) -> int:
+        random, applied = Random(seed * 100 + number), 0
+        with meter_on(url, stripe=lives.set_up(stripe_url), clock=Clock(lives.AT)) as meter:
+            for event in deliveries[number::threads]:
+                lives.receive(meter, event)
+                if random.random() < 0.4:
+                    applied += meter.webhooks.work(limit=random.choice((1, 3))).applied
+            return applied + meter.webhooks.work().applied
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(worker, range(threads)))
+
+
+def work_off(url: str, stripe_url: str, lease: timedelta) -> None:
+    """Look up what is due, one subject at a time, again and again; this never ends by itself."""
+    backoff = Backoff(lease=lease, attempts=99)
+    with meter_on(url, stripe=lives.set_up(stripe_url)) as meter:
+        while True:
+            meter.webhooks.work(limit=1, backoff=backoff)
+            sleep(0.001)
 
 
 # --- setting up ---------------------------------------------------------------------------------
