@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.integration.wiring import meter_on
 
-from ptmeter.domain.money import balances
+from ptmeter.domain.money import Side, balances
 from ptmeter.stripe import Endpoint, Stripe
 from ptmeter.testing import Clock
 from ptmeter.testing.stripe import FakeStripe, signature
@@ -138,14 +138,12 @@ def outcome(url: str, fake: FakeStripe) -> dict[str, bytes]:
         assert meter.verify().clean, meter.verify()
         store: Any = meter._platform.store
         entries = store.read(lambda books: books.payments.entries())
-        sides = {place: both.net for place, both in balances(entries).items()}
+        sides = {place: both.net for place, both in balances(entries).items() if both.net}
         wallets = [meter.balance(f"acme{number}").core for number in range(len(USED))]
         meter.periods.close("2026-01", by="ann")
         trial = meter.periods.trial_balance("2026-01")
     assert trial.balanced
     assert 0 == sum(sides.values())
-    assert sides["usd", "stripe_clearing"] == sum(
-        each["net"] for each in fake.objects("balance_transaction")
-    )
+    assert sides["usd", Side.CLEARING] == sum(each["net"] for each in fake.objects("balance_transaction"))
     shown: dict[str, Any] = {"wallets": wallets, "trial balance": trial, "money": sides}
     return {name: repr(value).encode() for name, value in shown.items()}

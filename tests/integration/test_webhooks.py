@@ -6,6 +6,7 @@ They ask one fake Stripe over HTTP, so what they asked, and when, is on record t
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from random import Random
 from time import monotonic, sleep
@@ -73,6 +74,11 @@ def looks(fake: FakeStripe, since: int) -> dict[str, list[str]]:
     return found
 
 
+def are_whole(nouns: Sequence[str]) -> bool:
+    """Whether these are looks one after the other, and no two at once."""
+    return [*ASKED] * (len(nouns) // len(ASKED)) == [*nouns]
+
+
 # --- many at once ---------------------------------------------------------------------------------
 
 
@@ -100,29 +106,40 @@ def test_eight_workers_and_any_order_come_to_the_same(
     with meter_on(url) as meter:
         backlog = meter.webhooks.backlog()
     assert {EventState.WAITING, EventState.DEAD}.isdisjoint(backlog.counts)
-    assert [(len(deliveries) + _told_before(url, fake),)] == query(
+    assert [(len(deliveries) + _told_before(fake),)] == query(
         url, "SELECT sum(deliveries) FROM ptm_webhook"
     )
     asked = looks(fake, since)
     assert len(lives.USED) == len(asked)
     for payment, nouns in asked.items():
-        assert [*ASKED] * (len(nouns) // len(ASKED)) == nouns, payment
+        assert are_whole(nouns), payment
     assert expected == lives.outcome(url, fake)
 
 
-def _told_before(url: str, fake: FakeStripe) -> int:
-    """How many events there were when it was only paid for: each was told once by then."""
-    del url
+def _told_before(fake: FakeStripe) -> int:
+    """How many events there were when all was only paid for: each was told once by then."""
     kinds = [event["type"] for event in fake.events()]
-    first = next(place for place, kind in enumerate(kinds) if "refund" in kind)
-    return first
+    return next(place for place, kind in enumerate(kinds) if "refund" in kind)
 
 
-def test_two_who_look_at_once_would_be_noticed() -> None:
-    """The control: what is asked about one payment by two at a time is no row of whole looks."""
-    both = [*ASKED[:2], *ASKED, *ASKED[2:]]
+@pytest.mark.slow
+@pytest.mark.sqlite
+def test_two_who_look_at_once_are_noticed(sqlite_url: str, fake: FakeStripe) -> None:
+    """The control: workers whose lease ends at once do look one payment up at the same time, and that shows."""
+    events, since = lived(sqlite_url, fake), len(fake.requests)
+    with meter_on(sqlite_url, stripe=lives.set_up(fake.url)) as meter:
+        for event in events:
+            lives.receive(meter, event, datetime.now(UTC))
 
-    assert [*ASKED] * 2 != both
+    def work(_: int) -> None:
+        with meter_on(sqlite_url, stripe=lives.set_up(fake.url)) as meter:
+            meter.webhooks.work(backoff=Backoff(lease=timedelta(microseconds=1), attempts=99))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+    assert not all(map(are_whole, looks(fake, since).values()))
+    assert clean(sqlite_url)
 
 
 # --- until somebody pulls the plug ----------------------------------------------------------------

@@ -368,3 +368,12 @@ def test_what_a_bank_keeps_is_booked_alike_whatever_was_seen_in_between(life: Li
     assert ({"dp_1_1": 600}, 0) == end(life)
     sides = balances(life.store.read(lambda books: books.payments.entries()))
     assert (-80, 40) == (sides["usd", Side.CREDITS].net, sides["usd", Side.DISPUTE_LOSS].net)
+
+
+def test_each_of_several_claims_takes_its_own_share(life: Lives) -> None:
+    """Seen at once or one by one, a refund takes what its own money stands for, and no other's."""
+    (charge,) = life.charges
+    for cents in (40, 20, 15):
+        charge.refund(cents)
+
+    assert ({"re_1_1": 400, "re_1_2": 200, "re_1_3": 150}, 0) == end(life)

@@ -209,11 +209,10 @@ class Step(NamedTuple):
 
 
 def gone(record: PaymentRecord, payment: Payment) -> Mapping[str, int]:
-    """How much of the money is given back, or kept by a bank, by claim: of all of them as they are now."""
+    """How much of the money is given back, or kept by a bank, by claim: as it is now, whatever was taken for it."""
     found = {name: claim.amount for name, claim in record.claims.items() if claim.in_force}
     for each in claims_of(payment):
-        claim = record.claims.get(each.id)
-        if claim is None or not _is_old(claim, each):
+        if not _is_old(record.claims.get(each.id), each):
             found[each.id] = each.amount if _takes(each) else 0
     return found
 
@@ -246,17 +245,15 @@ def share(record: PaymentRecord, claim: Refund | Dispute, gone: Mapping[str, int
     """
     What of the PT the money of *claim* stands for, beside what other claims have taken of them.
 
-    All claims together take the PT that all their money stands for, rounded down, whichever of them came first: *gone*
-    is how much each of them comes to.
+    All claims together take the PT that all their money stands for, rounded down, whichever of them came first. Others
+    count as much as they come to now, which *gone* says, for they may have given some of it back.
     """
-    money = min(
-        record.amount, sum(amount for name, amount in gone.items() if name != claim.id) + claim.amount
-    )
-    others = [each for name, each in record.claims.items() if name != claim.id]
+    others = {n: each for n, each in record.claims.items() if n != claim.id and each.in_force}
+    money = min(record.amount, sum(gone[name] for name in others) + claim.amount)
     found: dict[str, int] = {}
     for unit, granted in record.granted.items():
         target = granted * money // record.amount if record.amount else granted
-        before = sum(each.taken.get(unit, 0) for each in others)
+        before = sum(each.taken.get(unit, 0) for each in others.values())
         if (micro := target - before) > 0:
             found[unit] = micro
     return found
@@ -287,8 +284,10 @@ def _takes(claim: Refund | Dispute) -> bool:
     return claim.stage == _IN_FORCE[ClaimKind.REFUND if isinstance(claim, Refund) else ClaimKind.DISPUTE]
 
 
-def _is_old(claim: Claim, said: Refund | Dispute) -> bool:
+def _is_old(claim: Claim | None, said: Refund | Dispute) -> bool:
     """Whether what is said of a claim was so before what the books know of it."""
+    if claim is None:
+        return False
     return said.stage < claim.stage if isinstance(said, Refund) else is_stale(claim, said)
 
 
