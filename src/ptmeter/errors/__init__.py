@@ -7,7 +7,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError · MessageNotFoundError
     │                                       · TopUpNotFoundError · LotNotFoundError
-    │                                       · EventNotFoundError
+    │                                       · EventNotFoundError · PaymentNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
     │                                       · ReferralRefusedError
@@ -40,6 +40,7 @@ from .arguments import (
     LotNotFoundError,
     MessageNotFoundError,
     NotFoundError,
+    PaymentNotFoundError,
     SubscriptionNotFoundError,
     TopUpNotFoundError,
     UnknownModelError,
@@ -119,6 +120,7 @@ __all__ = [
     "ModelLockedError",
     "NotFoundError",
     "NotFrozenError",
+    "PaymentNotFoundError",
     "PeriodClosedError",
     "PeriodNotOverError",
     "PeriodNotSealedError",

@@ -142,6 +142,16 @@ class EventNotFoundError(NotFoundError):
         super().__init__(f"no webhook event {event!r} has come in")
 
 
+class PaymentNotFoundError(NotFoundError):
+    """The books have no payment of that id: look it up at Stripe with ``meter.payments.refresh(payment)``."""
+
+    code = "payment_not_found"
+
+    def __init__(self, payment: str) -> None:
+        self.payment = payment
+        super().__init__(f"the books have no payment {payment!r}")
+
+
 class TopUpNotFoundError(NotFoundError):
     """Nobody asked for a top-up of that id: it is the one in the message ``top_up.requested``."""
 
