@@ -28,6 +28,7 @@ from ptmeter._async.quarantine import AsyncQuarantine
 from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter._async.top_ups import AsyncTopUps
+from ptmeter._async.webhooks import AsyncWebhooks
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ NAMESPACES: dict[str, type] = {
     "quarantine": AsyncQuarantine,
     "accounts": AsyncAccounts,
     "referrals": AsyncReferrals,
+    "webhooks": AsyncWebhooks,
 }
 
 

@@ -30,7 +30,7 @@ MOST_SIGNATURES: Final = 16
 """Signatures in a header; Stripe sends one for each active secret of the endpoint."""
 
 _ELEMENT: Final = re.compile(
-    r"[ \t]*(?:t=(?P<t>[0-9]{1,12})|v1=(?P<v1>[0-9a-f]{64})|(?!t=|v1=)[a-z0-9]+=[^=,]*)[ \t]*"
+    r"[ \t]*(?:t=(?P<t>[1-9][0-9]{0,11})|v1=(?P<v1>[0-9a-f]{64})|(?!t=|v1=)[a-z0-9]+=[^=,]*)[ \t]*"
 )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, cast
+from time import sleep
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
 from .faults import DROP
@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 NAME: Final = re.compile(r"\\\{(\w+)\\\}")
 
 
+class Request(NamedTuple):
+    """What is asked: a method, a path, parameters, and the key and the id it goes by."""
+
+    method: str
+    path: str
+    params: Obj
+    key: str | None
+    id: str
+
+
 class Api:
     """The routes of a world, its faults and its idempotency keys: a request in, an answer out."""
 
@@ -40,35 +50,40 @@ class Api:
             for route in routes
         ]
 
-    def answer(
-        self, method: str, path: str, params: Obj, key: str | None, request: str
-    ) -> tuple[Answer, bool]:
-        """Carry a request out, or find what its idempotency key was answered; says whether it was that."""
-        self.requests.append((method, path, params))
-        if key is None or method != "POST":
-            return self._carried_out(method, path, params, key, request), False
+    def answer(self, request: Request, *, latency: float = 0.0) -> tuple[Answer, bool]:
+        """
+        Carry a request out, or find what its idempotency key was answered; says whether it was that.
+
+        Args:
+            request: What is asked.
+            latency: Seconds that carrying it out takes; meanwhile its key is in flight.
+        """
+        self.requests.append((request.method, request.path, request.params))
+        if request.key is None or request.method != "POST":
+            return self._carried_out(request, latency), False
         try:
-            if kept := self._answers.replayed(key, path, params, at=self.world.now()):
-                return kept, True
+            kept = self._answers.replayed(request.key, request.path, request.params, at=self.world.now())
         except RefusedError as refused:
             return _refusal(refused), False
-        with self._answers.in_flight(key):
-            answer = self._carried_out(method, path, params, key, request)
-            self._answers.keep(key, answer)
+        if kept:
+            return kept, True
+        with self._answers.in_flight(request.key):
+            answer = self._carried_out(request, latency)
+            self._answers.keep(request.key, answer)
         return answer, False
 
-    def _carried_out(self, method: str, path: str, params: Obj, key: str | None, request: str) -> Answer:
+    def _carried_out(self, request: Request, latency: float) -> Answer:
+        sleep(latency)
         world = self.world
-        stamp = {"id": request, "idempotency_key": key}
-        paths = params.pop("expand", [])
-        with world.lock, world.on_behalf_of(stamp):
+        params = {name: value for name, value in request.params.items() if name != "expand"}
+        paths: Any = request.params.get("expand") or []
+        with world.lock, world.on_behalf_of({"id": request.id, "idempotency_key": request.key}):
             try:
-                answer = world.shown(self._verb(method, path, params))
+                answer = world.shown(self._verb(request.method, request.path, params))
                 return Answer(200, expand(world, answer, paths if isinstance(paths, list) else [paths]))
             except RefusedError as refused:
                 return _refusal(refused)
             finally:
-                params |= {"expand": paths} if paths else {}
                 settle_at_once(world)
 
     def _verb(self, method: str, path: str, params: Obj) -> Obj:
@@ -116,33 +131,33 @@ class _Handler(BaseHTTPRequestHandler):
             request = api.world.identity("req")
 
         fault = api.faults.of(self.command, url.path)
-        if fault and fault.latency:
-            time.sleep(fault.latency)
         if fault and fault.before and fault.status is not None:
+            sleep(fault.latency)
             self._fail(fault, request)
             return
-        answer, replayed = self._answer(url.path, url.query, body, request)
+        answer, replayed = self._answer(url.path, url.query, body, request, fault.latency if fault else 0.0)
         if fault and fault.status is not None:
             self._fail(fault, request)
             return
         self._send(answer.status, answer.body, request, {"Idempotent-Replayed": "true"} if replayed else {})
 
-    def _answer(self, path: str, query: str, body: str, request: str) -> tuple[Answer, bool]:
+    def _answer(
+        self, path: str, query: str, body: str, request: str, latency: float
+    ) -> tuple[Answer, bool]:
         if not self.headers.get("Authorization"):
-            refused = RefusedError("You did not provide an API key.", status=401)
-            return _refusal(refused), False
+            return _refusal(RefusedError("You did not provide an API key.", status=401)), False
         try:
             params = read(query)
             if "json" in self.headers.get("Content-Type", ""):
                 params |= cast("Obj", json.loads(body or "{}"))
             else:
                 params |= read(body)
-        except (RefusedError, json.JSONDecodeError) as refused:
-            unread = refused if isinstance(refused, RefusedError) else RefusedError("Invalid JSON.")
-            return _refusal(unread), False
-        return self.server.api.answer(
-            self.command, path, params, self.headers.get("Idempotency-Key"), request
-        )
+        except RefusedError as refused:
+            return _refusal(refused), False
+        except json.JSONDecodeError:
+            return _refusal(RefusedError("Invalid JSON.")), False
+        key = self.headers.get("Idempotency-Key")
+        return self.server.api.answer(Request(self.command, path, params, key, request), latency=latency)
 
     def _fail(self, fault: Fault, request: str) -> None:
         if fault.status == DROP:

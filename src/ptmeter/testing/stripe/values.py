@@ -65,7 +65,7 @@ def merge(target: Obj, params: Mapping[str, Any], names: tuple[str, ...] | None 
             target[name] = copied(value)
 
 
-def _metadata(old: Any, new: Any) -> Obj:
+def _metadata(old: Obj | None, new: Obj | None) -> Obj:
     if not new:
         return {}
     merged = {**(old or {}), **{key: "" if value is None else str(value) for key, value in new.items()}}
