@@ -19,7 +19,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 export NO_MKDOCS_2_WARNING = 1
 
 
-.PHONY: help demo test simulate mutate soak check format docs bench bench-ledger accuracy wheel lock clean
+.PHONY: help demo test simulate mutate soak check format docs stripe-cli bench bench-ledger accuracy wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,8 @@ docs: .venv/.dev-stamp  ## Build the documentation into site/, readable without 
 	$(BIN)/mkdocs build --strict
 	@echo "open site/index.html"
 
+stripe-cli: .venv/stripe-cli/.stamp  ## Install Stripe's own command line, by which the fake Stripe is tested (needs npm)
+
 bench: .venv/.dev-stamp  ## Run the benchmarks; a figure for this machine, never a gate
 	$(BIN)/pytest bench --override-ini "python_files=bench_*.py" --benchmark-enable --benchmark-only $(ARGS)
 
@@ -78,6 +80,15 @@ lock:  ## Choose all versions anew, with hashes (needs uv)
 	echo pip | $(LOCK) - --output-file requirements/pip.txt
 	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --extra cli --group demo --constraint requirements/dev.txt --output-file requirements/demo.txt
+
+# The lock is npm's, with hashes and, made by `npm install --omit-lockfile-registry-resolved`, without addresses; it
+# pins the binary for Linux on x64. Elsewhere, or with a CLI of your own: PTMETER_STRIPE_CLI=/path/to/stripe make test
+.venv/stripe-cli/.stamp: requirements/stripe-cli.json
+	@mkdir -p $(@D)
+	@cp requirements/stripe-cli.json $(@D)/package-lock.json
+	@echo '{"name": "stripe-cli", "version": "0.0.0", "dependencies": {"@stripe/cli": "1.52.0"}}' >$(@D)/package.json
+	@npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 clean:  ## Remove what builds and tests left; the .venv stays (to begin anew: rm -rf .venv)
 	rm -rf build dist site .coverage* .benchmarks .hypothesis .import_linter_cache .pytest_cache .ruff_cache

@@ -159,7 +159,7 @@ class Post:
 
     def _body(self, delivery: Delivery) -> bytes:
         if delivery.endpoint["_thin"]:
-            return json.dumps(thin(self._world, delivery.event), indent=2).encode()
+            return json.dumps(thin(delivery.event), indent=2).encode()
         event = self._world.shown(delivery.event)
         event["api_version"] = delivery.endpoint["api_version"] or event["api_version"]
         return json.dumps(event, indent=2).encode()

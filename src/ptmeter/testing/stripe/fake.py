@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from .api import EXPANSIONS, VIEWS, routes
 from .delivery import Delivery, Post, signature
 from .faults import Fault, Faults
-from .objects import checkout, disputes, listening, payment_methods, refunds, setup_intents
+from .objects import checkout, disputes, listening, payment_methods, payouts, refunds, setup_intents
 from .passage import catch_up, settle, settle_at_once
 from .server import Api, Server
 from .settings import Settings
@@ -166,7 +166,7 @@ class FakeStripe:
 
     def thin(self, event: str, *, secret: str = "whsec_fake") -> Webhook:
         """Return an event as a thin one, signed."""
-        return self._signed(event, secret, lambda row: listening.thin(self._world, row))
+        return self._signed(event, secret, listening.thin)
 
     def _signed(self, event: str, secret: str, shape: Callable[[Obj], Obj]) -> Webhook:
         with self._world.lock:
@@ -254,6 +254,16 @@ class FakeStripe:
                 world, world.get("dispute", dispute), status, reinstated=reinstated
             ),
             dispute,
+        )
+
+    def pay_out(self, currency: str = "usd") -> Obj:
+        """Pay out what is available, as Stripe does it daily: its rows can be listed by ``payout``."""
+        return self._act(lambda world: payouts.automatic(world, currency))
+
+    def finish_payout(self, payout: str, *, paid: bool = True) -> Obj:
+        """Let a payout arrive, or fail, which may be after it had arrived."""
+        return self._act(
+            lambda world: (payouts.arrive if paid else payouts.fail)(world, world.get("payout", payout))
         )
 
     def catch_up(self) -> None:

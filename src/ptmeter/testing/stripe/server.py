@@ -76,11 +76,12 @@ class Api:
         sleep(latency)
         world = self.world
         params = {name: value for name, value in request.params.items() if name != "expand"}
-        paths: Any = request.params.get("expand") or []
+        asked: Any = request.params.get("expand") or []
+        paths = cast("list[str]", asked if isinstance(asked, list) else [asked])
         with world.lock, world.on_behalf_of({"id": request.id, "idempotency_key": request.key}):
             try:
                 answer = world.shown(self._verb(request.method, request.path, params))
-                return Answer(200, expand(world, answer, paths if isinstance(paths, list) else [paths]))
+                return Answer(200, expand(world, answer, paths))
             except RefusedError as refused:
                 return _refusal(refused)
             finally:

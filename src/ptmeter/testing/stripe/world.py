@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .values import Obj
 
-    View = Callable[["World", Obj], Obj]
+    View = Callable[["World", Obj], Obj | None]
 
 
 class World:
@@ -46,13 +46,17 @@ class World:
         self.announce: Callable[[Obj], None] = lambda _event: None
         self.expansions = expansions
         self.issued = Counter[str]()
+        self.watched: list[Obj] = []
         self._clock = clock
+        self._at: int | None = None
         self._views = views
         self._seed = seed
         self._kinds: dict[str, dict[str, Obj]] = {}
 
     def now(self, test_clock: str | None = None) -> int:
-        """Return the time in whole seconds: a test clock's if one is named."""
+        """Return the time in whole seconds: a test clock's if one is named, a past one inside `at`."""
+        if self._at is not None:
+            return self._at
         if test_clock is not None:
             return int(self.get("test_helpers.test_clock", test_clock)["frozen_time"])
         return int(self._clock().timestamp())
@@ -105,7 +109,7 @@ class World:
         if obj.get("_deleted"):
             return {"id": obj["id"], "object": obj["object"], "deleted": True}
         view = self._views.get(obj.get("object", ""))
-        return shown(obj | view(self, obj) if view else obj)
+        return shown(obj | (view(self, obj) or {}) if view else obj)
 
     def emit(self, kind: str, obj: Obj, before: Obj | None = None) -> Obj:
         """Note that something happened to *obj*, and have it announced to those who listen."""
@@ -116,7 +120,7 @@ class World:
             "id": self.identity("evt"),
             "object": "event",
             "api_version": self.settings.api_version,
-            "created": self.now(),
+            "created": int(self._clock().timestamp()),
             "data": data,
             "livemode": False,
             "pending_webhooks": 0,
@@ -133,6 +137,15 @@ class World:
         yield obj
         if old := previous(before, self.shown(obj)):
             self.emit(event, obj, old)
+
+    @contextmanager
+    def at(self, moment: int) -> Generator[None]:
+        """Let a block happen at a time that is over by now; its events are of now all the same."""
+        self._at, outer = moment, self._at
+        try:
+            yield
+        finally:
+            self._at = outer
 
     @contextmanager
     def on_behalf_of(self, request: Obj) -> Generator[None]:

@@ -88,6 +88,10 @@ def balances(world: World) -> dict[str, tuple[int, int]]:
 
 def retrieve(world: World, _call: Call) -> Obj:
     """Show the balance."""
+    return _shown(world)
+
+
+def _shown(world: World) -> Obj:
     sums = balances(world) or {world.settings.currency: (0, 0)}
     columns = [
         [
@@ -114,6 +118,11 @@ def list_all(world: World, call: Call) -> Obj:
         world.get("payout", payout, "payout")
         rows = [row for row in rows if payout in {row["_payout"], row["source"]}]
     return page(rows, params, call.path)
+
+
+def tell(world: World) -> None:
+    """Say that there is money available."""
+    world.emit("balance.available", _shown(world))
 
 
 ROUTES: Final = (

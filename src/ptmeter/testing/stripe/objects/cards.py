@@ -29,8 +29,8 @@ class Means:
     refund: Literal["succeeds", "pending", "fails"] = "succeeds"
     later: Literal["succeeds", "fails"] = "succeeds"
     """What becomes of a payment that is processing, or that the customer has authenticated."""
-    after: int = 0
-    """Seconds until then."""
+    after: int | None = 0
+    """Seconds until then; None if a test says when."""
 
 
 def _declined(last4: str, code: str, decline_code: str | None = None, *, attaches: bool = False) -> Means:

@@ -136,6 +136,8 @@ def collect(world: World, row: Obj, amount: int | None = None) -> Obj:
     kind, fee = ("charge" if found.kind == "card" else "payment"), balance.fee_of(world, taken)
     moved = balance.move(world, row, taken, kind=kind, category="charge", fee=fee, at_once=found.available)
     row["balance_transaction"] = moved["id"]
+    if found.available:
+        balance.tell(world)
     return row
 
 

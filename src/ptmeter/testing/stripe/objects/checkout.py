@@ -8,7 +8,16 @@ from ..listing import page
 from ..nouns import Noun, Route, make, resource
 from ..refusals import RefusedError, missing
 from ..values import ADDRESS, copied, merge, rows_of
-from . import catalogue, customers, discounts, payment_intents, payment_methods, setup_intents, tax
+from . import (
+    catalogue,
+    customers,
+    discounts,
+    payment_intents,
+    payment_methods,
+    setup_intents,
+    subscriptions,
+    tax,
+)
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -289,8 +298,6 @@ def _pay(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
 
 
 def _subscribe(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
-    from . import subscriptions
-
     owner = customer or {}
     payment_methods.attached(world, method, owner["id"])
     wanted: Obj = {
@@ -302,6 +309,7 @@ def _subscribe(world: World, session: Obj, method: Obj, customer: Obj | None) ->
         ],
         "automatic_tax": {"enabled": session["automatic_tax"]["enabled"]},
         "discounts": [_named(each) for each in session["_discounts"]],
+        "payment_behavior": "error_if_incomplete",
     }
     subscription = subscriptions.start(world, wanted)
     session |= {"subscription": subscription["id"], "invoice": subscription["latest_invoice"]}

@@ -10,6 +10,7 @@ from ..refusals import RefusedError, missing
 from ..values import merge, rows_of
 from . import discounts, payment_methods
 from .credit import CREDIT, adjust
+from .standing import end
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -192,12 +193,10 @@ def tax_ids(world: World, customer: Obj) -> Obj:
 
 def delete(world: World, call: Call) -> Obj:
     """Delete one; its subscriptions are canceled first."""
-    from .subscriptions import end
-
     customer = world.get("customer", call.id)
     for row in world.every("subscription", customer=customer["id"]):
         if row["status"] not in {"canceled", "incomplete_expired"}:
-            end(world, row)
+            end(world, row, "cancellation_requested")
     return remove(world, CUSTOMER, customer)
 
 

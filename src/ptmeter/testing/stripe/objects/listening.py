@@ -88,7 +88,7 @@ def _matches(kind: str, wanted: list[str]) -> bool:
     return any(kind == each or (each.endswith("*") and kind.startswith(each[:-1])) for each in wanted)
 
 
-def thin(world: World, event: Obj) -> Obj:
+def thin(event: Obj) -> Obj:
     """Return *event* as a thin one: what happened to which object, and nothing of the object."""
     obj = event["data"]["object"]
     related = {"id": obj["id"], "type": obj["object"], "url": place_of(obj)} if obj.get("id") else None
@@ -115,7 +115,7 @@ def place_of(obj: Obj) -> str:
 
 def retrieve_thin(world: World, call: Call) -> Obj:
     """Show one event as a thin one."""
-    return thin(world, world.get("event", call.id))
+    return thin(world.get("event", call.id))
 
 
 ROUTES: Final = (

@@ -130,6 +130,7 @@ def confirm(world: World, call: Call) -> Obj:
     _fit(intent, "requires_payment_method", "requires_confirmation", "requires_action", verb="confirm")
     _take_method(world, intent, call.params)
     merge(intent, call.params, ("receipt_email", "shipping", "setup_future_usage"))
+    world.watched.append(intent)
     return confirmed(world, intent, off_session=bool(call.params.get("off_session")))
 
 
@@ -186,7 +187,8 @@ def _process(world: World, intent: Obj, method: Obj) -> None:
     found: Means = method["_means"]
     row = charges.charge(world, intent, method, "pending")
     intent |= {"status": "processing", "latest_charge": row["id"], "next_action": None}
-    intent["_settles_at"] = world.now() + found.after
+    intent["_settles_at"] = None if found.after is None else world.now() + found.after
+    world.watched.append(intent)
     world.emit("payment_intent.processing", intent)
     world.emit("charge.pending", row)
 
@@ -223,6 +225,7 @@ def _received(world: World, intent: Obj, row: Obj) -> None:
     }
     world.emit("charge.succeeded", row)
     world.emit("payment_intent.succeeded", intent)
+    world.watched.append(intent)
 
 
 def _save(world: World, intent: Obj, method: Obj) -> None:
