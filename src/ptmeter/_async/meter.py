@@ -24,12 +24,14 @@ from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
 from .margins import AsyncMargins
 from .outbox import AsyncOutbox
+from .payments import AsyncPayments
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
 from .quarantine import AsyncQuarantine, rated, set_aside
 from .reading import AsyncReading
 from .referrals import AsyncReferrals
+from .stripe_api import AsyncStripeApi
 from .subscriptions import AsyncSubscriptions
 from .top_ups import AsyncTopUps
 from .webhooks import AsyncWebhooks
@@ -78,7 +80,9 @@ class AsyncMeter(AsyncReading):
         self.margins = AsyncMargins(platform)
         self.referrals = AsyncReferrals(platform)
         self._stripe = stripe or Stripe()
-        self.webhooks = AsyncWebhooks(platform, self._stripe)
+        api = AsyncStripeApi(self._stripe)
+        self.webhooks = AsyncWebhooks(platform, self._stripe, api)
+        self.payments = AsyncPayments(platform, self._stripe, api)
 
     @classmethod
     def open(

@@ -24,7 +24,6 @@ from ..operations.posting import alone
 from ..stripe.endpoints import API_VERSION, verified
 from ..stripe.events import read_event
 from .lookups import AsyncLookups
-from .stripe_api import AsyncStripeApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from ..operations.receiving import Task
     from ..stripe.endpoints import Endpoint, Stripe
     from .platform import AsyncPlatform
+    from .stripe_api import AsyncStripeApi
 
 _log: Final = logging.getLogger("ptmeter.webhooks")
 
@@ -53,10 +53,10 @@ class AsyncWebhooks:
     second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
     """
 
-    def __init__(self, platform: AsyncPlatform, stripe: Stripe) -> None:
+    def __init__(self, platform: AsyncPlatform, stripe: Stripe, api: AsyncStripeApi) -> None:
         self._platform = platform
         self._stripe = stripe
-        self._api = AsyncStripeApi(stripe)
+        self._api = api
         self._lookups = AsyncLookups(platform, self._api)
 
     async def receive(

@@ -25,12 +25,14 @@ from .checkpoints import Checkpoints
 from .funds import Funds
 from .margins import Margins
 from .outbox import Outbox
+from .payments import Payments
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
 from .quarantine import Quarantine, rated, set_aside
 from .reading import Reading
 from .referrals import Referrals
+from .stripe_api import StripeApi
 from .subscriptions import Subscriptions
 from .top_ups import TopUps
 from .webhooks import Webhooks
@@ -79,7 +81,9 @@ class Meter(Reading):
         self.margins = Margins(platform)
         self.referrals = Referrals(platform)
         self._stripe = stripe or Stripe()
-        self.webhooks = Webhooks(platform, self._stripe)
+        api = StripeApi(self._stripe)
+        self.webhooks = Webhooks(platform, self._stripe, api)
+        self.payments = Payments(platform, self._stripe, api)
 
     @classmethod
     def open(

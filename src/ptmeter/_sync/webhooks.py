@@ -25,7 +25,6 @@ from ..operations.posting import alone
 from ..stripe.endpoints import API_VERSION, verified
 from ..stripe.events import read_event
 from .lookups import Lookups
-from .stripe_api import StripeApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ..operations.receiving import Task
     from ..stripe.endpoints import Endpoint, Stripe
     from .platform import Platform
+    from .stripe_api import StripeApi
 
 _log: Final = logging.getLogger("ptmeter.webhooks")
 
@@ -54,10 +54,10 @@ class Webhooks:
     second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
     """
 
-    def __init__(self, platform: Platform, stripe: Stripe) -> None:
+    def __init__(self, platform: Platform, stripe: Stripe, api: StripeApi) -> None:
         self._platform = platform
         self._stripe = stripe
-        self._api = StripeApi(stripe)
+        self._api = api
         self._lookups = Lookups(platform, self._api)
 
     def receive(

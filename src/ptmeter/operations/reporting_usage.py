@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from ..domain.metered_usage import by_day, report
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..domain.ledger import Wallet
     from ..domain.metered_usage import UsageReport
     from ..ports import Books
