@@ -22,6 +22,7 @@ from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.margins import AsyncMargins
 from ptmeter._async.outbox import AsyncOutbox
+from ptmeter._async.payments import AsyncPayments
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.quarantine import AsyncQuarantine
@@ -49,6 +50,7 @@ NAMESPACES: dict[str, type] = {
     "quarantine": AsyncQuarantine,
     "accounts": AsyncAccounts,
     "referrals": AsyncReferrals,
+    "payments": AsyncPayments,
     "webhooks": AsyncWebhooks,
 }
 

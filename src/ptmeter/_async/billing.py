@@ -20,7 +20,7 @@ from ..operations import purchasing
 from ..stripe import billing, catalogue, checkout
 from ..stripe.billing import Proration
 from ..stripe.reading import tax_of
-from ..stripe.requests import StripeRequest, idempotency_key
+from ..stripe.requests import StripeRequest, idempotency_key, setting_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,10 +161,10 @@ class AsyncBilling:
         here = self._gateway
         found = await self._current(account)
         price = await self._price(self._plans().find(plan), one_of(Interval, interval))
-        at = int((await here.known(account)).at.timestamp())
+        known = await here.known(account)
+        at = int(known.at.timestamp())
         asked = billing.preview(found, price, one_of(Proration, proration), at)
-        name = idempotency_key("preview", found["id"], price, str(proration), str(at))
-        return billing.previewed(await here.send(asked, key=name), at)
+        return billing.previewed(await here.send(asked, key=setting_key(asked, known.at)), at)
 
     async def change(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import InvalidArgumentError
 from ..operations import purchasing
 from ..stripe import customers
-from ..stripe.requests import idempotency_key
+from ..stripe.requests import idempotency_key, setting_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,7 @@ class AsyncGateway:
         note = partial(purchasing.remember, account=account, customer=made["id"])
         found = await self.platform.run(note)
         if request := customers.update(found, invoices=self.stripe.invoices):
-            await self.send(request, key=idempotency_key("invoices", found, known.at.isoformat()))
+            await self.send(request, key=setting_key(request, known.at))
         return found
 
     def _check(self) -> None:

@@ -18,7 +18,7 @@ from ..operations.posting import alone
 from ..operations.reporting_usage import MeteredUnit, Reported
 from ..stripe import checkout, customers, refunds
 from ..stripe.refunds import CreditReason, CreditTo, RefundReason
-from ..stripe.requests import StripeRequest, idempotency_key
+from ..stripe.requests import StripeRequest, idempotency_key, setting_key
 from ..stripe.subjects import identifier
 from .billing import AsyncBilling
 from .charging import charge, send_usage
@@ -84,14 +84,14 @@ class AsyncPayments(AsyncBilling):
         """
         here = self._gateway
         found = await here.customer(account)
-        at = (await here.known(account)).at.isoformat()
+        at = (await here.known(account)).at
         if request := customers.update(found, email=email, name=name, address=address):
-            await here.send(request, key=idempotency_key("update", found, at))
+            await here.send(request, key=setting_key(request, at))
         if tax_id:
             known = await here.every(StripeRequest(f"customers/{found}/tax_ids"))
             if not customers.has_tax_id(known, tax_id):
-                key = idempotency_key("tax_id", found, tax_id.type, tax_id.value, at)
-                await here.send(customers.add_tax_id(found, tax_id), key=key)
+                added = customers.add_tax_id(found, tax_id)
+                await here.send(added, key=setting_key(added, at))
         return found
 
     async def checkout(
@@ -145,9 +145,8 @@ class AsyncPayments(AsyncBilling):
         """Where the account looks after its cards, invoices and subscription at Stripe, for a few minutes."""
         here = self._gateway
         customer = await here.customer(account)
-        at = (await here.known(account)).at.isoformat()
         request = customers.portal(customer, return_url)
-        session = await here.send(request, key=idempotency_key("portal", customer, at))
+        session = await here.send(request, key=setting_key(request, (await here.known(account)).at))
         return session["url"]
 
     async def charge(self, message: Message | TopUp) -> None:

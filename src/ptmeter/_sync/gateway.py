@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..errors import InvalidArgumentError
 from ..operations import purchasing
 from ..stripe import customers
-from ..stripe.requests import idempotency_key
+from ..stripe.requests import idempotency_key, setting_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Gateway:
         note = partial(purchasing.remember, account=account, customer=made["id"])
         found = self.platform.run(note)
         if request := customers.update(found, invoices=self.stripe.invoices):
-            self.send(request, key=idempotency_key("invoices", found, known.at.isoformat()))
+            self.send(request, key=setting_key(request, known.at))
         return found
 
     def _check(self) -> None:

@@ -19,7 +19,7 @@ from ..operations.posting import alone
 from ..operations.reporting_usage import MeteredUnit, Reported
 from ..stripe import checkout, customers, refunds
 from ..stripe.refunds import CreditReason, CreditTo, RefundReason
-from ..stripe.requests import StripeRequest, idempotency_key
+from ..stripe.requests import StripeRequest, idempotency_key, setting_key
 from ..stripe.subjects import identifier
 from .billing import Billing
 from .charging import charge, send_usage
@@ -85,14 +85,14 @@ class Payments(Billing):
         """
         here = self._gateway
         found = here.customer(account)
-        at = (here.known(account)).at.isoformat()
+        at = (here.known(account)).at
         if request := customers.update(found, email=email, name=name, address=address):
-            here.send(request, key=idempotency_key("update", found, at))
+            here.send(request, key=setting_key(request, at))
         if tax_id:
             known = here.every(StripeRequest(f"customers/{found}/tax_ids"))
             if not customers.has_tax_id(known, tax_id):
-                key = idempotency_key("tax_id", found, tax_id.type, tax_id.value, at)
-                here.send(customers.add_tax_id(found, tax_id), key=key)
+                added = customers.add_tax_id(found, tax_id)
+                here.send(added, key=setting_key(added, at))
         return found
 
     def checkout(
@@ -146,9 +146,8 @@ class Payments(Billing):
         """Where the account looks after its cards, invoices and subscription at Stripe, for a few minutes."""
         here = self._gateway
         customer = here.customer(account)
-        at = (here.known(account)).at.isoformat()
         request = customers.portal(customer, return_url)
-        session = here.send(request, key=idempotency_key("portal", customer, at))
+        session = here.send(request, key=setting_key(request, (here.known(account)).at))
         return session["url"]
 
     def charge(self, message: Message | TopUp) -> None:

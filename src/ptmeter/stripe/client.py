@@ -12,7 +12,7 @@ from ..errors import ConfigurationError, StripeRefusedError, StripeUnavailableEr
 from .endpoints import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from tenacity import RetryCallState
 
@@ -44,10 +44,11 @@ def connect_async(stripe: Stripe) -> Any:
     import stripe as sdk
 
     try:
-        client = sdk.HTTPXClient(timeout=stripe.timeout.total_seconds())
+        client: Any = sdk.HTTPXClient(timeout=stripe.timeout.total_seconds())
     except ImportError as error:
         msg = "awaiting Stripe takes httpx: pip install 'ptmeter[async]'"
         raise ConfigurationError(msg) from error
+    client._get_request_args_kwargs = _as_content(client._get_request_args_kwargs)  # noqa: SLF001
     return _client(sdk, stripe, client)
 
 
@@ -93,6 +94,16 @@ def wait(state: RetryCallState) -> float:
 
 
 _backoff: Final = wait_random_exponential(multiplier=0.5, max=8)
+
+
+def _as_content(arguments: Callable[..., Any]) -> Callable[..., Any]:
+    """The SDK's arguments for httpx, with the body where httpx wants it: it warns of where the SDK puts it."""
+
+    def found(*args: Any) -> Any:
+        positional, named = arguments(*args)
+        return positional, {**named, "content": named["data"] or None, "data": None}
+
+    return found
 
 
 def _client(sdk: Any, stripe: Stripe, http: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from ..domain.keys import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,13 @@ def idempotency_key(verb: str, *parts: str) -> str:
 def given(**params: Any) -> dict[str, Any]:
     """Those that say anything."""
     return {name: value for name, value in params.items() if value not in (None, "", (), [], {})}
+
+
+def setting_key(request: StripeRequest, at: datetime) -> str:
+    """
+    The same for what may be done any number of times, such as setting an address: of this request at this moment.
+
+    Tried again within a call it is the same; told anew later, after something else was told, it is another.
+    """
+    said = json.dumps(request.params, sort_keys=True, default=str)
+    return idempotency_key("set", request.path, said, at.isoformat())
