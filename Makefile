@@ -88,6 +88,7 @@ lock:  ## Choose all versions anew, with hashes (needs uv)
 	@cp requirements/stripe-cli.json $(@D)/package-lock.json
 	@echo '{"name": "stripe-cli", "version": "0.0.0", "dependencies": {"@stripe/cli": "1.52.0"}}' >$(@D)/package.json
 	@npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	@$(@D)/node_modules/.bin/stripe --version
 	@touch $@
 
 clean:  ## Remove what builds and tests left; the .venv stays (to begin anew: rm -rf .venv)

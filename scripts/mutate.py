@@ -33,7 +33,8 @@ PACKAGE: Final = Path("src/ptmeter")
 WORK: Final = ROOT / "build" / "mutants"
 LOG: Final = WORK / "pytest.txt"
 
-CASES: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-m", "not slow")
+EXAMPLES: Final = ("tests/unit/domain/test_planner.py", "tests/unit/domain/test_disputes.py")
+CASES: Final = ("--noconftest", *EXAMPLES, "-m", "not slow")
 PLAYS: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-k", "naive")
 PLANNER: Final = (CASES, PLAYS)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.facade.colours import open_meter
 from tests.naive import NO_ID, NOBODY, TICK, NaiveLedger
 
-from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle, Void
+from ptmeter.domain.commands import Adjust, Debit, Freeze, Grant, Hold, Reverse, Settle, Unfreeze, Void
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Kind, Overage, Posted, Refused, wallet_id
 
@@ -92,7 +92,8 @@ class Crowd:
         facts = partial(self._facts, account=account, key=key)
         overage = random.choice((*Overage,))
         holds = [c for call in recent for c in call.group if isinstance(c, Hold)]
-        verb = random.choice(("hold", "hold", "resolve", "resolve", "resolve", "debit", "linked", "in"))
+        verbs = ("hold", "hold", "resolve", "resolve", "resolve", "debit", "linked", "in", "dispute")
+        verb = random.choice(verbs)
         if verb == "resolve" and holds:
             hold = random.choice(holds)
             theirs = partial(self._facts, account=hold.wallet.account, key=key)
@@ -105,6 +106,10 @@ class Crowd:
         if verb == "linked":
             hold = Hold(**facts("hold"), amount=random.randint(1, 9), ttl=HOUR)
             return (Debit(**facts("debit"), amount=random.randint(1, 9)), hold)
+        if verb == "dispute":
+            which: Any = random.choice((Freeze, Freeze, Unfreeze, Reverse))
+            lot, amount = random.choice((1, 1, 1, 2, 4, 9)), random.randint(1, 12)
+            return (which(**facts("dispute"), lot=lot, amount=amount, note="a dispute"),)
         if verb == "in" and random.random() < 0.3:
             return (Adjust(**facts("adjust"), amount=-random.randint(1, 20), note="too much"),)
         if verb == "in":

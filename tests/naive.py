@@ -16,7 +16,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
+from ptmeter.domain.commands import (
+    Adjust,
+    Debit,
+    Expire,
+    Freeze,
+    Grant,
+    Hold,
+    Lapse,
+    Reverse,
+    Settle,
+    Unfreeze,
+    Void,
+)
 from ptmeter.domain.keys import transfer_id
 from ptmeter.domain.ledger import Allocation, Kind, Overage, Posted, Refusal, Refused, Transfer, WalletState
 
@@ -33,6 +45,7 @@ TICK = timedelta(microseconds=1)
 FAR = datetime.max.replace(tzinfo=UTC)
 
 COMES_IN = (Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP)
+MOVES_WITHIN = (*COMES_IN, Kind.HOLD, Kind.VOID, Kind.EXPIRE, Kind.FREEZE, Kind.UNFREEZE)
 ENDS_A_HOLD = (Kind.SETTLE, Kind.VOID, Kind.EXPIRE)
 DECISIONS = (Refusal.INSUFFICIENT_FUNDS, Refusal.NOT_OPEN, Refusal.OVER_HOLD, Refusal.LINKED)
 
@@ -41,13 +54,14 @@ Charge: TypeAlias = "Hold | Debit | Adjust | Settle"
 
 @dataclass
 class Pile:
-    """A lot: what is free in it, what is held, and its place in the burn order."""
+    """A lot: what is free in it, what is held or frozen, and its place in the burn order."""
 
     number: int
     priority: int
     expires_at: datetime | None
     free: int
     held: int = 0
+    frozen: int = 0
 
     def place(self) -> tuple[int, datetime, int]:
         return self.priority, self.expires_at or FAR, self.number
@@ -145,7 +159,12 @@ class NaiveLedger:
                 for number, part in rows[(row.completes or 0) - 1].allocations:
                     lots[number].held -= part
                     lots[number].free += part
-            if row.kind not in (*COMES_IN, Kind.HOLD, Kind.VOID, Kind.EXPIRE):
+            elif row.kind in (Kind.FREEZE, Kind.UNFREEZE):
+                [(number, part)] = row.allocations
+                thawed = part if row.kind is Kind.UNFREEZE else -part
+                lots[number].free += thawed
+                lots[number].frozen -= thawed
+            if row.kind not in MOVES_WITHIN:
                 for number, part in row.allocations:
                     lots[number].free -= part
         return sorted(lots.values(), key=Pile.place)
@@ -155,6 +174,9 @@ class NaiveLedger:
 
     def held(self, wallet: WalletId) -> int:
         return sum(lot.held for lot in self.lots(wallet))
+
+    def frozen(self, wallet: WalletId) -> int:
+        return sum(lot.frozen for lot in self.lots(wallet))
 
     def spent(self, wallet: WalletId) -> int:
         return self._sum(wallet, Kind.SETTLE, Kind.DEBIT)
@@ -187,7 +209,7 @@ class NaiveLedger:
         elif isinstance(command, Adjust) and command.amount > 0:
             row = self._give(command, Kind.ADJUST_UP, command.amount, paid=0)
         elif isinstance(command, Adjust) and command.lot is not None:
-            row = self._take_of_lot(command, command.lot)
+            row = self._take_of_lot(command)
         elif isinstance(command, Adjust):
             self._cover(command, -command.amount, limit=0)
             row = self._take(command, Kind.ADJUST_DOWN, -command.amount, note=command.note)
@@ -199,6 +221,8 @@ class NaiveLedger:
             row, charged = self._settle(command), command.amount
         elif isinstance(command, Void | Expire):
             row = self._give_back(command)
+        elif isinstance(command, Freeze | Unfreeze | Reverse):
+            row = self._of_lot(command)
         else:
             row = lapsed or self._refuse(Refusal.NOT_DUE)
         available, held = self.available(row.wallet), self.held(row.wallet)
@@ -269,7 +293,8 @@ class NaiveLedger:
 
     def _must_fit(self, wallet: WalletId, amount: int) -> None:
         """What comes in must not make the wallet count beyond 2**62."""
-        if self.available(wallet) + self.held(wallet) + self.spent(wallet) + amount >= 2**62:
+        there = self.available(wallet) + self.held(wallet) + self.frozen(wallet)
+        if there + self.spent(wallet) + amount >= 2**62:
             raise _NoError(Refusal.TOO_LARGE)
 
     def _limit(self, command: Settle | Debit) -> int | None:
@@ -277,6 +302,61 @@ class NaiveLedger:
 
     def _refuse(self, reason: Refusal) -> Transfer:
         raise _NoError(reason)
+
+    # --- what is done to one lot ---
+
+    def _of_lot(self, command: Freeze | Unfreeze | Reverse) -> Transfer:
+        if all(lot.number != command.lot for lot in self.lots(command.wallet)):
+            raise _NoError(Refusal.LOT_NOT_FOUND)
+        if isinstance(command, Freeze):
+            parts = self._free_of(command, command.amount)
+            if not parts:
+                raise _NoError(Refusal.INSUFFICIENT_FUNDS, required=command.amount)
+            return self._book_of(command, Kind.FREEZE, parts)
+        if isinstance(command, Unfreeze):
+            row = self._unfreeze(command, command.amount, command)
+            self._afterwards(command.wallet)
+            return row
+        return self._reverse(command)
+
+    def _reverse(self, command: Reverse) -> Transfer:
+        """What is frozen of it, then what is free in the lot, then what is lent: all of it, whatever there is."""
+        self._free_of(command, command.amount - command.frozen)  # holds that are over come back first
+        if command.frozen:
+            self._unfreeze(command, command.frozen, None)
+        [lot] = [lot for lot in self.lots(command.wallet) if lot.number == command.lot]
+        own = min(lot.free, command.amount)
+        parts = [Allocation(lot.number, own)] if own else []
+        if command.amount > own:
+            self._must_fit(command.wallet, command.amount - own)
+            lent = self._book(command.wallet, Kind.ADVANCE, command.amount - own, None, priority=1_000)
+            parts.append(Allocation(lent.seq, lent.amount))
+        row = self._book_of(command, Kind.REVERSE, tuple(parts))
+        self._afterwards(command.wallet)
+        return row
+
+    def _unfreeze(self, command: Unfreeze | Reverse, amount: int, asked: Command | None) -> Transfer:
+        [frozen] = [lot.frozen for lot in self.lots(command.wallet) if lot.number == command.lot]
+        if amount > frozen:
+            raise _NoError(Refusal.NOT_FROZEN, frozen, amount)
+        parts = (Allocation(command.lot, amount),)
+        more = {"note": command.note, "allocations": parts}
+        return self._book(command.wallet, Kind.UNFREEZE, amount, asked, **more)
+
+    def _book_of(self, command: Freeze | Reverse, kind: Kind, parts: tuple[Allocation, ...]) -> Transfer:
+        amount = sum(part.amount for part in parts)
+        return self._book(command.wallet, kind, amount, command, note=command.note, allocations=parts)
+
+    def _free_of(self, command: Adjust | Freeze | Reverse, amount: int) -> tuple[Allocation, ...]:
+        """What is free in the lot, up to *amount*; holds that are over give back what they have of it."""
+
+        def free() -> int:
+            return sum(pile.free for pile in self.lots(command.wallet) if pile.number == command.lot)
+
+        if free() < amount:
+            self._release_due(command.wallet)
+        taken = min(free(), amount)
+        return (Allocation(command.lot or 0, taken),) if taken else ()
 
     # --- what happens by itself ---
 
@@ -324,17 +404,11 @@ class NaiveLedger:
         parts = self._pick(command.wallet, amount)
         return self._book(command.wallet, kind, amount, command, allocations=parts, **more)
 
-    def _take_of_lot(self, command: Adjust, lot: int) -> Transfer:
-        """What there is in one lot, up to what is asked for; holds that are over give back what they have of it."""
-
-        def free() -> int:
-            return sum(pile.free for pile in self.lots(command.wallet) if pile.number == lot)
-
-        if free() < -command.amount:
-            self._release_due(command.wallet)
-        if not free():
+    def _take_of_lot(self, command: Adjust) -> Transfer:
+        """What there is in one lot, up to what is asked for."""
+        parts = self._free_of(command, -command.amount)
+        if not parts:
             raise _NoError(Refusal.INSUFFICIENT_FUNDS, required=-command.amount)
-        parts = (Allocation(lot, min(free(), -command.amount)),)
         more = {"note": command.note, "allocations": parts}
         return self._book(command.wallet, Kind.ADJUST_DOWN, parts[0].amount, command, **more)
 
@@ -372,7 +446,8 @@ class NaiveLedger:
             **more,
         )
         self.rows.append(row)
-        row = replace(row, available_after=self.available(wallet), held_after=self.held(wallet))
+        after = {"available_after": self.available(wallet), "held_after": self.held(wallet)}
+        row = replace(row, **after, frozen_after=self.frozen(wallet))
         self.rows[-1] = row
         return row
 

@@ -107,13 +107,17 @@ BOXES: Final[Mapping[Side, Box]] = {
     Side.AVAILABLE: Box(
         30, 254, 510, 66, "available", "free to be held or charged"
     ),
-    Side.HELD: Box(30, 464, 226, 66, "held", "set aside for open calls"),
-    Side.SPENT: Box(344, 464, 196, 66, "spent", "charged for calls"),
+    Side.HELD: Box(30, 464, 190, 66, "held", "set aside for open calls"),
+    Side.SPENT: Box(288, 464, 112, 66, "spent", "charged"),
+    Side.FROZEN: Box(428, 464, 112, 66, "frozen", "in dispute"),
 }
 
 KINDS: Final[Mapping[Kind, Arrow]] = {
     Kind.GRANT: Arrow(
-        "grant", "in", Point(75, 104), Point(75, 254), Point(75, 162)
+        "grant", "in", Point(46, 104), Point(46, 254), Point(46, 148)
+    ),
+    Kind.REVERSE: Arrow(
+        "reverse", "out", Point(104, 254), Point(104, 104), Point(104, 182)
     ),
     Kind.ADJUST_UP: Arrow(
         "adjust_up", "in", Point(185, 104), Point(185, 254), Point(185, 148)
@@ -131,19 +135,25 @@ KINDS: Final[Mapping[Kind, Arrow]] = {
         "lapse", "out", Point(495, 254), Point(495, 104), Point(495, 162)
     ),
     Kind.HOLD: Arrow(
-        "hold", "inner", Point(68, 320), Point(68, 464), Point(68, 394)
+        "hold", "inner", Point(58, 320), Point(58, 464), Point(58, 394)
     ),
     Kind.VOID: Arrow(
-        "void", "inner", Point(143, 464), Point(143, 320), Point(143, 394)
+        "void", "inner", Point(125, 464), Point(125, 320), Point(125, 394)
     ),
     Kind.EXPIRE: Arrow(
-        "expire", "inner", Point(218, 464), Point(218, 320), Point(218, 394)
+        "expire", "inner", Point(192, 464), Point(192, 320), Point(192, 394)
     ),
     Kind.SETTLE: Arrow(
-        "settle", "inner", Point(256, 497), Point(344, 497), Point(297, 488)
+        "settle", "inner", Point(220, 497), Point(288, 497), Point(251, 488)
     ),
     Kind.DEBIT: Arrow(
-        "debit", "inner", Point(442, 320), Point(442, 464), Point(442, 394)
+        "debit", "inner", Point(344, 320), Point(344, 464), Point(344, 394)
+    ),
+    Kind.FREEZE: Arrow(
+        "freeze", "inner", Point(456, 320), Point(456, 464), Point(456, 376)
+    ),
+    Kind.UNFREEZE: Arrow(
+        "unfreeze", "inner", Point(514, 464), Point(514, 320), Point(510, 412)
     ),
 }
 

@@ -94,6 +94,10 @@ class Pricing:
         """Where its prices come from."""
         return self._catalogue
 
+    def now(self) -> datetime:
+        """The time it goes by."""
+        return self._clock()
+
     @property
     def card(self) -> RateCard:
         """The rate card in force now."""

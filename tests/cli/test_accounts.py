@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ptmeter import Processing, Usage, Workload
+from ptmeter import Meter, Processing, Usage, Workload
+from ptmeter.domain.pt import MICRO
+from ptmeter.operations import freezing
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from ptmeter import Meter
 
     from .conftest import Run
 
@@ -217,3 +218,52 @@ def test_summary_wants_a_span(run: Run, meter: Meter) -> None:
     """Both ends, in order."""
     assert 2 == run("summary", "acme", "--since", "2026-01-01").code
     assert 2 == run("summary", "acme", "--since", "2026-01-01", "--until", "2025-01-01").code
+
+
+# --- disputes ---
+
+
+@pytest.fixture
+def disputed(db: str) -> str:
+    """Acme's payment is in dispute, and partly lost: of 100 PT 20 were taken back, and 60 are frozen."""
+    with Meter.open(db) as meter:
+        meter.funds.grant("acme", core=100, source="top-up", key="pi_1")
+        store = meter._platform.store
+        facts: dict[str, Any] = {"account": "acme", "unit": "core", "lot": 1, "reason": "case 7"}
+        verbs: list[tuple[Any, int, dict[str, int]]] = [
+            (freezing.freeze, 80 * MICRO, {}),
+            (freezing.reverse, 20 * MICRO, {"frozen_micro": 20 * MICRO}),
+        ]
+        for verb, micro, more in verbs:
+            store.post("acme", partial(verb, **facts, amount_micro=micro, key="case 7", **more))
+    return db
+
+
+def test_balance_shows_what_is_frozen_where_something_is(run: Run, disputed: str) -> None:
+    """A column of its own, which nobody sees who was never disputed; scripts always have the figure."""
+    assert "60" == run("balance", "acme", "--json").json["units"]["core"]["frozen"]
+    assert "frozen" in run("balance", "acme").out
+    run("grant", "zeta", "core=1", *TRIAL)
+    assert "frozen" not in run("balance", "zeta").out
+
+
+def test_summary_shows_what_was_taken_back(run: Run, disputed: str) -> None:
+    """Granted less what was taken back is what is there, frozen or not."""
+    span = ("--since", "2000-01-01", "--until", "2100-01-01")
+
+    core = run("summary", "acme", *span, "--json").json["units"]["core"]
+    shown = run("summary", "acme", *span).out
+
+    assert ("100", "20", "80", "60") == tuple(core[n] for n in ("granted", "reversed", "closing", "frozen"))
+    assert "reversed" in shown
+    assert "of it frozen" in shown
+
+
+def test_statement_names_what_happened_to_a_payment(run: Run, disputed: str) -> None:
+    """Each row says what is frozen after it, and why."""
+    entries = run("statement", "acme", "--json").json["entries"]
+
+    assert [("grant", "0"), ("freeze", "80"), ("unfreeze", "60"), ("reverse", "60")] == [
+        (entry["kind"], entry["frozen_after"]) for entry in entries
+    ]
+    assert ["case 7"] * 3 == [entry["note"] for entry in entries[1:]]

@@ -30,6 +30,7 @@ from ptmeter._async.referrals import AsyncReferrals
 from ptmeter._async.subscriptions import AsyncSubscriptions
 from ptmeter._async.top_ups import AsyncTopUps
 from ptmeter._async.webhooks import AsyncWebhooks
+from ptmeter._async.worker import AsyncWorker
 from ptmeter.storage.engine import resolve
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ NAMESPACES: dict[str, type] = {
     "referrals": AsyncReferrals,
     "payments": AsyncPayments,
     "webhooks": AsyncWebhooks,
+    "worker": AsyncWorker,
 }
 
 

@@ -30,7 +30,7 @@ from ptmeter import (
 )
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
-from ptmeter.domain.commands import Debit, Grant, Hold, Settle
+from ptmeter.domain.commands import Debit, Freeze, Grant, Hold, Reverse, Settle, Unfreeze
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import UsageEvent, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
@@ -151,6 +151,10 @@ def _in_january(meter: Meter, clock: Clock) -> None:
     meter.funds.grant("zeta", core=50, source="top-up", key="g4")  # repays it
     meter.funds.adjust("acme", reason="goodwill", key="a1", core=1)
     meter.funds.adjust("acme", reason="a mistake", key="a2", core=-2)
+    disputed: dict[str, Any] = {"lot": 2, "note": "case 7"}
+    _post(meter, Freeze(**_name("disputed"), **disputed, amount=9_000_000))
+    _post(meter, Unfreeze(**_name("won in part"), **disputed, amount=2_000_000))
+    _post(meter, Reverse(**_name("lost in part"), **disputed, amount=4_000_000, frozen=3_000_000))
     clock.turn(timedelta(days=11))
     meter.sweep()  # what is left of the trial lapses
 

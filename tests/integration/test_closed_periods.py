@@ -102,7 +102,7 @@ def test_the_database_refuses_a_closing_that_does_not_tie(
     """Figures of which more went in than came out are not a closing."""
     url = backend_of(name).empty()
     closed(url)
-    columns = "period, seq, available, held, spent, owed, issued, lapsed, adjusted, head"
+    columns = "period, seq, available, held, spent, owed, issued, lapsed, adjusted, frozen, reversed, head"
 
     error = refused(
         url,
@@ -124,11 +124,13 @@ TRIGGERS = (
 
 FOREIGN = (
     "INSERT INTO ptm_closing SELECT {}, revision, {}, seq, booked_at, available, held, spent, owed, "
-    "issued, lapsed, adjusted, head, lots FROM ptm_closing"
+    "issued, lapsed, adjusted, frozen, reversed, head, lots FROM ptm_closing"
 )
 
 TAMPERED = [
     ("UPDATE ptm_closing SET spent = spent + 1, issued = issued + 1", "its spent is not what the journal gives"),
+    ("UPDATE ptm_closing SET frozen = frozen + 1, issued = issued + 1", "its frozen is not what the journal gives"),
+    ("UPDATE ptm_closing SET reversed = reversed + 1, issued = issued + 1", "its reversed is not what the journal gives"),
     ("UPDATE ptm_closing SET head = zeroblob(33)", "its head is not what the journal gives"),
     ("UPDATE ptm_closing SET seq = 2", "is not what the journal gives"),
     ("UPDATE ptm_closing SET seq = 9", "it is at transfer 9, which is not there"),

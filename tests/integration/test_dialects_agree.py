@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from sqlalchemy import update
 from tests.unit.domain import strategies
-from tests.unit.domain.strategies import GHOST, START, Again, Amount, Director, Draft, Step, scripts
+from tests.unit.domain.strategies import GHOST, START, Again, Amount, Director, Draft, Moment, Step, scripts
 
 from ptmeter import Policy, reference_card
 from ptmeter.domain.ledger import Kind, Posted, Refusal, Refused, WalletId
@@ -54,6 +55,22 @@ RARE = (
     (
         Step(
             (
+                (Draft("grant", 0, seconds=60),),
+                (Draft("debit", 0, Amount("just", 3)),),
+                (Draft("freeze", 0, Amount("just", 5)),),
+                (Draft("unfreeze", 0, Amount("frozen", 1)), Draft("debit", 0, Amount("just", 1))),
+                (Draft("unfreeze", 0, Amount("just", 1)),),
+                (Draft("debit", 0, Amount("available")),),
+                (Draft("freeze", 0, Amount("just", 1)),),
+                (Draft("reverse", 0, which="unknown"),),
+            )
+        ),
+        Step(((Draft("reverse frozen", 0, Amount("just", 10)),), Again()), Moment(timedelta(days=1))),
+        Step(((Draft("grant", 0, Amount("just", 5)),), (Draft("reverse", 0),))),
+    ),
+    (
+        Step(
+            (
                 (Draft("grant", 0),),
                 (Draft("hold", 0, Amount("available", 1), seconds=60),),
                 Again("refused"),
@@ -67,7 +84,8 @@ RARE = (
         Step(tuple((Draft("settle", 0, Amount("just", n % 4)),) for n in range(30))),
     ),
 )
-"""More than a wallet can count, one that nobody opened, a refusal replayed, and batches of more commands than a prepared statement is kept for."""
+"""More than a wallet can count, one that nobody opened, a dispute that is lost when its lot is over, a refusal replayed,
+and batches of more commands than a prepared statement is kept for."""
 
 
 @dataclass

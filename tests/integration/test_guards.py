@@ -55,7 +55,15 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "held_after": 5,
         "booked_at": 10,
     },
-    "ptm_lot": {"wallet_id": 1, "number": 1, "granted": 10, "remaining": 3, "held": 4, "priority": 50},
+    "ptm_lot": {
+        "wallet_id": 1,
+        "number": 1,
+        "granted": 12,
+        "remaining": 3,
+        "held": 4,
+        "frozen": 2,
+        "priority": 50,
+    },
     "ptm_open_hold": {"wallet_id": 1, "hold_id": 1, "number": 1, "amount": 5, "expires_at": 10},
     "ptm_rejection": {
         "wallet_id": 1,
@@ -87,7 +95,9 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "held": 2,
         "spent": 4,
         "lapsed": 8,
-        "issued": 3,
+        "frozen": 16,
+        "reversed": 32,
+        "issued": 51,
         "owed": 5,
         "adjusted": 7,
     },
@@ -196,9 +206,13 @@ CHECKS: Final = (
     Check("ptm_transfer_amount", {"amount": 1}, {"amount": 0}),
     Check("ptm_transfer_after", {"available_after": 0}, {"available_after": -1}),
     Check("ptm_transfer_after", {"held_after": 0}, {"held_after": -1}),
+    Check("ptm_transfer_after", {"frozen_after": 0}, {"frozen_after": -1}),
+    Check("ptm_transfer_after", {"frozen_after": None}, {"frozen_after": None, "held_after": -1}),
     Check("ptm_lot_not_negative", {"remaining": 0}, {"remaining": -1}),
     Check("ptm_lot_not_negative", {"held": 0}, {"held": -1}),
+    Check("ptm_lot_not_negative", {"frozen": 0}, {"frozen": -1}),
     Check("ptm_lot_granted", {"remaining": 6}, {"remaining": 7}),
+    Check("ptm_lot_granted", {"frozen": 5}, {"frozen": 6}),
     Check("ptm_lot_granted", {"held": 7}, {"held": 8}),
     Check("ptm_rollup_calls", {"calls": 0}, {"calls": -1}),
     Check("ptm_open_hold_amount", {"amount": 1}, {"amount": 0}),
@@ -219,12 +233,14 @@ CHECKS: Final = (
     Check("ptm_top_up_amount", {"price": 0}, {"price": -1}),
     Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
     *(
-        Check("ptm_closing_ties", {name: sign * 100, "issued": 3 + sign * other}, {name: sign * 100})
+        Check("ptm_closing_ties", {name: sign * 100, "issued": 51 + sign * other}, {name: sign * 100})
         for name, sign, other in (
             ("available", 1, 99),
             ("held", 1, 98),
             ("spent", 1, 96),
             ("lapsed", 1, 92),
+            ("frozen", 1, 84),
+            ("reversed", 1, 68),
             ("owed", 1, -95),
             ("adjusted", -1, -107),
         )

@@ -27,7 +27,7 @@ from ptmeter.cli import main
 from ptmeter.storage.distribution import EVERYWHERE, SPREAD, Layout
 from ptmeter.storage.engine import resolve
 from ptmeter.storage.tables import metadata
-from ptmeter.testing import PeriodContract, StoreContract
+from ptmeter.testing import FreezeContract, PeriodContract, StoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -98,6 +98,10 @@ def store(request: pytest.FixtureRequest, clock: Clock, partitioned: Backend) ->
 
 class TestPartitionedStore(StoreContract):
     """The contract of a store, on partitions."""
+
+
+class TestPartitionedFreezes(FreezeContract):
+    """The contract of freezing and taking back, on partitions."""
 
 
 class TestPartitionedPeriods(PeriodContract):

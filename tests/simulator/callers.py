@@ -53,8 +53,9 @@ class Caller:
         world = self.world
         account = self.random.choice(world.accounts)
         known = any(intent.account == account for intent in world.intents)
-        weights = (6, 3, 2, 1) if known else (1, 20, 1, 1)
-        verb = self.random.choices(("call", "grant", "debit", "adjust"), weights)[0]
+        weights = (12, 6, 4, 2, 3, 3, 1) if known else (2, 40, 2, 2, 0, 0, 0)
+        verbs = ("call", "grant", "debit", "adjust", "freeze", "unfreeze", "reverse")
+        verb = self.random.choices(verbs, weights)[0]
         if verb == "call":
             await self._call(account)
             return
@@ -68,8 +69,15 @@ class Caller:
                 details["expires_at"] = world.database.now() + timedelta(seconds=lasts)
         elif verb == "adjust":
             amounts = {unit: self.random.choice((-1, 1)) * amount for unit, amount in amounts.items()}
-        else:
+        elif verb == "debit":
             details["overage"] = self.random.choice((*Overage,))
+        else:  # what came in first is disputed most
+            details["lot"] = self.random.choice((1, 1, 1, 2, 3, 5))
+            frozen = [each for each in world.intents if (each.verb, each.account) == ("freeze", account)]
+            if verb == "unfreeze" and frozen:
+                opened = self.random.choice(frozen)
+                details["lot"] = opened.lot
+                amounts = {unit: self.random.randint(1, amount) for unit, amount in opened.amounts.items()}
         await self._carry_out(world.wants(verb, account, amounts=amounts, **details))
 
     async def _call(self, account: str) -> None:
@@ -108,7 +116,7 @@ class Caller:
         return await self.insist(intent)
 
     def _like(self, intent: Intent, amounts: dict[str, int]) -> Intent:
-        names = ("key", "hold", "ttl", "expires_at", "priority", "overage")
+        names = ("key", "hold", "ttl", "expires_at", "priority", "overage", "lot")
         details = {name: getattr(intent, name) for name in names}
         return self.world.wants(intent.verb, intent.account, amounts=amounts, **details)
 

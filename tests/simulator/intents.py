@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle, Void
+from ptmeter.domain.commands import Adjust, Debit, Freeze, Grant, Hold, Reverse, Settle, Unfreeze, Void
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Overage, wallet_id
 from ptmeter.domain.pt import PT
@@ -35,14 +35,20 @@ DEFINITE: Final = (RefusedError, ConflictError, NotFoundError)
 UNDONE: Final = (LedgerBusyError, ContentionError, UnavailableError)
 """It was not done, and will not be unless asked for again."""
 
-COMMANDS: Final = {
+COMMANDS: Final[Mapping[str, Any]] = {
     "grant": Grant,
     "adjust": Adjust,
     "hold": Hold,
     "settle": Settle,
     "void": Void,
     "debit": Debit,
+    "freeze": Freeze,
+    "unfreeze": Unfreeze,
+    "reverse": Reverse,
 }
+
+AT_THE_DOOR: Final = ("debit", "freeze", "unfreeze", "reverse")
+"""What is asked of the door itself, and answered by its outcomes."""
 
 
 class Left(Exception):
@@ -63,6 +69,7 @@ class Intent:
     expires_at: datetime | None = None
     priority: int = 50
     overage: Overage = Overage.ALLOW
+    lot: int = 0
     answer: Any = None
     """What it came to, once that is certain."""
 
@@ -80,22 +87,26 @@ class Intent:
             return await meter.funds.adjust(self.account, reason="simulated", key=key, **amounts)
         if self.verb == "hold":
             return await meter.hold(self.account, key=key, ttl=self.ttl, **amounts)
-        if self.verb == "debit":
-            return (await meter.post([self._debits(key)]))[0]
+        if self.verb in AT_THE_DOOR:
+            return (await meter.post([self._commands(key)]))[0]
         assert self.hold is not None
         if self.verb == "settle":
             return await meter.settle(self.hold, key=key, overage=self.overage, **amounts)
         return await meter.void(self.hold, key=key)
 
-    def _debits(self, key: str) -> Linked:
-        """Debits go through the door itself, all or none."""
+    def _commands(self, key: str) -> Linked:
+        """Debits go through the door itself, and so does what is done to a lot: all or none."""
+        if self.verb == "debit":
+            more: dict[str, Any] = {"overage": self.overage}
+        else:
+            more = {"lot": self.lot, "note": "simulated"}
         return tuple(
-            Debit(
+            COMMANDS[self.verb](
                 wallet=wallet_id(self.account, unit),
-                id=transfer_id(self.account, "debit", key, unit),
-                fingerprint=digest((*sorted(self.amounts.items()),)),
+                id=transfer_id(self.account, self.verb, key, unit),
+                fingerprint=digest((self.lot, *sorted(self.amounts.items()))),
                 amount=PT.of(amount).micro,
-                overage=self.overage,
+                **more,
             )
             for unit, amount in self.amounts.items()
         )

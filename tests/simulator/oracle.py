@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.naive import NO_ID, NOBODY, TICK, NaiveLedger
-from tests.simulator.intents import UNDONE, Attempt, is_definite, is_foreseen, said
+from tests.simulator.intents import AT_THE_DOOR, UNDONE, Attempt, is_definite, is_foreseen, said
 
 from ptmeter.domain.commands import Adjust, Expire, Grant, Lapse
 from ptmeter.domain.ledger import SIDES, Kind, Posted, Refusal, Refused, Side, Transfer
@@ -195,6 +195,7 @@ class Oracle:
                 sum(lot.held for lot in lots),
                 sum(hold.amount for hold in holds),
             },
+            "frozen": {sides[Side.FROZEN], sum(lot.frozen for lot in lots)},
             "spent": {wallet.spent, sides[Side.SPENT]},
             "owed": {wallet.owed, -sides[Side.RECEIVABLE]},
         }
@@ -263,7 +264,7 @@ class Oracle:
 def matches(attempt: Attempt, first: tuple[Outcome, ...], others: list[tuple[Outcome, ...]]) -> bool:
     """Whether the answer says what the outcomes are, no more and no less."""
     answer, intent = attempt.answer, attempt.intent
-    if intent.verb == "debit":
+    if intent.verb in AT_THE_DOOR:
         return answer == first
     refused = [o for o in first if isinstance(o, Refused) and o.reason is not Refusal.LINKED]
     if refused:

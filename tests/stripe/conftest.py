@@ -45,8 +45,8 @@ async def meter(opened: Opener, fake: FakeStripe) -> AsyncIterator[AsyncMeter]:
         yield meter
 
 
-async def receive(meter: AsyncMeter, event: Any) -> Received:
+async def receive(meter: AsyncMeter, event: Any, *, at: datetime | None = None) -> Received:
     """Have an event come in, as Stripe sends it."""
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
-    header = signature(body, SECRET, int(datetime.now(UTC).timestamp()))
+    header = signature(body, SECRET, int((at or datetime.now(UTC)).timestamp()))
     return await meter.webhooks.receive(body, {"Stripe-Signature": header})

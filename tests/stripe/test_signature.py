@@ -54,7 +54,7 @@ def is_good_to_stripe(header: str | None, body: bytes, monkeypatch: pytest.Monke
     monkeypatch.setattr("stripe._webhook.time.time", lambda: NOW)
     try:
         return bool(stripe.WebhookSignature.verify_header(body.decode(), header, SECRET, tolerance=300))
-    except Exception:
+    except Exception:  # noqa: BLE001 - it raises all kinds
         return False
 
 
@@ -173,6 +173,9 @@ BODIES: list[Callable[[Random], bytes]] = [
 
 def hostile(random: Random, body: bytes) -> str | None:
     """A header that is good, nearly good, or anything at all."""
+    if random.random() < 0.2:
+        t = NOW + random.randrange(-310, 310)
+        return f"t={t},v1={mac(body, t=t)}"
     t = random.choice([NOW, NOW, NOW - 300, NOW + 300, NOW - 301, NOW + 301, NOW + 10**9, 0, 10**13])
     written = random.choice([str(t), str(t), str(t), f"+{t}", f" {t}", f"{t:_}", f"0{t}", "", "x"])
     right = mac(body, t=written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -276,10 +276,8 @@ def test_ids_expand_to_what_they_stand_for(fake: FakeStripe) -> None:
         {"expand": ["data.latest_charge.balance_transaction", "data.customer"]}
     )
 
-    charge = page.data[0].latest_charge
-    assert isinstance(charge, stripe.Charge)
+    charge: Any = page.data[0].latest_charge
     moved = charge.balance_transaction
-    assert isinstance(moved, stripe.BalanceTransaction)
     assert (1000, 59, 941) == (moved.amount, moved.fee, moved.net)
     with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
         client.v1.payment_intents.list({"expand": ["data.nonsense"]})
@@ -456,7 +454,7 @@ def test_thin_events_lead_to_their_objects() -> None:
 
         assert "v1.customer.created" == told.type
         assert "A" == told.fetch_related_object().name  # pyright: ignore[reportAttributeAccessIssue]
-        assert told.id == told.fetch_event().id  # pyright: ignore[reportAttributeAccessIssue]
+        assert told.id == told.fetch_event().id
 
 
 def test_an_endpoint_of_the_api_has_a_secret_of_its_own(fake: FakeStripe) -> None:

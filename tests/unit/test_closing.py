@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle, Void
+from ptmeter.domain.commands import Adjust, Debit, Freeze, Grant, Hold, Reverse, Settle, Unfreeze, Void
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Kind, Overage, WalletId
 from ptmeter.domain.periods import month, month_of
@@ -38,6 +38,10 @@ VERBS = (
     "debit",
     "up",
     "down",
+    "freeze",
+    "unfreeze",
+    "reverse",
+    "lost",
     "sweep",
 )
 
@@ -81,6 +85,13 @@ def command(verb: str, wallet: WalletId, amount: int, number: int, clock: Clock)
             beyond = amount % 2 == 1  # what is lent for it, the next grant repays
             overage = Overage.ALLOW if beyond else Overage.REJECT
             return Debit(**name, amount=amount * (5 if beyond else 1), overage=overage)
+        case "freeze":
+            return Freeze(**name, lot=1 + amount % 4, amount=amount, note="a dispute")
+        case "unfreeze":
+            return Unfreeze(**name, lot=1 + amount % 4, amount=1 + amount // 3, note="won")
+        case "reverse" | "lost":
+            frozen = amount if verb == "lost" else 0
+            return Reverse(**name, lot=1 + amount % 4, amount=amount, note="given back", frozen=frozen)
         case _:
             return Adjust(**name, amount=amount if verb == "up" else -amount, note="a reason")
 
@@ -93,13 +104,19 @@ def journal(store: Store) -> list[Transfer]:
 
 
 IN = {Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP}
-OUT = {Kind.SETTLE, Kind.DEBIT, Kind.LAPSE, Kind.REPAY, Kind.ADJUST_DOWN}
+OUT = {Kind.SETTLE, Kind.DEBIT, Kind.LAPSE, Kind.REPAY, Kind.ADJUST_DOWN, Kind.REVERSE}
 
 
 def there(rows: list[Transfer], unit: str, until: datetime) -> int:
     """What all rows of a unit booked before *until* come to."""
     mine = [row for row in rows if row.wallet.unit == unit and row.booked_at < until]
     return sum(row.amount * ((row.kind in IN) - (row.kind in OUT)) for row in mine)
+
+
+def frozen(rows: list[Transfer], unit: str, until: datetime) -> int:
+    """What of a unit was frozen by rows booked before *until* and not given back."""
+    mine = [row for row in rows if row.wallet.unit == unit and row.booked_at < until]
+    return sum(row.amount * ((row.kind is Kind.FREEZE) - (row.kind is Kind.UNFREEZE)) for row in mine)
 
 
 @settings(deadline=None, max_examples=60)
@@ -133,6 +150,8 @@ def test_random_months_add_up(steps: list[Any], more: list[Any]) -> None:
             assert there(rows, unit, month(name).end) == total.closing.micro
             assert kinds[unit, Kind.GRANT] == total.granted.micro
             assert kinds[unit, Kind.LAPSE] == total.lapsed.micro
+            assert kinds[unit, Kind.REVERSE] == total.reversed.micro
+            assert frozen(rows, unit, month(name).end) == total.frozen.micro
             assert kinds[unit, Kind.ADVANCE] - kinds[unit, Kind.REPAY] == total.lent.micro
             assert kinds[unit, Kind.ADJUST_UP] - kinds[unit, Kind.ADJUST_DOWN] == total.adjusted.micro
             assert kinds[unit, Kind.SETTLE] + kinds[unit, Kind.DEBIT] == total.charged.micro

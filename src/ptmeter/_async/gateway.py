@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..operations.purchasing import Known
-    from ..stripe.endpoints import Stripe
     from ..stripe.requests import StripeRequest
     from .platform import AsyncPlatform
     from .stripe_api import AsyncStripeApi
@@ -25,9 +24,9 @@ Json: TypeAlias = "Mapping[str, Any]"
 class AsyncGateway:
     """Sends requests, each outside of any transaction; raises what `AsyncStripeApi` raises."""
 
-    def __init__(self, platform: AsyncPlatform, stripe: Stripe, api: AsyncStripeApi) -> None:
+    def __init__(self, platform: AsyncPlatform, api: AsyncStripeApi) -> None:
         self.platform = platform
-        self.stripe = stripe
+        self.stripe = api.settings
         self._api = api
 
     async def send(self, request: StripeRequest, *, key: str) -> Json:

@@ -35,6 +35,7 @@ from .stripe_api import AsyncStripeApi
 from .subscriptions import AsyncSubscriptions
 from .top_ups import AsyncTopUps
 from .webhooks import AsyncWebhooks
+from .worker import AsyncWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class AsyncMeter(AsyncReading):
     other arguments raises `IdempotencyConflictError`.
     """
 
-    def __init__(self, platform: AsyncPlatform, stripe: Stripe | None = None) -> None:
+    def __init__(self, platform: AsyncPlatform, stripe: AsyncStripeApi | None = None) -> None:
         """Most callers want `AsyncMeter.open`."""
         self._platform = platform
         self.funds = AsyncFunds(platform)
@@ -79,10 +80,18 @@ class AsyncMeter(AsyncReading):
         self.accounts = AsyncAccounts(platform)
         self.margins = AsyncMargins(platform)
         self.referrals = AsyncReferrals(platform)
-        self._stripe = stripe or Stripe()
-        api = AsyncStripeApi(self._stripe)
-        self.webhooks = AsyncWebhooks(platform, self._stripe, api)
-        self.payments = AsyncPayments(platform, self._stripe, api)
+        self._stripe = stripe or AsyncStripeApi(Stripe())
+        self.webhooks = AsyncWebhooks(platform, self._stripe)
+        self.payments = AsyncPayments(platform, self._stripe)
+        self.worker = AsyncWorker(
+            platform,
+            webhooks=self.webhooks,
+            payments=self.payments,
+            outbox=self.outbox,
+            plans=self.plans,
+            alerts=self.alerts,
+            top_ups=self.top_ups,
+        )
 
     @classmethod
     def open(
@@ -131,7 +140,10 @@ class AsyncMeter(AsyncReading):
         for unit in plans.units if plans else ():
             pricing.card.unit(unit)
         store = open_store_async(target, policy, clock)
-        return cls(AsyncPlatform(store, pricing, policy, plans, migrate=migrate), stripe)
+        return cls(
+            AsyncPlatform(store, pricing, policy, plans, migrate=migrate),
+            AsyncStripeApi(stripe or Stripe()),
+        )
 
     async def __aenter__(self) -> Self:
         await self._platform.make_ready()
@@ -147,6 +159,7 @@ class AsyncMeter(AsyncReading):
         await self._platform.endings.close()
         await self._platform.keep_learning()
         await self._platform.store.close()
+        await self._stripe.aclose()
 
     def joined(self, connection: AsyncConnection) -> AsyncMeter:
         """

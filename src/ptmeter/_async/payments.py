@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ..operations.delivering import AsyncHandler
     from ..stripe.checkout import Checkout
     from ..stripe.customers import TaxId
-    from ..stripe.endpoints import Stripe
     from ..stripe.refunds import CreditNote, StripeRefund
     from .platform import AsyncPlatform
     from .stripe_api import AsyncStripeApi
@@ -57,9 +56,9 @@ class AsyncPayments(AsyncBilling):
     without a key for Stripe.
     """
 
-    def __init__(self, platform: AsyncPlatform, stripe: Stripe, api: AsyncStripeApi) -> None:
+    def __init__(self, platform: AsyncPlatform, api: AsyncStripeApi) -> None:
         self._platform = platform
-        self._gateway = AsyncGateway(platform, stripe, api)
+        self._gateway = AsyncGateway(platform, api)
         self._lookups = AsyncLookups(platform, api)
 
     # --- paying ---

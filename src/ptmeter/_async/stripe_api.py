@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from ..errors import StripeUnavailableError
-from ..stripe.client import answer, connect_async, translated, wait
+from ..stripe.client import answer, connect_async, place_async, translated, wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..stripe.client import Connection
     from ..stripe.endpoints import Stripe
 
 
@@ -25,8 +26,8 @@ class AsyncStripeApi:
     """
 
     def __init__(self, stripe: Stripe) -> None:
-        self._stripe = stripe
-        self._client: Any = None
+        self.settings = stripe
+        self._connections: dict[object, Connection] = {}
 
     async def get(self, path: str, **params: Any) -> Mapping[str, Any]:
         """
@@ -65,17 +66,29 @@ class AsyncStripeApi:
     async def _send(
         self, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
     ) -> Mapping[str, Any]:
-        self._client = self._client or connect_async(self._stripe)
+        client = self._connect().client
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(StripeUnavailableError),
             wait=wait,
-            stop=stop_after_attempt(self._stripe.attempts),
+            stop=stop_after_attempt(self.settings.attempts),
             reraise=True,
         )
 
         async def once() -> Mapping[str, Any]:
             with translated():
-                given = await self._client.raw_request_async(method, f"/v1/{path}", **params, **options)
+                given = await client.raw_request_async(method, f"/v1/{path}", **params, **options)
                 return answer(given.body)
 
         return await retrying(once)
+
+    def _connect(self) -> Connection:
+        """The connection of this event loop; a loop that is over has left its own to nobody."""
+        here = place_async()
+        if here not in self._connections:
+            self._connections[here] = connect_async(self.settings)
+        return self._connections[here]
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        if connection := self._connections.pop(place_async(), None):
+            await connection.http.close_async()

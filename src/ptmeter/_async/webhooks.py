@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Final
@@ -27,6 +27,7 @@ from .lookups import AsyncLookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
     from ..operations.receiving import Task
@@ -53,19 +54,17 @@ class AsyncWebhooks:
     second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
     """
 
-    def __init__(self, platform: AsyncPlatform, stripe: Stripe, api: AsyncStripeApi) -> None:
+    def __init__(self, platform: AsyncPlatform, api: AsyncStripeApi) -> None:
         self._platform = platform
-        self._stripe = stripe
         self._api = api
-        self._lookups = AsyncLookups(platform, self._api)
+        self._lookups = AsyncLookups(platform, api)
 
-    async def receive(
-        self,
-        body: bytes | bytearray | memoryview,
-        headers: Mapping[str, str],
-        *,
-        at: datetime | None = None,
-    ) -> Received:
+    @property
+    def settings(self) -> Stripe:
+        """How the platform is set up at Stripe."""
+        return self._api.settings
+
+    async def receive(self, body: bytes | bytearray | memoryview, headers: Mapping[str, str]) -> Received:
         """
         Keep an event that has come in; answer 200 once this returns, whatever it returns.
 
@@ -75,7 +74,6 @@ class AsyncWebhooks:
         Args:
             body: The bytes of the request, as they came: not parsed, and not written anew.
             headers: The headers of the request.
-            at: The time to judge the signature by, if not now; for tests.
 
         Raises:
             SignatureInvalidError: Nobody can say that Stripe sent it.
@@ -83,7 +81,7 @@ class AsyncWebhooks:
             StorageError: It could not be kept.
             ConfigurationError: The meter has no endpoint.
         """
-        found, endpoints = self._verified(body, headers, at or datetime.now().astimezone())
+        found, endpoints = self._verified(body, headers, self._platform.pricing.now())
         return await self._keep(found, endpoints, source="webhook")
 
     async def work(
@@ -129,13 +127,13 @@ class AsyncWebhooks:
         if not timedelta(0) < since <= _UNDELIVERED:
             msg = f"Stripe keeps events for {_UNDELIVERED.days} days, so it cannot be asked for {since}"
             raise InvalidArgumentError(msg)
-        begin = int((datetime.now().astimezone() - since).timestamp())
+        begin = int((self._platform.pricing.now() - since).timestamp())
         params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
         found = await self._api.every("events", **params)
         outcomes: Counter[Intake] = Counter()
         for document in reversed(found):
             event = read_event(json.dumps(document).encode())
-            received = await self._keep(event, self._stripe.receiving, source="sweep")
+            received = await self._keep(event, self._api.settings.asking, source="sweep")
             outcomes[received.outcome] += 1
         return outcomes
 
@@ -196,7 +194,7 @@ class AsyncWebhooks:
         self, body: bytes | bytearray | memoryview, headers: Mapping[str, str], at: datetime
     ) -> tuple[Event, Sequence[Endpoint]]:
         """The event, and the endpoints whose secrets it was signed with."""
-        endpoints = self._stripe.receiving
+        endpoints = self._api.settings.receiving
         if not endpoints:
             msg = "the meter has no webhook endpoint: open it with stripe=Stripe(endpoints=Endpoint(...))"
             raise ConfigurationError(msg)
@@ -223,7 +221,7 @@ class AsyncWebhooks:
         )
         work = partial(receiving.keep, event=event, parked=parked, source=source)
         received = await self._platform.post(event.id, None, work)
-        if received.problem:
+        if received.problem and event.subject is not None:
             _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
         return received
 

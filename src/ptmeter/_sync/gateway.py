@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..operations.purchasing import Known
-    from ..stripe.endpoints import Stripe
     from ..stripe.requests import StripeRequest
     from .platform import Platform
     from .stripe_api import StripeApi
@@ -26,9 +25,9 @@ Json: TypeAlias = "Mapping[str, Any]"
 class Gateway:
     """Sends requests, each outside of any transaction; raises what `StripeApi` raises."""
 
-    def __init__(self, platform: Platform, stripe: Stripe, api: StripeApi) -> None:
+    def __init__(self, platform: Platform, api: StripeApi) -> None:
         self.platform = platform
-        self.stripe = stripe
+        self.stripe = api.settings
         self._api = api
 
     def send(self, request: StripeRequest, *, key: str) -> Json:

@@ -36,6 +36,7 @@ from .stripe_api import StripeApi
 from .subscriptions import Subscriptions
 from .top_ups import TopUps
 from .webhooks import Webhooks
+from .worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +66,7 @@ class Meter(Reading):
     other arguments raises `IdempotencyConflictError`.
     """
 
-    def __init__(self, platform: Platform, stripe: Stripe | None = None) -> None:
+    def __init__(self, platform: Platform, stripe: StripeApi | None = None) -> None:
         """Most callers want `Meter.open`."""
         self._platform = platform
         self.funds = Funds(platform)
@@ -80,10 +81,18 @@ class Meter(Reading):
         self.accounts = Accounts(platform)
         self.margins = Margins(platform)
         self.referrals = Referrals(platform)
-        self._stripe = stripe or Stripe()
-        api = StripeApi(self._stripe)
-        self.webhooks = Webhooks(platform, self._stripe, api)
-        self.payments = Payments(platform, self._stripe, api)
+        self._stripe = stripe or StripeApi(Stripe())
+        self.webhooks = Webhooks(platform, self._stripe)
+        self.payments = Payments(platform, self._stripe)
+        self.worker = Worker(
+            platform,
+            webhooks=self.webhooks,
+            payments=self.payments,
+            outbox=self.outbox,
+            plans=self.plans,
+            alerts=self.alerts,
+            top_ups=self.top_ups,
+        )
 
     @classmethod
     def open(
@@ -132,7 +141,10 @@ class Meter(Reading):
         for unit in plans.units if plans else ():
             pricing.card.unit(unit)
         store = open_store(target, policy, clock)
-        return cls(Platform(store, pricing, policy, plans, migrate=migrate), stripe)
+        return cls(
+            Platform(store, pricing, policy, plans, migrate=migrate),
+            StripeApi(stripe or Stripe()),
+        )
 
     def __enter__(self) -> Self:
         self._platform.make_ready()
@@ -148,6 +160,7 @@ class Meter(Reading):
         self._platform.endings.close()
         self._platform.keep_learning()
         self._platform.store.close()
+        self._stripe.close()
 
     def joined(self, connection: Connection) -> Meter:
         """

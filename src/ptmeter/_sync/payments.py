@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ..operations.delivering import Handler
     from ..stripe.checkout import Checkout
     from ..stripe.customers import TaxId
-    from ..stripe.endpoints import Stripe
     from ..stripe.refunds import CreditNote, StripeRefund
     from .platform import Platform
     from .stripe_api import StripeApi
@@ -58,9 +57,9 @@ class Payments(Billing):
     without a key for Stripe.
     """
 
-    def __init__(self, platform: Platform, stripe: Stripe, api: StripeApi) -> None:
+    def __init__(self, platform: Platform, api: StripeApi) -> None:
         self._platform = platform
-        self._gateway = Gateway(platform, stripe, api)
+        self._gateway = Gateway(platform, api)
         self._lookups = Lookups(platform, api)
 
     # --- paying ---

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from ..errors import StripeUnavailableError
-from ..stripe.client import answer, connect, translated, wait
+from ..stripe.client import answer, connect, place, translated, wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..stripe.client import Connection
     from ..stripe.endpoints import Stripe
 
 
@@ -26,8 +27,8 @@ class StripeApi:
     """
 
     def __init__(self, stripe: Stripe) -> None:
-        self._stripe = stripe
-        self._client: Any = None
+        self.settings = stripe
+        self._connections: dict[object, Connection] = {}
 
     def get(self, path: str, **params: Any) -> Mapping[str, Any]:
         """
@@ -66,17 +67,29 @@ class StripeApi:
     def _send(
         self, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
     ) -> Mapping[str, Any]:
-        self._client = self._client or connect(self._stripe)
+        client = self._connect().client
         retrying = Retrying(
             retry=retry_if_exception_type(StripeUnavailableError),
             wait=wait,
-            stop=stop_after_attempt(self._stripe.attempts),
+            stop=stop_after_attempt(self.settings.attempts),
             reraise=True,
         )
 
         def once() -> Mapping[str, Any]:
             with translated():
-                given = self._client.raw_request(method, f"/v1/{path}", **params, **options)
+                given = client.raw_request(method, f"/v1/{path}", **params, **options)
                 return answer(given.body)
 
         return retrying(once)
+
+    def _connect(self) -> Connection:
+        """The connection of this event loop; a loop that is over has left its own to nobody."""
+        here = place()
+        if here not in self._connections:
+            self._connections[here] = connect(self.settings)
+        return self._connections[here]
+
+    def close(self) -> None:
+        """Close the connections of this event loop."""
+        if connection := self._connections.pop(place(), None):
+            connection.http.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Final
@@ -28,6 +28,7 @@ from .lookups import Lookups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from ..domain.inbox import Event, Inboxes, KeptEvent, Subject
     from ..operations.receiving import Task
@@ -54,19 +55,17 @@ class Webhooks:
     second (``ptmeter worker``). What Stripe did not get through to us, `catch_up` asks for.
     """
 
-    def __init__(self, platform: Platform, stripe: Stripe, api: StripeApi) -> None:
+    def __init__(self, platform: Platform, api: StripeApi) -> None:
         self._platform = platform
-        self._stripe = stripe
         self._api = api
-        self._lookups = Lookups(platform, self._api)
+        self._lookups = Lookups(platform, api)
 
-    def receive(
-        self,
-        body: bytes | bytearray | memoryview,
-        headers: Mapping[str, str],
-        *,
-        at: datetime | None = None,
-    ) -> Received:
+    @property
+    def settings(self) -> Stripe:
+        """How the platform is set up at Stripe."""
+        return self._api.settings
+
+    def receive(self, body: bytes | bytearray | memoryview, headers: Mapping[str, str]) -> Received:
         """
         Keep an event that has come in; answer 200 once this returns, whatever it returns.
 
@@ -76,7 +75,6 @@ class Webhooks:
         Args:
             body: The bytes of the request, as they came: not parsed, and not written anew.
             headers: The headers of the request.
-            at: The time to judge the signature by, if not now; for tests.
 
         Raises:
             SignatureInvalidError: Nobody can say that Stripe sent it.
@@ -84,7 +82,7 @@ class Webhooks:
             StorageError: It could not be kept.
             ConfigurationError: The meter has no endpoint.
         """
-        found, endpoints = self._verified(body, headers, at or datetime.now().astimezone())
+        found, endpoints = self._verified(body, headers, self._platform.pricing.now())
         return self._keep(found, endpoints, source="webhook")
 
     def work(
@@ -130,13 +128,13 @@ class Webhooks:
         if not timedelta(0) < since <= _UNDELIVERED:
             msg = f"Stripe keeps events for {_UNDELIVERED.days} days, so it cannot be asked for {since}"
             raise InvalidArgumentError(msg)
-        begin = int((datetime.now().astimezone() - since).timestamp())
+        begin = int((self._platform.pricing.now() - since).timestamp())
         params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
         found = self._api.every("events", **params)
         outcomes: Counter[Intake] = Counter()
         for document in reversed(found):
             event = read_event(json.dumps(document).encode())
-            received = self._keep(event, self._stripe.receiving, source="sweep")
+            received = self._keep(event, self._api.settings.asking, source="sweep")
             outcomes[received.outcome] += 1
         return outcomes
 
@@ -197,7 +195,7 @@ class Webhooks:
         self, body: bytes | bytearray | memoryview, headers: Mapping[str, str], at: datetime
     ) -> tuple[Event, Sequence[Endpoint]]:
         """The event, and the endpoints whose secrets it was signed with."""
-        endpoints = self._stripe.receiving
+        endpoints = self._api.settings.receiving
         if not endpoints:
             msg = "the meter has no webhook endpoint: open it with stripe=Stripe(endpoints=Endpoint(...))"
             raise ConfigurationError(msg)
@@ -224,7 +222,7 @@ class Webhooks:
         )
         work = partial(receiving.keep, event=event, parked=parked, source=source)
         received = self._platform.post(event.id, None, work)
-        if received.problem:
+        if received.problem and event.subject is not None:
             _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
         return received
 

@@ -309,13 +309,16 @@ def _granted_line(granted: Granted) -> str:
 def _balance_table(found: Balance) -> Table:
     from .writing import pt, table
 
-    made = table(found.account, "unit", ">available", ">held", ">frozen", ">spent", ">owed", "expires")
-    for name, unit in sorted(found.units.items()):
+    units = sorted(found.units.items())
+    frozen = any(unit.frozen for _, unit in units)  # only where a payment is disputed
+    set_aside = (">held", ">frozen") if frozen else (">held",)
+    made = table(found.account, "unit", ">available", *set_aside, ">spent", ">owed", "expires")
+    for name, unit in units:
         made.add_row(
             name,
             pt(unit.available, "bold"),
             pt(unit.held),
-            pt(unit.frozen),
+            *([pt(unit.frozen)] if frozen else []),
             pt(unit.spent),
             pt(unit.owed, "red"),
             "\n".join(f"{part} on {at:%Y-%m-%d %H:%M}" for at, part in unit.expiring) or "never",
@@ -324,15 +327,13 @@ def _balance_table(found: Balance) -> Table:
 
 
 def _movements_table(found: Summary) -> Table:
-    from .writing import pt, table
+    from .periods import figures
+    from .writing import table
 
-    columns = ("opening", "granted", "adjusted", "lent", "charged", "lapsed", "reversed", "closing")
-    made = table(found.account, "unit", *(f">{column}" for column in (*columns, "of it held", "frozen")))
-    for name, unit in found.units.items():
-        came_in = (unit.opening, unit.granted, unit.adjusted, unit.lent)
-        went_out = (unit.charged, unit.lapsed, unit.reversed)
-        left = pt(unit.closing, "bold"), pt(unit.held), pt(unit.frozen)
-        made.add_row(name, *map(pt, (*came_in, *went_out)), *left)
+    columns = figures([*found.units.values()], "bold")
+    made = table(found.account, "unit", *(f">{column}" for column in columns))
+    for place, name in enumerate(found.units):
+        made.add_row(name, *(column[place] for column in columns.values()))
     return made
 
 

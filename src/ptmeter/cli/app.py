@@ -27,6 +27,8 @@ from . import (
     referrals,
     replay,
     rerating,
+    webhooks,
+    worker,
 )
 from .failures import MEANINGS, ExitCode, from_database, report, tell
 
@@ -91,6 +93,7 @@ COMMANDS: Final[tuple[tuple[Callable[..., int], tuple[str, ...]], ...]] = (
         ),
     ),
     (database.sweep, ("ptmeter sweep",)),
+    (worker.worker, worker.EXAMPLES),
     (margins.margins, margins.EXAMPLES),
     (rerating.rerate, rerating.EXAMPLES),
     (metrics.metrics, ("ptmeter metrics > /var/lib/node_exporter/ptmeter.prom",)),
@@ -131,6 +134,7 @@ GROUPS: Final = (
         "Calls that were answered and not charged: settle or dismiss them.",
     ),
     ("referrals", referrals.COMMANDS, "Referrals: an account's code, who used it, what that came to."),
+    ("webhooks", webhooks.COMMANDS, "Webhooks: what Stripe sent, and what to do about dead letters."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

@@ -41,6 +41,16 @@ PricesFile = Annotated[
     Path | None,
     typer.Option("--prices", metavar="FILE", help="Prices that come before those of the catalogue."),
 ]
+StripeKey = Annotated[
+    str,
+    typer.Option(
+        "--stripe-key",
+        metavar="KEY",
+        envvar="PTMETER_STRIPE_KEY",
+        help="The secret or restricted key of Stripe (sk_…, rk_…); rather by PTMETER_STRIPE_KEY.",
+        show_default=False,
+    ),
+]
 Survival = Annotated[
     Durability,
     typer.Option(
@@ -110,6 +120,18 @@ def open_meter(
 
     listed = catalogue(prices) if prices else None
     return Meter.open(db, card=card, policy=chosen, catalogue=listed, plans=plans)
+
+
+def open_stripe(
+    db: str, chosen: Policy, key: str, *, card: Path | None = None, plans: Path | None = None
+) -> Meter:
+    """A meter that can ask Stripe, at PTMETER_STRIPE_URL if that is set, as for a fake one."""
+    from .._sync import Meter
+    from ..stripe import Stripe
+
+    known = plan_file(plans) if plans else None
+    stripe = Stripe(key=key, url=os.environ.get("PTMETER_STRIPE_URL", ""))
+    return Meter.open(db, card=rate_card(card), policy=chosen, plans=known, stripe=stripe)
 
 
 def must_exist(db: str) -> None:

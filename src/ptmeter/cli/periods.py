@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rich.table import Table
+    from rich.text import Text
 
     from .._sync import Meter
     from ..domain.accounting import Movement, RollForward, TrialBalance
@@ -253,20 +254,33 @@ def _balance_table(found: TrialBalance) -> Table:
 
 
 def _roll_table(found: RollForward) -> Table:
-    from .writing import pt, remark, table
+    from .writing import remark, table
 
-    columns = ("unit", "age", ">opening", ">granted", ">adjusted", ">lent", ">charged", ">lapsed")
-    made = table(
-        f"roll-forward {found.period}", *columns, ">reversed", ">closing", ">of it held", ">frozen"
-    )
-    for line in (*found.lines, *found.totals):
-        came_in = (line.opening, line.granted, line.adjusted, line.lent)
-        went_out = (line.charged, line.lapsed, line.reversed)
-        left = (line.closing, line.held, line.frozen)
-        made.add_row(line.unit, line.age, *map(pt, (*came_in, *went_out, *left)))
+    lines = [*found.lines, *found.totals]
+    columns = figures(lines)
+    made = table(f"roll-forward {found.period}", "unit", "age", *(f">{column}" for column in columns))
+    for place, line in enumerate(lines):
+        made.add_row(line.unit, line.age, *(column[place] for column in columns.values()))
+    went_out = [name for name in ("charged", "lapsed", "reversed") if name in columns]
     made.caption = remark(
-        "opening + granted + adjusted + lent - charged - lapsed - reversed = closing; age in days"
+        f"opening + granted + adjusted + lent - {' - '.join(went_out)} = closing; age in days"
         if found.ties
         else "IT DOES NOT ADD UP"
     )
     return made
+
+
+def figures(lines: Sequence[Movement], closing: str = "") -> dict[str, list[Text]]:
+    """The columns of a table of movements, by name; what no payment was disputed or refunded for is left out."""
+    from .writing import pt
+
+    came_in, went_out = ("opening", "granted", "adjusted", "lent"), ("charged", "lapsed", "reversed")
+    columns = {name: [pt(getattr(line, name)) for line in lines] for name in (*came_in, *went_out)}
+    columns["closing"] = [pt(line.closing, closing) for line in lines]
+    columns["of it held"] = [pt(line.held) for line in lines]
+    columns["of it frozen"] = [pt(line.frozen) for line in lines]
+    if not any(line.reversed for line in lines):
+        del columns["reversed"]
+    if not any(line.frozen for line in lines):
+        del columns["of it frozen"]
+    return columns

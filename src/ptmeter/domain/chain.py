@@ -79,7 +79,7 @@ def canonical(transfer: Transfer) -> bytes:
             _number(row.multiple),
             _text(row.plan),
             _number(row.paid),
-            *([_number(row.frozen_after)] if row.frozen_after else []),  # nothing of it, no byte
+            _number(row.frozen_after),
         )
     )
 

@@ -27,10 +27,12 @@ class SubjectKind(StrEnum):
     INVOICE = "invoice"
     SUBSCRIPTION = "subscription"
     PAYOUT = "payout"
+    JOB = "job"
+    """Nothing at Stripe: something that is to be done now and then."""
 
 
 class Subject(NamedTuple):
-    """Something at Stripe, by its id there."""
+    """Something at Stripe, by its id there; or a job, by its name."""
 
     kind: SubjectKind
     id: str

@@ -26,8 +26,8 @@ class Inbox(Protocol):
         """Have a subject taken from *at* on, unless it is in line already."""
         ...
 
-    def lease(self, *, at: datetime, until: datetime, limit: int) -> list[Waiting]:
-        """Take subjects that are due, for up to *limit* of them, until the lease ends."""
+    def lease(self, *, at: datetime, until: datetime, limit: int, jobs: bool = False) -> list[Waiting]:
+        """Take up to *limit* subjects, or jobs, that are due, until the lease ends."""
         ...
 
     def lock(self, subject: Subject) -> Waiting | None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, func, not_, select, update
 
 from ..domain.inbox import Event, EventState, Inboxes, KeptEvent, Subject, SubjectKind, Waiting
 from ..domain.instants import microseconds, moment
-from .inbox_tables import subject as line
+from .inbox_tables import task as line
 from .inbox_tables import webhook
 from .rows import id_from, id_row, names_its_row
 from .statements import insert_new
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
+_JOB: Final = f"{SubjectKind.JOB}:"
 _COUNTED: Final = {"preserve_rowcount": True}
 
 
@@ -58,13 +59,19 @@ class SqlInbox:
     def put_in_line(self, subject: Subject, at: datetime) -> None:
         """See `ports.Inbox.put_in_line`."""
         due = microseconds(at)
-        if not self._inserted(line, {"subject": str(subject), "due_at": due, "attempts": 0, "lease": 0}):
-            idle = update(line).where(line.c.subject == str(subject), line.c.due_at.is_(None))
+        if not self._inserted(line, {"task": str(subject), "due_at": due, "attempts": 0, "lease": 0}):
+            idle = update(line).where(line.c.task == str(subject), line.c.due_at.is_(None))
             self._connection.execute(idle.values(due_at=due, attempts=0))
 
-    def lease(self, *, at: datetime, until: datetime, limit: int) -> list[Waiting]:
+    def lease(self, *, at: datetime, until: datetime, limit: int, jobs: bool = False) -> list[Waiting]:
         """See `ports.Inbox.lease`; on SQLite the transaction holds the only lock there is."""
-        due = select(line).where(line.c.due_at <= microseconds(at)).order_by(line.c.due_at).limit(limit)
+        is_job = func.substr(line.c.task, 1, len(_JOB)) == _JOB
+        due = (
+            select(line)
+            .where(line.c.due_at <= microseconds(at), is_job if jobs else not_(is_job))
+            .order_by(line.c.due_at)
+            .limit(limit)
+        )
         taken: list[Waiting] = []
         for row in self._connection.execute(due.with_for_update(skip_locked=True)).all():
             found = _waiting_from(row)
@@ -75,14 +82,14 @@ class SqlInbox:
 
     def lock(self, subject: Subject) -> Waiting | None:
         """See `ports.Inbox.lock`."""
-        query = select(line).where(line.c.subject == str(subject)).with_for_update()
+        query = select(line).where(line.c.task == str(subject)).with_for_update()
         row = self._connection.execute(query).first()
         return None if row is None else _waiting_from(row)
 
     def save(self, changed: Waiting) -> None:
         """See `ports.Inbox.save`."""
         due = None if changed.due_at is None else microseconds(changed.due_at)
-        this = update(line).where(line.c.subject == str(changed.subject))
+        this = update(line).where(line.c.task == str(changed.subject))
         self._connection.execute(this.values(due_at=due, attempts=changed.attempts, lease=changed.lease))
 
     def waiting(self, subject: Subject, *, limit: int = 1_000) -> list[str]:
@@ -201,10 +208,10 @@ def _kept_from(row: Row[Any]) -> KeptEvent:
     )
 
 
-@names_its_row("ptm_webhook_subject", "subject")
+@names_its_row("ptm_task", "task")
 def _waiting_from(row: Row[Any]) -> Waiting:
     due = None if row.due_at is None else moment(row.due_at)
-    return Waiting(subject=_subject_from(row.subject), due_at=due, attempts=row.attempts, lease=row.lease)
+    return Waiting(subject=_subject_from(row.task), due_at=due, attempts=row.attempts, lease=row.lease)
 
 
 def _subject_from(text: str) -> Subject:

@@ -1,4 +1,4 @@
-"""The tables of webhook events."""
+"""The tables of webhook events, and of what is to be done by whoever takes it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ webhook = Table(
     **clustered,
 )
 
-subject = Table(
-    "ptm_webhook_subject",
+task = Table(
+    "ptm_task",
     metadata,
-    Column("subject", name(160), primary_key=True),
+    Column("task", name(160), primary_key=True),
     Column("due_at", Instant),
     Column("attempts", Int32, nullable=False),
     Column("lease", Int64, nullable=False),
-    Index("ptm_webhook_subject_due", "due_at"),
+    Index("ptm_task_due", "due_at"),
     **clustered,
 )

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..domain.inbox import EventState, Inboxes, KeptEvent, Waiting
+from ..domain.inbox import EventState, Inboxes, KeptEvent, SubjectKind, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,9 +56,10 @@ class MemoryInbox:
         if found.due_at is None:
             self.save(replace(found, due_at=at, attempts=0))
 
-    def lease(self, *, at: datetime, until: datetime, limit: int) -> list[Waiting]:
+    def lease(self, *, at: datetime, until: datetime, limit: int, jobs: bool = False) -> list[Waiting]:
         """See `ports.Inbox.lease`."""
-        due = sorted((w.due_at, name) for name, w in self._line.items() if w.due_at and w.due_at <= at)
+        wanted = (w for w in self._line.values() if (w.subject.kind is SubjectKind.JOB) is jobs)
+        due = sorted((w.due_at, str(w.subject)) for w in wanted if w.due_at and w.due_at <= at)
         found = [self._line[name] for _, name in due[:limit]]
         taken = [replace(w, due_at=until, attempts=w.attempts + 1, lease=w.lease + 1) for w in found]
         for each in taken:

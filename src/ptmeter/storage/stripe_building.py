@@ -24,7 +24,7 @@ _clustered: dict[str, Any] = {
 
 
 def create_webhooks() -> None:
-    """Make the tables of events and their subjects."""
+    """Make the tables of events, and of what is to be done."""
     create_table(
         "ptm_webhook",
         Column("event_id", name(120), primary_key=True),
@@ -50,14 +50,14 @@ def create_webhooks() -> None:
     create_index("ptm_webhook_state", "ptm_webhook", ["state", "received_at"])
     create_index("ptm_webhook_subject_state", "ptm_webhook", ["subject", "state"])
     create_table(
-        "ptm_webhook_subject",
-        Column("subject", name(160), primary_key=True),
+        "ptm_task",
+        Column("task", name(160), primary_key=True),
         Column("due_at", Instant),
         Column("attempts", Int32, nullable=False),
         Column("lease", Int64, nullable=False),
         **_clustered,
     )
-    create_index("ptm_webhook_subject_due", "ptm_webhook_subject", ["due_at"])
+    create_index("ptm_task_due", "ptm_task", ["due_at"])
 
 
 def create_payments() -> None:

@@ -9,8 +9,8 @@ too little. A rejection is a refusal remembered for a day. Calibration is what s
 nothing in the journal rests on it. A subscription says which plan goes on until when, and its requests what was
 asked for under which key. What is unpriced is which calls were charged at a ceiling, and what is in quarantine
 waits for a person. A referral says whose code an account used and what that earned, and a
-trace, hashed with a key, where it came from. A webhook is an event that came from Stripe, and a subject what is looked
-up because of some; a payment says which lots it brought and what was claimed back, and money is where the money is.
+trace, hashed with a key, where it came from. A webhook is an event that came from Stripe, and a task what is to be
+done by whoever takes it, such as to look up what some events are about; a payment says which lots it brought and what was claimed back, and money is where the money is.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -376,7 +376,7 @@ referral_code = referral_tables.referral_code
 referral_trace = referral_tables.referral_trace
 
 webhook = inbox_tables.webhook
-webhook_subject = inbox_tables.subject
+task = inbox_tables.task
 
 payment = payment_tables.payment
 money = payment_tables.money

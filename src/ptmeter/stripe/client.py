@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from tenacity.wait import wait_random_exponential
 
@@ -22,19 +23,28 @@ _LONGEST_WAIT: Final = 60.0
 """Seconds to wait between two attempts at most, whatever Stripe asks for."""
 
 
-def connect(stripe: Stripe) -> Any:
+class Connection(NamedTuple):
+    """The SDK's client, and what it sends with, to be closed."""
+
+    client: Any
+    http: Any
+
+
+def connect(stripe: Stripe) -> Connection:
     """
     A client that sends one request at a time; it tries nothing again by itself.
 
     Raises:
         ConfigurationError: The meter has no key for Stripe.
     """
+    import requests
     import stripe as sdk
 
-    return _client(sdk, stripe, sdk.RequestsClient(timeout=stripe.timeout.total_seconds()))
+    session = requests.Session()  # one for all threads, so that it can be closed
+    return _client(sdk, stripe, sdk.RequestsClient(timeout=stripe.timeout.total_seconds(), session=session))
 
 
-def connect_async(stripe: Stripe) -> Any:
+def connect_async(stripe: Stripe) -> Connection:
     """
     The same, awaited: it takes ``ptmeter[async]``, which brings httpx.
 
@@ -44,11 +54,12 @@ def connect_async(stripe: Stripe) -> Any:
     import stripe as sdk
 
     try:
-        client: Any = sdk.HTTPXClient(timeout=stripe.timeout.total_seconds())
+        client = sdk.HTTPXClient(timeout=stripe.timeout.total_seconds())
     except ImportError as error:
         msg = "awaiting Stripe takes httpx: pip install 'ptmeter[async]'"
         raise ConfigurationError(msg) from error
-    client._get_request_args_kwargs = _as_content(client._get_request_args_kwargs)  # noqa: SLF001
+    asks: Any = client
+    asks._get_request_args_kwargs = _as_content(asks._get_request_args_kwargs)  # noqa: SLF001
     return _client(sdk, stripe, client)
 
 
@@ -106,18 +117,29 @@ def _as_content(arguments: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
-def _client(sdk: Any, stripe: Stripe, http: Any) -> Any:
+def _client(sdk: Any, stripe: Stripe, http: Any) -> Connection:
     if not stripe.key:
         msg = "the meter has no key for Stripe: open it with stripe=Stripe(key=...)"
         raise ConfigurationError(msg)
     addresses = {"api": stripe.url.rstrip("/")} if stripe.url else {}
-    return sdk.StripeClient(
+    client = sdk.StripeClient(
         stripe.key,
         stripe_version=API_VERSION,
         base_addresses=addresses,
         max_network_retries=0,
         http_client=http,
     )
+    return Connection(client, http)
+
+
+def place() -> object:
+    """Where a connection can be used: anywhere."""
+    return None
+
+
+def place_async() -> object:
+    """Where an awaited connection can be used: on the event loop that it was made on."""
+    return asyncio.get_running_loop()
 
 
 def _is_worth_a_retry(status: int, asked: str) -> bool:

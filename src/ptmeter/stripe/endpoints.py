@@ -97,6 +97,12 @@ class Stripe:
         """The endpoints, however many."""
         return (self.endpoints,) if isinstance(self.endpoints, Endpoint) else tuple(self.endpoints)
 
+    @property
+    def asking(self) -> Sequence[Endpoint]:
+        """The endpoints that events which are asked for could have come to; where there are none, the key's own."""
+        own = Endpoint(secrets=self.key or "none", livemode="_live_" in self.key)
+        return self.receiving or (own,)
+
 
 def verified(
     body: bytes, header: str | None, endpoints: Iterable[Endpoint], *, at: datetime

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .blocking import Blocking
 from .clock import Clock
 from .contract import StoreContract
+from .freeze_contract import FreezeContract
 from .period_contract import PeriodContract
 
-__all__ = ["Blocking", "Clock", "PeriodContract", "StoreContract"]
+__all__ = ["Blocking", "Clock", "FreezeContract", "PeriodContract", "StoreContract"]

@@ -24,8 +24,9 @@ from ..errors import (
     PeriodOrderError,
     PtmeterError,
 )
-from ..operations import closing, funding, sweeping
+from ..operations import closing, freezing, funding, sweeping
 from ..operations.posting import post
+from .freeze_contract import moved
 from .steps import assert_clean, give, held, hold, settle, statement
 
 if TYPE_CHECKING:
@@ -58,9 +59,9 @@ def reports(store: Store, name: str) -> str:
     assert moves.ties, moves
     there = {(line.unit, line.side): line for line in balance.lines}
     for total in moves.totals:
-        available, kept = there[total.unit, "available"], there[total.unit, "held"]
-        assert total.closing == available.closing + kept.closing
-        assert total.opening == available.opening + kept.opening
+        sides = [there[total.unit, side] for side in ("available", "held", "frozen")]
+        assert total.closing == sum((side.closing for side in sides), PT(0))
+        assert total.opening == sum((side.opening for side in sides), PT(0))
     return f"{balance}\n{moves}"
 
 
@@ -125,6 +126,29 @@ class PeriodContract:
         assert before.closing == total.opening
         assert PT.of(3) == total.adjusted
         assert total.lapsed
+        reports(store, FEBRUARY)
+        assert_clean(store)
+
+    def test_what_is_frozen_is_carried_over(self, store: Store, clock: Clock) -> None:
+        """Disputed in one month and lost in the next: there until then, and what was spent of it is lent."""
+        give(store, 100)
+        settle(store, held(store, 30), 30)
+        moved(store, freezing.freeze, 100, key="opened")
+        clock.turn(IN_FEBRUARY - clock())
+        close(store, JANUARY)
+        moved(store, freezing.reverse, 90, key="lost", frozen=65)
+        clock.turn(28 * DAY)
+
+        close(store, FEBRUARY)
+
+        [before] = store.read(partial(closing.roll_forward, name=JANUARY)).totals
+        [total] = store.read(partial(closing.roll_forward, name=FEBRUARY)).totals
+        assert (PT.of(70), PT.of(70), PT.of(0)) == (before.closing, before.frozen, before.reversed)
+        assert (PT.of(70), PT.of(90), PT.of(25)) == (total.opening, total.reversed, total.lent)
+        assert (PT.of(5), PT.of(5)) == (total.closing, total.frozen)
+        balance = store.read(partial(closing.trial_balance, name=FEBRUARY))
+        [issued] = [line for line in balance.lines if line.side == "issuance"]
+        assert (PT.of(-100), PT.of(-10)) == (issued.opening, issued.closing)
         reports(store, FEBRUARY)
         assert_clean(store)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.naive import COMES_IN, DECISIONS, ENDS_A_HOLD
 
-from ptmeter.domain.commands import Debit, Expire, Grant, Hold, Settle, Void
+from ptmeter.domain.commands import Debit, Expire, Freeze, Grant, Hold, Reverse, Settle, Unfreeze, Void
 from ptmeter.domain.ledger import Kind, Posted, Refusal, Refused, WalletState
 from ptmeter.domain.pt import LARGEST
 
@@ -80,6 +80,23 @@ FEATURES = frozenset(
         "repay after a grant",
         "repay after a release",
         "repay in part",
+        "freeze of a part of a lot",
+        "freeze after an expiry on demand",
+        "freeze while closed",
+        "unfreeze short of one",
+        "unfreeze after an expiry",
+        "unfreeze that lapses",
+        "unfreeze that repays",
+        "reverse from the lot",
+        "reverse from the lot and on credit",
+        "reverse on credit",
+        "reverse while closed",
+        "reverse over the credit limit",
+        "reverse repaid at once",
+        "reverse after an expiry on demand",
+        "reverse of what is frozen",
+        "reverse of what is frozen and over",
+        "reverse of what is frozen, and on credit",
         "booked later than the clock says",
         "large",
     }
@@ -150,6 +167,8 @@ def _refused(director: Director, command: Command, refused: Refused) -> Iterator
             yield "settle refused over the limit"
         if refused.required == refused.available + 1:
             yield f"{verb} short of one"
+    if reason is Refusal.NOT_FROZEN and refused.required == refused.available + 1:
+        yield f"{verb} short of one"
     if reason is Refusal.OVER_HOLD:
         yield "settle refused over the hold"
     if isinstance(command, Settle | Void | Expire):
@@ -194,6 +213,8 @@ def _posted(
         yield f"{'adjustment' if verb == 'adjust' else verb} to the last"
     if isinstance(command, Settle):
         yield from _settled(director, command, posted, rows)
+    if isinstance(command, Freeze | Unfreeze | Reverse):
+        yield from _of_lot(director, command, posted, rows)
     if isinstance(command, Expire):
         hold = next(h for h in ledger.holds(command.wallet) if h.id == command.hold_id)
         if hold.expires_at == director.at:
@@ -234,6 +255,51 @@ def _settled(
             yield "settle of a part of one lot"
 
 
+def _of_lot(
+    director: Director, command: Freeze | Unfreeze | Reverse, posted: Posted, rows: Sequence[Transfer]
+) -> Iterator[str]:
+    kinds = [row.kind for row in rows]
+    terms = director.ledger.terms[command.wallet]
+    verb = type(command).__name__.lower()
+    lot = next(lot for lot in director.ledger.lots(command.wallet) if lot.number == command.lot)
+    if terms.state is WalletState.CLOSED:
+        yield f"{verb} while closed"
+    if Kind.EXPIRE in kinds:
+        yield f"{verb} after an expiry on demand"
+    if isinstance(command, Freeze) and lot.free:
+        yield "freeze of a part of a lot"
+    if isinstance(command, Unfreeze) and rows:
+        if Kind.LAPSE in kinds[kinds.index(Kind.UNFREEZE) :]:
+            yield "unfreeze that lapses"
+        if kinds[-1] is Kind.REPAY:
+            yield "unfreeze that repays"
+        if lot.is_over(director.at):
+            yield "unfreeze after an expiry"
+    if isinstance(command, Reverse) and rows:
+        yield from _reversed(director, command, posted, rows)
+
+
+def _reversed(
+    director: Director, command: Reverse, posted: Posted, rows: Sequence[Transfer]
+) -> Iterator[str]:
+    kinds = [row.kind for row in rows]
+    lot = next(lot for lot in director.ledger.lots(command.wallet) if lot.number == command.lot)
+    own = command.lot in dict(posted.transfer.allocations)
+    lent = Kind.ADVANCE in kinds
+    if command.frozen:
+        yield "reverse of what is frozen, and on credit" if lent else "reverse of what is frozen"
+        if lot.is_over(director.at):
+            yield "reverse of what is frozen and over"
+    elif lent:
+        yield "reverse from the lot and on credit" if own else "reverse on credit"
+    else:
+        yield "reverse from the lot"
+    if kinds[-1] is Kind.REPAY:
+        yield "reverse repaid at once"
+    if director.ledger.owed(command.wallet) > director.ledger.terms[command.wallet].credit_limit:
+        yield "reverse over the credit limit"
+
+
 def _order(kinds: Sequence[Kind]) -> Iterator[str]:
     """What followed what in the rows of one command."""
     if len(kinds) > 1 and kinds[0] is Kind.LAPSE and kinds[-1] is not Kind.LAPSE:
@@ -244,7 +310,7 @@ def _order(kinds: Sequence[Kind]) -> Iterator[str]:
         given = any(k in COMES_IN and k is not Kind.ADVANCE for k in kinds[:n])
         if kind is Kind.LAPSE and (released or given):
             yield "lapse after a release" if released else "grant that lapses at once"
-        if kind is Kind.REPAY:
+        if kind is Kind.REPAY and not {*kinds[:n]} & {Kind.UNFREEZE, Kind.REVERSE}:
             yield "repay after a release" if released else "repay after a grant"
 
 

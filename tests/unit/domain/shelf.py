@@ -1,8 +1,8 @@
 """
 Where the tests keep a ledger: what a plan writes, kept in memory the way the SQL store keeps it.
 
-It lets the planner see no more than that store would (live lots, the holds that are named or due, how
-the others ended), and refuses to keep whatever the constraints of the tables forbid.
+It lets the planner see no more than that store would (lots that are live or named, the holds that are named or
+due, how the others ended), and refuses to keep whatever the constraints of the tables forbid.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from tests.unit.domain.strategies import CHAIN_KEY
 
 from ptmeter.domain import chain
 from ptmeter.domain.batches import Decided, Plan, State
-from ptmeter.domain.commands import Expire, Settle, Void
+from ptmeter.domain.commands import Expire, LotCommand, Settle, Void
 from ptmeter.domain.keys import wallet_number
 from ptmeter.domain.ledger import Kind, Posted, Refused, Wallet
 from ptmeter.domain.moves import Resolved
 from ptmeter.domain.planner import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from tests.naive import Terms
@@ -84,8 +84,9 @@ class Shelf:
         """What the SQL store reads: live lots, the holds that are named or due, how others ended."""
         commands = [command for group in batch for command in group]
         named = [c.hold_id for c in commands if isinstance(c, Settle | Void | Expire)]
+        lots = {(c.wallet, c.lot) for c in commands if isinstance(c, LotCommand)}
         wallets = {
-            c.wallet: replace(self.wallets[c.wallet], lots=self._live_lots(c.wallet))
+            c.wallet: replace(self.wallets[c.wallet], lots=self._live_lots(c.wallet, lots))
             for c in commands
             if c.wallet in self.wallets
         }
@@ -106,8 +107,8 @@ class Shelf:
             _check_wallet(wallet)
             self.wallets[wallet.id] = replace(wallet, lots=())
             for lot in wallet.lots:
-                _check(lot.remaining >= 0 and lot.held >= 0, lot)
-                _check(lot.remaining + lot.held <= lot.granted, lot)
+                _check(lot.remaining >= 0 and lot.held >= 0 and lot.frozen >= 0, lot)
+                _check(lot.remaining + lot.held + lot.frozen <= lot.granted, lot)
                 self.lots[wallet.id][lot.number] = lot
         for hold in planned.closed:
             del self.holds[hold.id]
@@ -133,14 +134,18 @@ class Shelf:
         _check(row.id not in self.transfers, row)
         _check(row.seq == len(rows) + 1, row)
         _check(0 < row.amount < LARGEST and 0 <= row.available_after < LARGEST, row)
-        _check(0 <= row.held_after < LARGEST, row)
+        _check(0 <= row.held_after < LARGEST and 0 <= row.frozen_after < LARGEST, row)
         completed = {earlier.completes for earlier in rows} - {None}
         _check(row.completes not in completed, row)
         self.transfers[row.id] = row
         rows.append(row)
 
-    def _live_lots(self, name: WalletId) -> tuple[Lot, ...]:
-        return tuple(lot for lot in self.lots[name].values() if lot.remaining or lot.held)
+    def _live_lots(self, name: WalletId, named: Collection[tuple[WalletId, int]]) -> tuple[Lot, ...]:
+        return tuple(
+            lot
+            for lot in self.lots[name].values()
+            if lot.remaining or lot.held or lot.frozen or (name, lot.number) in named
+        )
 
     def _decided(self, name: bytes) -> Decided | None:
         row = self.transfers.get(name)

@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from hypothesis import strategies as st
 from tests.naive import DECISIONS, NOBODY, NaiveLedger, Terms
 
-from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Lapse, Settle, Void
+from ptmeter.domain.commands import (
+    Adjust,
+    Debit,
+    Expire,
+    Freeze,
+    Grant,
+    Hold,
+    Lapse,
+    Reverse,
+    Settle,
+    Unfreeze,
+    Void,
+)
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import Kind, Overage, Refused, UsageEvent, WalletId, WalletState
 from ptmeter.domain.prices import Price
@@ -64,7 +76,7 @@ class Draft:
     key: int | None = None
     """A key used before, perhaps; else a fresh one."""
     which: str = "open"
-    """Which hold: an open or older one, the next that is due, one that ended or expired, another's, none."""
+    """Which hold: an open or older one, the next that is due, one that ended or expired, another's, none; or lot."""
     seconds: int | None = None
     """A hold's time to live, or how far off a lot's expiry is."""
     priority: int = 50
@@ -170,8 +182,25 @@ _adjustments = _pool(
     verb=("adjust up", "adjust down", "adjust lot"), wallet=_FUNDED, amount=_AMOUNTS, key=_KEYS, seconds=_LOT_LIVES,
     priority=_PRIORITIES,
 )  # fmt: skip
+_FROZEN = (*(Amount("frozen", n) for n in (0, 0, 0, -1, 1, 5)), *_AMOUNTS)
+_OF_LOTS = (*("any",) * 8, *("full",) * 6, *("frozen",) * 6, "unknown")
+_freezes = _pool(
+    700,
+    verb=("freeze",), wallet=_WALLETS, amount=_AMOUNTS, key=_KEYS, which=_OF_LOTS, priority=_PRIORITIES,
+)  # fmt: skip
+_thaws = _pool(
+    1_000,
+    verb=("unfreeze", "reverse frozen"), wallet=_WALLETS, amount=_FROZEN, key=_KEYS,
+    which=(*_OF_LOTS, *("frozen",) * 20), priority=_PRIORITIES,
+)  # fmt: skip
+_reversals = _pool(
+    500,
+    verb=("reverse",), wallet=_WALLETS, amount=(*_FROZEN, Amount("room", 0)), key=_KEYS, which=_OF_LOTS,
+    priority=_PRIORITIES,
+)  # fmt: skip
+_disputes = _freezes + _thaws + _reversals
 _lapses = _pool(300, verb=("lapse",), wallet=_WALLETS)
-_linkable = _holds + _settles + _voids + _expiries + _debits + _grants[:1_000] + _adjustments
+_linkable = _holds + _settles + _voids + _expiries + _debits + _grants[:1_000] + _adjustments + _disputes
 
 _AGAIN = [
     Again(what, back, how)
@@ -375,7 +404,12 @@ class Director:
     def _time_after(self, moment: Moment) -> datetime:
         if moment.passes is not None:
             return self.at + moment.passes
-        ends = [lot.expires_at for w in WALLETS for lot in self.ledger.lots(w) if lot.free or lot.held]
+        ends = [
+            lot.expires_at
+            for w in WALLETS
+            for lot in self.ledger.lots(w)
+            if lot.free or lot.held or lot.frozen
+        ]
         ends += [hold.expires_at for w in WALLETS for hold in self.ledger.open_holds(w)]
         return min((end for end in ends if end and end > self.at), default=self.at + timedelta(hours=1))
 
@@ -403,6 +437,14 @@ class Director:
             "expire": {"hold_id": hold_id},
             "debit": {"amount": amount, "overage": draft.overage},
             "lapse": {},
+            "freeze": {"amount": amount, "lot": self._lot(wallet, draft), "note": "disputed"},
+            "unfreeze": {"amount": amount, "lot": self._lot(wallet, draft), "note": "won"},
+            "reverse": {
+                "amount": amount,
+                "lot": self._lot(wallet, draft),
+                "note": "given back",
+                "frozen": self._frozen_part(wallet, draft, amount) if direction == "frozen" else 0,
+            },
         }[verb]
         if draft.detailed:
             facts["effective_at"] = self.at - timedelta(hours=2)
@@ -443,13 +485,25 @@ class Director:
 
     def _lot(self, wallet: WalletId, draft: Draft) -> int:
         """The number of one of the wallet's lots, used up or not; of none, if there never was one."""
-        numbers = [lot.number for lot in self.ledger.lots(wallet)] or [0]
+        lots = self.ledger.lots(wallet) if draft.which != "unknown" else []
+        kinds = {"frozen": [lot for lot in lots if lot.frozen], "full": [lot for lot in lots if lot.free]}
+        numbers = [lot.number for lot in kinds.get(draft.which) or lots] or [0]
         return numbers[draft.priority % len(numbers)]
+
+    def _frozen_part(self, wallet: WalletId, draft: Draft, amount: int) -> int:
+        """All that is frozen of the lot, as far as it is to be taken back; now and then one more, or one less."""
+        frozen = self._frozen(wallet, draft) + {10: 1, 90: -1}.get(draft.priority, 0)
+        return max(0, min(frozen, amount))
+
+    def _frozen(self, wallet: WalletId, draft: Draft) -> int:
+        lot = self._lot(wallet, draft)
+        return next((each.frozen for each in self.ledger.lots(wallet) if each.number == lot), 0)
 
     def _amount(self, draft: Draft, wallet: WalletId, hold_id: bytes) -> int:
         base, plus = draft.amount
         least = 0 if draft.verb == "settle" else 1
-        return min(max(least, self._base(base, wallet, hold_id) + plus), LARGEST - 1)
+        found = self._frozen(wallet, draft) if base == "frozen" else self._base(base, wallet, hold_id)
+        return min(max(least, found + plus), LARGEST - 1)
 
     def _base(self, base: str, wallet: WalletId, hold_id: bytes) -> int:
         match base:
@@ -464,7 +518,8 @@ class Director:
                 return next((h.amount for h in self.ledger.holds(wallet) if h.id == hold_id), 10)
             case "room":
                 lots = self.ledger.lots(wallet)
-                return LARGEST - sum(lot.free + lot.held for lot in lots) - self.ledger.spent(wallet)
+                there = sum(lot.free + lot.held + lot.frozen for lot in lots)
+                return LARGEST - there - self.ledger.spent(wallet)
             case _:
                 return LARGEST // 2 if base == "large" else 0
 
@@ -491,6 +546,9 @@ _COMMANDS: dict[str, Any] = {
     "expire": Expire,
     "debit": Debit,
     "lapse": Lapse,
+    "freeze": Freeze,
+    "unfreeze": Unfreeze,
+    "reverse": Reverse,
 }
 
 

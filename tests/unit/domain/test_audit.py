@@ -14,7 +14,18 @@ from tests.unit.domain.strategies import PRICE, START, USAGE
 
 from ptmeter.domain import chain
 from ptmeter.domain.audit import Finding, Report, WalletAudit
-from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Settle, Void
+from ptmeter.domain.commands import (
+    Adjust,
+    Debit,
+    Expire,
+    Freeze,
+    Grant,
+    Hold,
+    Reverse,
+    Settle,
+    Unfreeze,
+    Void,
+)
 from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import Allocation, Kind, Lot, OpenHold, Overage, Transfer, UsageEvent, WalletId
 from ptmeter.domain.prices import Processing
@@ -78,6 +89,9 @@ def story() -> Story:
         (1 * HOUR, Debit(**asked["d1"], amount=60, overage=Overage.ALLOW, usage=USAGE)),
         (0 * MINUTE, Grant(**asked["g3"], amount=100)),
         (0 * MINUTE, Hold(**asked["h5"], amount=5, ttl=HOUR)),
+        (0 * MINUTE, Freeze(**asked["f1"], lot=18, amount=20, note="a dispute")),
+        (0 * MINUTE, Unfreeze(**asked["u1"], lot=18, amount=5, note="won")),
+        (0 * MINUTE, Reverse(**asked["r1"], lot=18, amount=100, note="lost", frozen=8)),
         (0 * MINUTE, Grant(**asked["g4"], amount=1)),
     ]
     for passed, command in told:
@@ -104,6 +118,9 @@ NAMES = (
     "g3",
     "h5",
     "g4",
+    "f1",
+    "u1",
+    "r1",
 )
 
 
@@ -253,6 +270,7 @@ OTHER: dict[str, Callable[[Any], list[Any]]] = {
     "multiple": lambda value: [value + 1, 1 if value > 1 else 7],
     "plan": lambda value: ["team", "" if value else "pro"],
     "paid": lambda value: [7, 0, *([] if value is None else [None, value + 1])],
+    "frozen_after": _numbers,
     "link": lambda value: [flipped(value), flipped(value, -1), value[:-1], b""],
 }
 """What somebody may write into each column instead of what is there."""
@@ -488,7 +506,8 @@ def forged(kind: Kind, amount: int, *parts: tuple[int, int], **facts: Any) -> Tr
     if kind in {Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP}:
         available = amount
     elif kind not in {*HOLD_ENDS, Kind.HOLD}:
-        available = -amount
+        available = amount if kind is Kind.UNFREEZE else -amount
+    frozen = {Kind.FREEZE: amount, Kind.UNFREEZE: -amount}.get(kind, 0)
     row = Transfer(
         id=named("forged"),
         wallet=WALLET,
@@ -497,6 +516,7 @@ def forged(kind: Kind, amount: int, *parts: tuple[int, int], **facts: Any) -> Tr
         amount=amount,
         available_after=last.available_after + available,
         held_after=last.held_after + held,
+        frozen_after=last.frozen_after + frozen,
         fingerprint=bytes(8),
         effective_at=last.booked_at,
         booked_at=last.booked_at + INSTANT,
@@ -540,6 +560,15 @@ FORGERIES: dict[str, Callable[[], Transfer]] = {
         Kind.LAPSE, 2, (4, 2), completes=place_of("s2"), booked_at=START + 2 * HOUR
     ),
     "repay of what is not owed": lambda: forged(Kind.REPAY, 1, (4, 1)),
+    "freeze of a lot that has less": lambda: forged(Kind.FREEZE, 3, (4, 3)),
+    "freeze of two lots": lambda: forged(Kind.FREEZE, 3, (4, 2), (1, 1)),
+    "freeze that completes something": lambda: forged(Kind.FREEZE, 1, (4, 1), completes=place_of("s2")),
+    "freeze that is not in its balance": lambda: forged(Kind.FREEZE, 1, (4, 1), frozen_after=0),
+    "unfreeze of what is not frozen": lambda: forged(Kind.UNFREEZE, 1, (4, 1)),
+    "reversal of more than a lot has": lambda: forged(Kind.REVERSE, 3, (4, 3)),
+    "reversal from two lots": lambda: forged(Kind.REVERSE, 3, (4, 2), (1, 1)),
+    "reversal of no lot": lambda: forged(Kind.REVERSE, 1),
+    "reversal that completes something": lambda: forged(Kind.REVERSE, 1, (4, 1), completes=place_of("s2")),
     "balance that is off": lambda: forged(
         Kind.DEBIT, 1, (4, 1), available_after=base()[-1].available_after
     ),
@@ -558,6 +587,44 @@ def test_a_row_that_does_not_follow_is_found_whoever_sealed_it(name: str) -> Non
     assert finding
     assert f"transfer {row.seq} ({row.kind.name.lower()})" == finding.row
     assert "hash" not in finding.problem
+
+
+LENT = 0
+"""Stands for the lot that is lent just before."""
+
+
+@pytest.mark.parametrize(
+    ("parts", "follows"),
+    [
+        (((4, 2), (LENT, 5)), True),
+        (((LENT, 5),), True),
+        (((4, 1), (LENT, 5)), False),
+        (((4, 2), (LENT, 4)), False),
+        (((LENT, 4),), False),
+        (((4, 2), (1, 1), (LENT, 5)), False),
+        (((LENT, 5), (4, 2)), False),
+    ],
+)
+def test_what_is_lent_for_a_reversal_is_what_its_lot_lacks(
+    parts: tuple[tuple[int, int], ...], follows: bool
+) -> None:
+    """All that was lent in the row before is taken, and nothing is lent while something is free in the lot."""
+    lent = replace(forged(Kind.ADVANCE, 5), priority=1_000)
+    parts = tuple((lent.seq if lot == LENT else lot, part) for lot, part in parts)
+    amount = sum(part for _, part in parts)
+    taken = forged(
+        Kind.REVERSE,
+        amount,
+        *parts,
+        seq=lent.seq + 1,
+        booked_at=lent.booked_at + INSTANT,
+        available_after=lent.available_after - amount,
+    )
+
+    finding = read([*base(), *sealed([lent, taken], CHAIN_KEY, after=head(base()))])
+
+    assert follows is (finding is None)
+    assert follows or (finding and f"transfer {taken.seq} (reverse)" == finding.row)
 
 
 def test_nothing_completes_what_came_before_the_first_row() -> None:
@@ -586,7 +653,7 @@ def test_the_same_row_made_rightly_passes() -> None:
 # --- what is derived ----------------------------------------------------------------------------
 
 WALLET_COLUMNS = ("available", "held", "spent", "owed", "seq", "head", "booked_at")
-LOT_COLUMNS = ("granted", "remaining", "held", "priority", "expires_at")
+LOT_COLUMNS = ("granted", "remaining", "held", "frozen", "paid", "priority", "expires_at")
 HOLD_COLUMNS = ("id", "number", "amount", "allocations", "expires_at")
 
 

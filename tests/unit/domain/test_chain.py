@@ -60,6 +60,7 @@ PLAIN_BYTES = (
     "010000000000000001"                       # multiple
     "00000000"                                 # plan
     "00"                                       # paid
+    "010000000000000000"                       # frozen after
 )  # fmt: skip
 
 FULL = Transfer(
@@ -82,6 +83,7 @@ FULL = Transfer(
     multiple=2,
     plan="pro",
     paid=17,
+    frozen_after=18,
     usage=UsageEvent(
         usage=Usage(
             input_uncached=1,
@@ -136,6 +138,7 @@ FULL_BYTES = (
     "010000000000000002"                       # multiple
     "0000000370726f"                           # plan
     "010000000000000011"                       # paid
+    "010000000000000012"                       # frozen after
 )  # fmt: skip
 
 KEY = b"kept outside the database"
@@ -193,16 +196,16 @@ def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str
             b"",
             (
                 "015ea7d36e9d4a57d71f3c8c6338a906ce32903d8756297a0601c8e5f728955223",
-                "012eacee57df7978c429a3667dfc3a5f5e761b01ebbb8d631040a84b8dd951ab1d",
-                "01b35cc657c07a08e61f6f420c58c8dd09054d4d53c931b114f167f145d1ee4674",
+                "01bc7c993a6255c4d561f5f35829e2ae792fb2730919aa5920548af6abffe42666",
+                "01d9d99f31684ce756b2854a62ac826db9d662afca6894c390c7bdb1916be7cd3c",
             ),
         ),
         (
             KEY,
             (
                 "012b75dbdf4dc4f736b6e5266b42b8164688745189fbda7f151fbbfaf6a95d9b70",
-                "012b5ffb04b3421187e1432305e17c30af036849dcc48ad5e4f81c3c88f9e2a4f0",
-                "01978286d18ff9b0d0a2a5c15dab00340f63dc668755d8926e04acf05d932d0bc3",
+                "01afd010a98e7b893775e66e202646dd7ecf7fc699df9703f4b8dd921d9c194fef",
+                "01ee94afc6181a08a244910d0fb50b6506a9e10af84d2a1d1405e5b28f350e60af",
             ),
         ),
     ],
@@ -308,6 +311,7 @@ COLUMNS: dict[str, st.SearchStrategy[Any]] = {
     "multiple": numbers,
     "plan": names,
     "paid": st.none() | numbers,
+    "frozen_after": numbers,
 }
 transfers = st.builds(Transfer, wallet=st.just(WALLET), **COLUMNS)
 

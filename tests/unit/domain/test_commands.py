@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ptmeter.domain.commands import Adjust, Debit, Grant, Hold, Settle
+from ptmeter.domain.commands import Adjust, Debit, Freeze, Grant, Hold, Reverse, Settle, Unfreeze
 from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import (
     REMEMBERED,
@@ -40,6 +40,9 @@ MINIMAL: dict[Any, dict[str, Any]] = {
     Settle: {"amount": 0, "hold_id": digest(("hold",))},
     Debit: {"amount": 1},
     Adjust: {"amount": 1, "note": "mended"},
+    Freeze: {"amount": 1, "note": "disputed", "lot": 1},
+    Unfreeze: {"amount": 1, "note": "won", "lot": 1},
+    Reverse: {"amount": 1, "note": "refunded", "lot": 1},
 }
 
 
@@ -59,6 +62,9 @@ def name_of(value: object) -> str | None:
         (Settle, "a settle", 0),
         (Debit, "a debit", 1),
         (Adjust, "an adjustment", -MOST),
+        (Freeze, "a freeze", 1),
+        (Unfreeze, "an unfreeze", 1),
+        (Reverse, "a reversal", 1),
     ],
     ids=name_of,
 )
@@ -77,10 +83,20 @@ def test_a_correction_of_nothing_is_none() -> None:
         command(Adjust, amount=0)
 
 
-def test_a_correction_has_a_reason() -> None:
-    """Without one nobody could say later why the balance was another."""
+@pytest.mark.parametrize("verb", [Adjust, Freeze, Unfreeze, Reverse], ids=name_of)
+def test_a_correction_has_a_reason(verb: Any) -> None:
+    """Without one nobody could say later why the balance was another; nor why PT of a payment were frozen."""
     with pytest.raises(InvalidArgumentError, match="needs a reason"):
-        command(Adjust, note="")
+        command(verb, note="")
+
+
+def test_no_more_of_a_reversal_is_frozen_than_it_takes_back() -> None:
+    """From nothing of it to all of it, in whole micro-PT."""
+    assert [0, 1, 7] == [command(Reverse, amount=7, frozen=each).frozen for each in (0, 1, 7)]
+    assert 0 == command(Reverse).frozen
+    for bad in (-1, 8, 1.0, True, None):
+        with pytest.raises(InvalidArgumentError, match="of a reversal of 7 micro-PT"):
+            command(Reverse, amount=7, frozen=bad)
 
 
 def test_only_what_is_taken_is_bound_to_a_lot() -> None:
@@ -110,7 +126,7 @@ def test_a_lot_has_a_place_in_the_burn_order(verb: Any) -> None:
         command(verb, expires_at=NOON.replace(tzinfo=None))
 
 
-@pytest.mark.parametrize("verb", [Grant, Debit, Adjust], ids=name_of)
+@pytest.mark.parametrize("verb", [Grant, Debit, Adjust, Freeze, Unfreeze, Reverse], ids=name_of)
 def test_a_note_can_be_written_down(verb: Any) -> None:
     """Any text but what PostgreSQL or the encoding of a column refuses: NUL and half of a surrogate pair."""
     assert "Gruß 🙂 ?" == command(verb, note="Gruß 🙂 ?").note
@@ -164,7 +180,8 @@ def test_what_a_new_wallet_has() -> None:
         wallet.closed_until,
         wallet.lots,
     )
-    assert Lot(1, 2, 3, 0, 50, None) == Lot(1, 2, 3)
+    assert Lot(1, 2, 3, 0, 50, None, None, 0) == Lot(1, 2, 3)
+    assert 0 == wallet.frozen
 
 
 def test_what_an_outcome_does_not_say() -> None:
@@ -178,17 +195,17 @@ def test_what_an_outcome_does_not_say() -> None:
         reason=Refusal.LINKED
     )
     assert not Posted(transfer=row, charged=0, available=1, held=0).replayed
-    assert ("", b"") == (row.note, row.link)
+    assert ("", b"", 0) == (row.note, row.link, row.frozen_after)
 
 
 def test_the_numbers_of_words_are_what_they_always_were() -> None:
     """Every database has them in its rows: if this fails, do not mend the test."""
-    sides = ["AVAILABLE", "HELD", "SPENT", "ISSUANCE", "BREAKAGE", "RECEIVABLE", "ADJUSTMENT"]
+    sides = ["AVAILABLE", "HELD", "SPENT", "ISSUANCE", "BREAKAGE", "RECEIVABLE", "ADJUSTMENT", "FROZEN"]
     kinds = ["GRANT", "HOLD", "SETTLE", "VOID", "EXPIRE", "DEBIT", "LAPSE", "ADVANCE", "REPAY"]
     reasons = ["INSUFFICIENT_FUNDS", "NOT_OPEN", "OVER_HOLD", "LINKED", "NO_WALLET", "HOLD_NOT_FOUND"]
 
     assert sides == by_number(Side)
-    assert [*kinds, "ADJUST_UP", "ADJUST_DOWN"] == by_number(Kind)
+    assert [*kinds, "ADJUST_UP", "ADJUST_DOWN", "FREEZE", "UNFREEZE", "REVERSE"] == by_number(Kind)
     assert [
         *reasons,
         "HOLD_NOT_PENDING",
@@ -197,6 +214,8 @@ def test_the_numbers_of_words_are_what_they_always_were() -> None:
         "TOO_LARGE",
         "LIMITED",
         "NOT_PAYER",
+        "NOT_FROZEN",
+        "LOT_NOT_FOUND",
     ] == by_number(Refusal)
     assert (0, 1, 2) == (WalletState.OPEN, WalletState.FROZEN, WalletState.CLOSED)
     assert ["allow", "within_credit_limit", "reject"] == [*Overage]
@@ -221,6 +240,9 @@ def test_every_kind_moves_from_one_side_to_another() -> None:
         "REPAY": ("AVAILABLE", "RECEIVABLE"),
         "ADJUST_UP": ("ADJUSTMENT", "AVAILABLE"),
         "ADJUST_DOWN": ("AVAILABLE", "ADJUSTMENT"),
+        "FREEZE": ("AVAILABLE", "FROZEN"),
+        "UNFREEZE": ("FROZEN", "AVAILABLE"),
+        "REVERSE": ("AVAILABLE", "ISSUANCE"),
     } == {kind.name: (debit.name, credit.name) for kind, (debit, credit) in SIDES.items()}
 
 

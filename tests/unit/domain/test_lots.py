@@ -177,6 +177,22 @@ def test_what_is_held_and_given_back_leaves_every_lot_as_it_was(
 
 
 @given(wallets(), st.data())
+def test_what_is_frozen_and_given_back_leaves_every_lot_as_it_was(
+    lots: tuple[Lot, ...], data: st.DataObject
+) -> None:
+    """Freezing moves from free to frozen in the lots named, and leaves what is held of them; giving back undoes it."""
+    amount = data.draw(st.integers(0, sum(lot.remaining for lot in lots)))
+    picked = pick(lots, amount)
+
+    frozen = shift(lots, picked, remaining=-1, frozen=1)
+
+    assert [lot.held for lot in lots] == [lot.held for lot in frozen]
+    assert dict(picked) == {lot.number: lot.frozen for lot in frozen if lot.frozen}
+    assert amount == sum(lot.frozen for lot in frozen)
+    assert lots == shift(frozen, picked, remaining=1, frozen=-1)
+
+
+@given(wallets(), st.data())
 def test_using_a_part_and_giving_back_the_rest_spends_exactly_the_part(
     lots: tuple[Lot, ...], data: st.DataObject
 ) -> None:
@@ -197,6 +213,7 @@ def test_using_a_part_and_giving_back_the_rest_spends_exactly_the_part(
         (Allocation(1, 6), {"remaining": -1}),
         (Allocation(1, 4), {"held": -1}),
         (Allocation(1, 4), {"remaining": 1, "held": -1}),
+        (Allocation(1, 3), {"remaining": 1, "frozen": -1}),
         (Allocation(2, 1), {"remaining": -1}),
         (Allocation(2, 1), {"remaining": 1}),
     ],
@@ -204,13 +221,14 @@ def test_using_a_part_and_giving_back_the_rest_spends_exactly_the_part(
         "more than is free",
         "more than is held",
         "more back than is held",
+        "more back than is frozen",
         "no such lot",
         "back to no lot",
     ],
 )
 def test_no_lot_goes_below_zero(allocation: Allocation, directions: dict[str, int]) -> None:
     """A shift that would take more than a lot has, or name one that is not there, is refused as our error."""
-    lots = (Lot(1, 10, 5, 3),)
+    lots = (Lot(1, 10, 5, 3, frozen=2),)
 
     with pytest.raises(InvariantError):
         shift(lots, (allocation,), **directions)

@@ -154,9 +154,11 @@ def check_balance(shelf: Shelf, name: WalletId, audit: WalletAudit) -> None:
     totals: Counter[Kind] = Counter()
     for row in shelf.journal[name]:
         totals[row.kind] += row.amount
-    gone = totals[Kind.LAPSE] + totals[Kind.ADJUST_DOWN] + totals[Kind.REPAY]
+    gone = totals[Kind.LAPSE] + totals[Kind.ADJUST_DOWN] + totals[Kind.REPAY] + totals[Kind.REVERSE]
+    left = wallet.available + wallet.held + wallet.frozen
 
-    assert sum(totals[kind] for kind in COMES_IN) == wallet.available + wallet.held + wallet.spent + gone
+    assert sum(totals[kind] for kind in COMES_IN) == left + wallet.spent + gone
+    assert totals[Kind.FREEZE] - totals[Kind.UNFREEZE] == wallet.frozen
     assert totals[Kind.ADVANCE] - totals[Kind.REPAY] == wallet.owed
     assert totals[Kind.SETTLE] + totals[Kind.DEBIT] == wallet.spent
     assert min(wallet.available, wallet.held, wallet.spent, wallet.owed) >= 0
@@ -172,10 +174,12 @@ def check_journal(rows: Sequence[Transfer]) -> None:
     assert all(earlier.booked_at < later.booked_at for earlier, later in pairwise(rows))
     assert not Counter(row.completes for row in rows if row.completes) - Counter(row.seq for row in rows)
     lots: dict[int, Pile] = {}
+    advance = 0
     for row in rows:
         if row.kind in COMES_IN:
             assert () == row.allocations
             lots[row.seq] = Pile(row.seq, row.priority or 0, row.expires_at, row.amount)
+            advance = row.seq if row.kind is Kind.ADVANCE else 0
             continue
         drawn = row.allocations
         assert row.amount == sum(part for _, part in drawn)
@@ -189,15 +193,39 @@ def check_journal(rows: Sequence[Transfer]) -> None:
             [(number, part)] = drawn
             assert part == lots[number].free
             assert lots[number].is_over(row.booked_at)
+        elif row.kind in OF_ONE_LOT:
+            check_one_lot(row, lots, lent=advance == row.seq - 1)
         elif row.kind is Kind.ADJUST_DOWN and len(drawn) == 1:  # perhaps bound to a lot
             [(number, part)] = drawn
             assert part <= lots[number].free
         else:
             burning = sorted(lots.values(), key=Pile.place)
             assert first(row.amount, [(lot.number, lot.free) for lot in burning]) == drawn
-        if row.kind not in {Kind.VOID, Kind.EXPIRE}:
+        if row.kind not in {Kind.VOID, Kind.EXPIRE, Kind.UNFREEZE}:
             for number, part in drawn:
                 lots[number].free -= part
+
+
+OF_ONE_LOT = {Kind.FREEZE, Kind.UNFREEZE, Kind.REVERSE}
+
+
+def check_one_lot(row: Transfer, lots: dict[int, Pile], *, lent: bool) -> None:
+    """What is frozen was free, what is given back was frozen, and what is lent to be taken back was not there."""
+    if row.kind is Kind.REVERSE:
+        *own, last = row.allocations
+        if not lent or last.lot != row.seq - 1:
+            assert not own
+            assert last.amount <= lots[last.lot].free
+            return
+        assert len(own) <= 1
+        assert all(part == lots[number].free for number, part in row.allocations)
+        return
+    [(number, part)] = row.allocations
+    thawed = part if row.kind is Kind.UNFREEZE else -part
+    lots[number].frozen -= thawed
+    lots[number].free += max(0, thawed)
+    assert lots[number].frozen >= 0
+    assert lots[number].free >= part
 
 
 # --- the tests ----------------------------------------------------------------------------------
@@ -810,6 +838,20 @@ FAULTS = (
     Fault("an overage completes nothing", "execution", "completes=settle.seq", "completes=None", unlawful=False),
     Fault("a settle of nothing is a settle", "execution", "Kind.SETTLE if within else Kind.VOID", "Kind.SETTLE"),
     Fault("the overage is left out of the charge", "execution", "charged=command.amount", "charged=transfer.amount", unlawful=False),
+    Fault("what is frozen is lost", "lots", "lot.frozen + frozen * amount", "lot.frozen"),
+    Fault("what is frozen is free", "moves", "remaining=sign, frozen=-sign", "frozen=-sign"),
+    Fault("a row does not say what is frozen", "moves", "sum([lot.frozen for lot in after", "0 and sum([lot.frozen for lot in after"),
+    Fault("what is given back does not lapse", "execution", "_request(command))\n        self._moves.lapse_due(command.wallet)", "_request(command))", unlawful=False),
+    Fault("what is given back repays nothing", "execution", "self._moves.repay(command.wallet)\n        return self._posted(given_back)", "return self._posted(given_back)"),
+    Fault("what is taken back is not repaid", "execution", "self._moves.repay(command.wallet)\n        return self._posted(taken)", "return self._posted(taken)"),
+    Fault("more is given back than is frozen", "execution", "if frozen < amount:", "if False:"),
+    Fault("all that is frozen is not given back", "execution", "if frozen < amount:", "if frozen <= amount:", unlawful=False),
+    Fault("a dispute that is lost lapses first", "execution", "command.frozen, follow)", "command.frozen, follow), self._moves.lapse_due(command.wallet)", unlawful=False),
+    Fault("a dispute that is lost leaves what is frozen", "execution", "if command.frozen:", "if False:", unlawful=False),
+    Fault("holds that are over keep what is taken back", "execution", "self._moves.free_lots(command.wallet, command.lot, command.amount - command.frozen)", "pass", unlawful=False),
+    Fault("what is free of a lot is lent", "execution", "command.amount - lot.remaining", "command.amount"),
+    Fault("lots that are not there are taken back", "execution", "raise Refusing(Refusal.LOT_NOT_FOUND)", "from .ledger import Lot; return Lot(command.lot, 0, 0)", unlawful=False),
+    Fault("what is frozen is not counted", "execution", "+ wallet.frozen + wallet.spent", "+ wallet.spent", unlawful=False),
     Fault("refusals are not written down", "planner", "self.rejections.append", "bool", unlawful=False),
     Fault("closed holds are not written down", "planner", "closed=[hold for name, hold in state.holds.items() if", "closed=[hold for name, hold in () if"),
     Fault("opened holds are not written down", "planner", "if hold and name not in", "if not hold and name in"),

@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from .values import Obj
     from .world import View
 
-VIEWS: Final[Mapping[str, View]] = {"balance_transaction": balance.view}
+VIEWS: Final[Mapping[str, View]] = {"balance_transaction": balance.view, "invoice": invoices.view}
 
 EXPANSIONS: Final[Mapping[tuple[str, str], View]] = {
     **charges.EXPANSIONS,
     **checkout.EXPANSIONS,
     **customers.EXPANSIONS,
+    **refunds.EXPANSIONS,
     **invoice_payments.EXPANSIONS,
 }
 

@@ -56,6 +56,7 @@ class Post:
         self._states: dict[str, list[Delivery]] = {}
         self._thread: Thread | None = None
         self._stopped = False
+        self._sending = 0
 
     def announce(self, event: Obj) -> None:
         """Have *event* delivered to every endpoint that listens to its type."""
@@ -100,6 +101,7 @@ class Post:
         """Send all that is open now, due or not, each *times* over; in the order of events unless *shuffled*."""
         with self._changed:
             taken, self._open = self._open, []
+            self._changed.wait_for(lambda: not self._sending, timeout=self._world.settings.delivery_timeout)
         sent = [delivery for delivery in taken for _ in range(times)]
         if shuffled is not None:
             shuffled.shuffle(sent)
@@ -117,6 +119,9 @@ class Post:
     def _run(self) -> None:
         while (delivery := self._next()) is not None:
             self._send(delivery)
+            with self._changed:
+                self._sending -= 1
+                self._changed.notify_all()
 
     def _next(self) -> Delivery | None:
         with self._changed:
@@ -124,6 +129,7 @@ class Post:
                 due = min(self._open, key=lambda delivery: delivery.due, default=None)
                 if due is not None and due.due <= monotonic():
                     self._open.remove(due)
+                    self._sending += 1
                     return due
                 self._changed.wait(None if due is None else due.due - monotonic())
             return None

@@ -8,12 +8,13 @@ from random import Random
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
+from .answering import Api
 from .api import EXPANSIONS, VIEWS, routes
 from .delivery import Delivery, Post, signature
 from .faults import Fault, Faults
 from .objects import checkout, disputes, listening, payment_methods, payouts, refunds, setup_intents
 from .passage import catch_up, settle, settle_at_once
-from .server import Api, Server
+from .server import Server
 from .settings import Settings
 from .world import World
 
@@ -84,6 +85,7 @@ class FakeStripe:
     def start(self) -> Self:
         """Listen, and begin to send webhooks."""
         self._server = Server(self._api, self._port)
+        self._world.pages = self.url
         self._thread = Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )

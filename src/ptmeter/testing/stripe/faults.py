@@ -36,6 +36,8 @@ class Fault:
         prefix: Only paths that begin so.
         share: Only this share of those, by chance.
         latency: Seconds until the answer; with a *status* of None that is all.
+        kept: Whether the answer is kept under the request's idempotency key and given again to every retry, as
+            Stripe does with a 500 once it has begun to execute.
     """
 
     times: int | None = 1
@@ -46,6 +48,7 @@ class Fault:
     prefix: str = "/"
     share: float = 1.0
     latency: float = 0.0
+    kept: bool = False
     met: int = 0
     """How many it has met."""
 

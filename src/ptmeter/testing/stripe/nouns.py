@@ -58,6 +58,8 @@ class Noun:
     needs: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     """Parameters of its list that a field of the same name has to equal."""
+    lacks: tuple[str, ...] = ()
+    """Which of ``created`` and ``livemode`` it has not."""
     event: str = ""
     """What its events are called, if not by its kind."""
 
@@ -85,6 +87,8 @@ def make(world: World, noun: Noun, params: Obj | None = None, **fixed: Any) -> O
         "livemode": False,
         **copied(noun.blank),
     }
+    for name in noun.lacks:
+        del obj[name]
     merge(obj, given, noun.takes)
     obj |= fixed
     obj["id"] = fixed.get("id") or world.identity(noun.prefix)

@@ -3,100 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from time import sleep
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
+from .answering import Api, Request, refusal
 from .faults import DROP
 from .forms import read
-from .idempotency import Answer, Answers
-from .listing import expand
-from .nouns import Call, Route
-from .passage import settle_at_once
+from .idempotency import Answer
+from .pages import respond
 from .refusals import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+    from urllib.parse import SplitResult
 
-    from .faults import Fault, Faults
+    from .faults import Fault
     from .values import Obj
-    from .world import World
-
-NAME: Final = re.compile(r"\\\{(\w+)\\\}")
-
-
-class Request(NamedTuple):
-    """What is asked: a method, a path, parameters, and the key and the id it goes by."""
-
-    method: str
-    path: str
-    params: Obj
-    key: str | None
-    id: str
-
-
-class Api:
-    """The routes of a world, its faults and its idempotency keys: a request in, an answer out."""
-
-    def __init__(self, world: World, routes: Iterable[Route], faults: Faults) -> None:
-        self.world = world
-        self.faults = faults
-        self.requests: list[tuple[str, str, Obj]] = []
-        self._answers = Answers()
-        self._routes = [
-            (route.method, re.compile(NAME.sub(r"(?P<\1>[^/]+)", re.escape(route.path))), route.verb)
-            for route in routes
-        ]
-
-    def answer(self, request: Request, *, latency: float = 0.0) -> tuple[Answer, bool]:
-        """
-        Carry a request out, or find what its idempotency key was answered; says whether it was that.
-
-        Args:
-            request: What is asked.
-            latency: Seconds that carrying it out takes; meanwhile its key is in flight.
-        """
-        self.requests.append((request.method, request.path, request.params))
-        if request.key is None or request.method != "POST":
-            return self._carried_out(request, latency), False
-        try:
-            kept = self._answers.replayed(request.key, request.path, request.params, at=self.world.now())
-        except RefusedError as refused:
-            return _refusal(refused), False
-        if kept:
-            return kept, True
-        with self._answers.in_flight(request.key):
-            answer = self._carried_out(request, latency)
-            self._answers.keep(request.key, answer)
-        return answer, False
-
-    def _carried_out(self, request: Request, latency: float) -> Answer:
-        sleep(latency)
-        world = self.world
-        params = {name: value for name, value in request.params.items() if name != "expand"}
-        asked: Any = request.params.get("expand") or []
-        paths = cast("list[str]", asked if isinstance(asked, list) else [asked])
-        with world.lock, world.on_behalf_of({"id": request.id, "idempotency_key": request.key}):
-            try:
-                answer = world.shown(self._verb(request.method, request.path, params))
-                return Answer(200, expand(world, answer, paths))
-            except RefusedError as refused:
-                return _refusal(refused)
-            finally:
-                settle_at_once(world)
-
-    def _verb(self, method: str, path: str, params: Obj) -> Obj:
-        for wanted, pattern, verb in self._routes:
-            if wanted == method and (found := pattern.fullmatch(path)):
-                ids = {name: unquote(part) for name, part in found.groupdict().items()}
-                return verb(self.world, Call(path, params, ids))
-        raise RefusedError(f"Unrecognized request URL ({method}: {path}).", status=404)
-
-
-def _refusal(refused: RefusedError) -> Answer:
-    return Answer(refused.status, {"error": refused.error})
 
 
 class Server(ThreadingHTTPServer):
@@ -104,10 +28,16 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 128
+    closed = False
 
     def __init__(self, api: Api, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.api = api
+
+    def server_close(self) -> None:
+        """Answer nobody any more, not even on connections that are kept alive."""
+        self.closed = True
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of clients that went away."""
@@ -115,68 +45,95 @@ class Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = (
+        -1
+    )  # headers and body in one packet: in two, the second waits for the client's acknowledgement
     server: Server  # pyright: ignore[reportIncompatibleVariableOverride] - the only one it is made by
 
     def do_GET(self) -> None:
-        self._respond()
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
+        url = urlsplit(self.path)
+        if self.server.closed:
+            self.close_connection = True
+        elif url.path.startswith("/pay/"):
+            self._show(url, body)
+        else:
+            self._respond(url, body)
 
     do_POST = do_DELETE = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Keep the terminal to who runs the tests."""
 
-    def _respond(self) -> None:
-        api, url = self.server.api, urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode("utf-8", "replace")
+    def _respond(self, url: SplitResult, body: str) -> None:
+        api = self.server.api
         with api.world.lock:
-            request = api.world.identity("req")
-
+            identity = api.world.identity("req")
         fault = api.faults.of(self.command, url.path)
-        if fault and fault.before and fault.status is not None:
-            sleep(fault.latency)
-            self._fail(fault, request)
-            return
-        answer, replayed = self._answer(url.path, url.query, body, request, fault.latency if fault else 0.0)
-        if fault and fault.status is not None:
-            self._fail(fault, request)
-            return
-        self._send(answer.status, answer.body, request, {"Idempotent-Replayed": "true"} if replayed else {})
-
-    def _answer(
-        self, path: str, query: str, body: str, request: str, latency: float
-    ) -> tuple[Answer, bool]:
-        if not self.headers.get("Authorization"):
-            return _refusal(RefusedError("You did not provide an API key.", status=401)), False
         try:
-            params = read(query)
-            if "json" in self.headers.get("Content-Type", ""):
-                params |= cast("Obj", json.loads(body or "{}"))
-            else:
-                params |= read(body)
+            self._authorize()
+            request = self._read(url, body, identity)
         except RefusedError as refused:
-            return _refusal(refused), False
-        except json.JSONDecodeError:
-            return _refusal(RefusedError("Invalid JSON.")), False
-        key = self.headers.get("Idempotency-Key")
-        return self.server.api.answer(Request(self.command, path, params, key, request), latency=latency)
+            self._send(refusal(refused), identity)
+            return
+        if fault is None or fault.status is None:
+            answer, replayed = api.answer(request, latency=fault.latency if fault else 0.0)
+            self._send(answer, identity, {"Idempotent-Replayed": "true"} if replayed else {})
+            return
+        if fault.before:
+            sleep(fault.latency)
+        else:
+            api.answer(request, latency=fault.latency)
+        self._fail(fault, request)
 
-    def _fail(self, fault: Fault, request: str) -> None:
+    def _authorize(self) -> None:
+        given = self.headers.get("Authorization", "")
+        if not given:
+            raise RefusedError("You did not provide an API key.", status=401)
+        if given.startswith("Bearer ") and not given.startswith(
+            ("Bearer sk_", "Bearer rk_", "Bearer token_")
+        ):
+            raise RefusedError(f"Invalid API Key provided: {given[7:11]}***", status=401)
+
+    def _read(self, url: SplitResult, body: str, identity: str) -> Request:
+        params = read(url.query)
+        if "json" in self.headers.get("Content-Type", ""):
+            try:
+                params |= cast("Obj", json.loads(body or "{}"))
+            except json.JSONDecodeError:
+                raise RefusedError("Invalid JSON.") from None
+        else:
+            params |= read(body)
+        return Request(self.command, url.path, params, self.headers.get("Idempotency-Key"), identity)
+
+    def _fail(self, fault: Fault, request: Request) -> None:
         if fault.status == DROP:
             self.close_connection = True
             return
-        self._send(fault.status or 500, fault.error(), request, fault.headers)
+        answer = Answer(fault.status or 500, fault.error())
+        if fault.kept:
+            self.server.api.keep(request, answer)
+        self._send(answer, request.id, fault.headers)
 
-    def _send(self, status: int, body: Mapping[str, Any], request: str, headers: Mapping[str, str]) -> None:
-        content = json.dumps(body, indent=2).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Request-Id", request)
+    def _send(self, answer: Answer, request: str, headers: Mapping[str, str] | None = None) -> None:
         version = self.headers.get("Stripe-Version", self.server.api.world.settings.api_version)
-        self.send_header("Stripe-Version", version)
+        own = {"Content-Type": "application/json", "Request-Id": request, "Stripe-Version": version}
         if key := self.headers.get("Idempotency-Key"):
-            self.send_header("Idempotency-Key", key)
-        for name, value in headers.items():
+            own["Idempotency-Key"] = key
+        self._write(answer.status, json.dumps(answer.body, indent=2).encode(), {**own, **(headers or {})})
+
+    def _show(self, url: SplitResult, body: str) -> None:
+        with self.server.api.world.lock:
+            page = respond(self.server.api.world, self.command, url.path.rsplit("/", 1)[-1], read(body))
+        headers = {"Location": page.location} if page.location else {}
+        self._write(
+            page.status, page.html.encode(), {"Content-Type": "text/html; charset=utf-8", **headers}
+        )
+
+    def _write(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

@@ -46,6 +46,7 @@ class World:
         self.announce: Callable[[Obj], None] = lambda _event: None
         self.expansions = expansions
         self.issued = Counter[str]()
+        self.pages = "https://checkout.stripe.com"
         self.watched: list[Obj] = []
         self._clock = clock
         self._at: int | None = None

@@ -15,6 +15,7 @@ ACCOUNT: Final = Noun(
     kind="account",
     prefix="acct",
     path="/v1/accounts",
+    lacks=("livemode",),
     blank={
         "business_profile": {"mcc": None, "name": None, "support_email": None, "url": None},
         "business_type": None,

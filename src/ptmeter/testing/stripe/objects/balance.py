@@ -18,6 +18,7 @@ BALANCE_TRANSACTION: Final = Noun(
     kind="balance_transaction",
     prefix="txn",
     path="/v1/balance_transactions",
+    lacks=("livemode",),
     blank={
         "amount": 0,
         "available_on": 0,

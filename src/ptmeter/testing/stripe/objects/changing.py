@@ -8,7 +8,15 @@ from ..nouns import Route, listing
 from ..periods import share
 from ..refusals import RefusedError, missing, unknown
 from ..values import Obj, copied, merge
-from . import catalogue, discounts, invoice_lines, invoice_payments, invoices, subscriptions
+from . import (
+    catalogue,
+    discounts,
+    invoice_lines,
+    invoice_payments,
+    invoices,
+    subscription_items,
+    subscriptions,
+)
 from .standing import end
 
 if TYPE_CHECKING:
@@ -54,7 +62,7 @@ def wanted_changes(world: World, subscription: Obj, wanted: Any) -> list[Change]
             changes.append((item, None, None))
             continue
         named = each.get("price") or each.get("plan") or each.get("price_data")
-        price = subscriptions.price_of(world, each) if named or item is None else item["price"]
+        price = subscription_items.price_of(world, each) if named or item is None else item["price"]
         quantity = each.get("quantity")
         changes.append((item, price, quantity if quantity is not None else item["quantity"] if item else 1))
     return changes
@@ -80,7 +88,7 @@ def apply(world: World, subscription: Obj, changes: list[Change], params: Obj) -
         return subscriptions.bill(world, subscription, "subscription_update", lines=False) if due else None
     if subscription["status"] == "trialing":
         return None
-    subscriptions.begin_period(subscription, now)
+    subscription_items.begin_period(subscription, now)
     return subscriptions.bill(world, subscription, "subscription_update")
 
 
@@ -148,7 +156,7 @@ def _change(
         item |= {"price": price, "plan": catalogue.plan_of(price), "quantity": quantity}
     elif price is not None:
         now = world.now(subscription["test_clock"])
-        added = subscriptions.add_item(world, subscription, price, {"quantity": quantity}, now)
+        added = subscription_items.add_item(world, subscription, price, {"quantity": quantity}, now)
         first = subscription["items"]["data"][0]
         added["current_period_start"] = first["current_period_start"]
         added["current_period_end"] = first["current_period_end"]
@@ -207,7 +215,7 @@ def end_trial(world: World, subscription: Obj) -> None:
         return
     with world.changing(subscription, "customer.subscription.updated"):
         subscription |= {"status": "active", "trial_end": now}
-        subscriptions.begin_period(subscription, now)
+        subscription_items.begin_period(subscription, now)
         invoice = subscriptions.bill(world, subscription, "subscription_cycle")
     _collect(world, subscription, invoice, {"off_session": True})
 
@@ -262,7 +270,7 @@ def list_items(world: World, call: Call) -> Obj:
     """List the items of a subscription."""
     if not call.params.get("subscription"):
         raise missing("subscription")
-    return listing(subscriptions.ITEM)(world, call)
+    return listing(subscription_items.ITEM)(world, call)
 
 
 _ITEM: Final = "/v1/subscription_items"

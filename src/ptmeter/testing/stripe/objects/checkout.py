@@ -9,14 +9,12 @@ from ..nouns import Noun, Route, make, resource
 from ..refusals import RefusedError, missing
 from ..values import ADDRESS, copied, merge, rows_of
 from . import (
-    catalogue,
+    checkout_lines,
     customers,
-    discounts,
     payment_intents,
     payment_methods,
     setup_intents,
     subscriptions,
-    tax,
 )
 
 if TYPE_CHECKING:
@@ -140,89 +138,22 @@ def create(world: World, call: Call) -> Obj:
         world.get("customer", params["customer"], "customer")
         if params.get("customer_email"):
             raise RefusedError("You may only specify one of these parameters: customer, customer_email.")
-    lines = [_line(world, wanted, mode) for wanted in params.get("line_items") or ()]
+    lines = [checkout_lines.line(world, wanted, mode) for wanted in params.get("line_items") or ()]
     session = make(
         world, SESSION, params, _lines=lines, _data={name: params.get(name) or {} for name in _DATA}
     )
     session["expires_at"] = session["expires_at"] or world.now() + DAY
-    session["url"] = f"https://checkout.stripe.com/c/pay/{session['id']}"
+    session["url"] = f"{world.pages}/pay/{session['id']}"
     session["customer_creation"] = session["customer_creation"] or (
         "if_required" if mode == "payment" and not session["customer"] else None
     )
-    session["_discounts"] = [_discount(world, each) for each in params.get("discounts") or ()]
-    session["discounts"] = [_named(each) for each in session["_discounts"]]
+    session["_discounts"] = [checkout_lines.discount(world, each) for each in params.get("discounts") or ()]
+    session["discounts"] = [checkout_lines.named(each) for each in session["_discounts"]]
     customer = world.get("customer", session["customer"]) if session["customer"] else None
     if mode != "setup":
         session["currency"] = lines[0]["currency"]
-        total(world, session, customer["address"] if customer else None)
+        checkout_lines.total(world, session, customer["address"] if customer else None)
     return session
-
-
-def _discount(world: World, wanted: Obj) -> Obj:
-    identity = wanted.get("coupon")
-    if wanted.get("promotion_code"):
-        code = world.get("promotion_code", wanted["promotion_code"], "discounts[0][promotion_code]")
-        identity = code["promotion"]["coupon"]
-    coupon = world.get("coupon", str(identity), "discounts[0][coupon]")
-    return {"promotion_code": wanted.get("promotion_code"), "coupon": coupon["id"]}
-
-
-def _named(discount: Obj) -> Obj:
-    return {"coupon": discount["coupon"], "promotion_code": discount["promotion_code"]}
-
-
-def _line(world: World, wanted: Obj, mode: str) -> Obj:
-    data: Obj = wanted.get("price_data") or {}
-    price = (
-        catalogue.priced(world, data)
-        if data
-        else world.get("price", str(wanted.get("price")), "line_items[0][price]")
-    )
-    if mode == "payment" and price["recurring"]:
-        raise RefusedError("You specified `payment` mode but passed a recurring price.", param="line_items")
-    quantity = wanted.get("quantity") or 1
-    product = world.get("product", price["product"], deleted=True)
-    return {
-        "id": world.identity("li"),
-        "object": "item",
-        "adjustable_quantity": wanted.get("adjustable_quantity"),
-        "amount_discount": 0,
-        "amount_subtotal": (price["unit_amount"] or 0) * quantity,
-        "amount_tax": 0,
-        "amount_total": 0,
-        "currency": price["currency"],
-        "description": product["name"],
-        "metadata": wanted.get("metadata") or {},
-        "price": price,
-        "quantity": quantity,
-    }
-
-
-def total(world: World, session: Obj, address: Obj | None) -> None:
-    """Add a session up for who lives at *address*: discounts first, then tax."""
-    automatic = session["automatic_tax"]
-    if automatic["enabled"]:
-        automatic |= {"status": tax.status(address), "liability": {"type": "self"}, "provider": "stripe"}
-    discount, owed, included = 0, 0, 0
-    for line in session["_lines"]:
-        taken = sum(_off(world, each, line["amount_subtotal"]) for each in session["_discounts"])
-        line["amount_discount"] = min(taken, line["amount_subtotal"])
-        net = line["amount_subtotal"] - line["amount_discount"]
-        taxes = []
-        if automatic["status"] == "complete":
-            taxes = [tax.computed(world, net, line["price"]["tax_behavior"])]
-        line["amount_tax"] = tax.total(taxes)
-        line["amount_total"] = net + tax.on_top(taxes)
-        discount += line["amount_discount"]
-        owed += line["amount_tax"]
-        included += line["amount_tax"] - tax.on_top(taxes)
-    session["amount_subtotal"] = sum(line["amount_subtotal"] for line in session["_lines"])
-    session["amount_total"] = sum(line["amount_total"] for line in session["_lines"])
-    session["total_details"] = {"amount_discount": discount, "amount_shipping": 0, "amount_tax": owed}
-
-
-def _off(world: World, discount: Obj, amount: int) -> int:
-    return discounts.off(world, {"source": {"coupon": discount["coupon"]}}, amount)
 
 
 def complete(world: World, session: Obj, method: Obj, details: Obj | None = None) -> Obj:
@@ -241,7 +172,7 @@ def complete(world: World, session: Obj, method: Obj, details: Obj | None = None
         )
     details = _details(world, session, method, details or {})
     if session["mode"] != "setup":
-        total(world, session, details["address"])
+        checkout_lines.total(world, session, details["address"])
     customer = _customer(world, session, details)
     _MODES[session["mode"]](world, session, method, customer)
     session |= {"status": "complete", "customer_details": details, "url": None}
@@ -295,6 +226,7 @@ def _pay(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
     intent = payment_intents.begin(world, wanted, _session=session["id"])
     session["payment_intent"] = intent["id"]
     session["payment_status"] = "paid" if intent["status"] == "succeeded" else "unpaid"
+    session["_waits"] = intent["status"] == "processing"
 
 
 def _subscribe(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
@@ -308,7 +240,7 @@ def _subscribe(world: World, session: Obj, method: Obj, customer: Obj | None) ->
             {"price": line["price"]["id"], "quantity": line["quantity"]} for line in session["_lines"]
         ],
         "automatic_tax": {"enabled": session["automatic_tax"]["enabled"]},
-        "discounts": [_named(each) for each in session["_discounts"]],
+        "discounts": [checkout_lines.named(each) for each in session["_discounts"]],
         "payment_behavior": "error_if_incomplete",
     }
     subscription = subscriptions.start(world, wanted)
@@ -326,10 +258,11 @@ _MODES: Final = {"payment": _pay, "subscription": _subscribe, "setup": _set_up}
 
 
 def settled(world: World, intent: Obj) -> None:
-    """Tell the session of a payment what its bank said."""
+    """Tell the session of a payment what its bank said, if it waits for that."""
     session = world.find(intent.get("_session") or "")
-    if session is None or session["status"] != "complete":
+    if session is None or not session["_waits"]:
         return
+    session["_waits"] = False
     paid = intent["status"] == "succeeded"
     session["payment_status"] = "paid" if paid else "unpaid"
     world.emit(f"checkout.session.async_payment_{'succeeded' if paid else 'failed'}", session)

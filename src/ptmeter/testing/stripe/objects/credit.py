@@ -28,7 +28,6 @@ CREDIT: Final = Noun(
         "type": "adjustment",
     },
     takes=("amount", "currency", "description", "metadata"),
-    needs=("amount", "currency"),
 )
 
 

@@ -157,7 +157,7 @@ def _line(world: World, invoice: Obj, wanted: Obj) -> Obj:
         more = {
             "description": wanted.get("description"),
             "unit_amount": unit,
-            "unit_amount_decimal": str(unit),
+            "unit_amount_decimal": unit and str(unit),
         }
     return {
         **_LINE,

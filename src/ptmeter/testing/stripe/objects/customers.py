@@ -9,7 +9,7 @@ from ..nouns import Noun, Route, make, remove, resource
 from ..refusals import RefusedError, missing
 from ..values import merge, rows_of
 from . import discounts, payment_methods
-from .credit import CREDIT, adjust
+from .credit import adjust
 from .standing import end
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _wired(world: World, customer: Obj, params: Obj, *, announced: bool) -> None
 def create_balance_transaction(world: World, call: Call) -> Obj:
     """Give or take credit."""
     customer, params = world.get("customer", call.id), call.params
-    for name in CREDIT.needs:
+    for name in ("amount", "currency"):
         if params.get(name) is None:
             raise missing(name)
     with world.changing(customer, "customer.updated"):

@@ -74,6 +74,7 @@ DISCOUNT: Final = Noun(
     kind="discount",
     prefix="di",
     path="/v1/discounts",
+    lacks=("created", "livemode"),
     blank={
         "checkout_session": None,
         "customer": None,

@@ -17,6 +17,7 @@ INVOICE_ITEM: Final = Noun(
     kind="invoiceitem",
     prefix="ii",
     path="/v1/invoiceitems",
+    lacks=("created",),
     blank={
         "amount": 0,
         "currency": None,

@@ -117,6 +117,8 @@ INVOICE: Final = Noun(
 )
 
 DAY: Final = 86_400
+SHOWN: Final = 10
+"""How many of its lines an invoice shows."""
 HOUR: Final = 3_600
 
 
@@ -196,6 +198,9 @@ def finalize(world: World, invoice: Obj) -> Obj:
     )
     before = customer["balance"]
     after = balance(invoice, before)
+    if 0 < invoice["amount_due"] < payment_intents.least(invoice["currency"]):
+        after += invoice["amount_due"]
+        invoice |= {"amount_due": 0, "amount_remaining": 0}
     if after != before:
         adjust(
             world,
@@ -324,6 +329,12 @@ def _list(world: World, call: Call) -> Obj:
     if wanted := params.get("subscription"):
         rows = [row for row in rows if (standing.subscription_of(world, row) or {}).get("id") == wanted]
     return page(rows, params, call.path)
+
+
+def view(_world: World, invoice: Obj) -> Obj:
+    """Show the first ten lines: the others are listed."""
+    lines = invoice["lines"]
+    return {"lines": {**lines, "data": lines["data"][:SHOWN], "has_more": len(lines["data"]) > SHOWN}}
 
 
 def _lines(world: World, call: Call) -> Obj:

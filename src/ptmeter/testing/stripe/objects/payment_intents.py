@@ -45,6 +45,7 @@ PAYMENT_INTENT: Final = Noun(
         "excluded_payment_method_types": None,
         "last_payment_error": None,
         "latest_charge": None,
+        "managed_payments": {"enabled": False},
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
@@ -79,7 +80,8 @@ CANCELABLE: Final = frozenset(
         "processing",
     }
 )
-LEAST: Final = 1
+LEAST: Final = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50}
+"""The smallest amount that is charged, in minor units, where it is known."""
 LARGEST: Final = 99_999_999
 
 
@@ -95,16 +97,7 @@ def begin(world: World, params: Obj, **fixed: Any) -> Obj:
     Raises:
         RefusedError: A parameter is wrong, or the payment was declined; then the intent is there all the same.
     """
-    amount = params.get("amount")
-    if amount is not None and not LEAST <= amount <= LARGEST:
-        small = amount < LEAST
-        raise RefusedError(
-            "This value must be greater than or equal to 1."
-            if small
-            else "Amount must be no more than $999,999.99",
-            code="parameter_invalid_integer" if small else "amount_too_large",
-            param="amount",
-        )
+    _chargeable(params.get("amount"), params.get("currency"))
     if params.get("customer"):
         world.get("customer", params["customer"], "customer")
     method = (
@@ -122,6 +115,32 @@ def begin(world: World, params: Obj, **fixed: Any) -> Obj:
     if params.get("confirm"):
         confirmed(world, intent, off_session=bool(params.get("off_session")))
     return intent
+
+
+def least(currency: str | None) -> int:
+    """Return the smallest amount that is charged, in minor units."""
+    return LEAST.get(currency or "", 1)
+
+
+def _chargeable(amount: int | None, currency: str | None) -> None:
+    if amount is None:
+        return
+    if amount < 1:
+        raise RefusedError(
+            "This value must be greater than or equal to 1.",
+            code="parameter_invalid_integer",
+            param="amount",
+        )
+    if amount < least(currency):
+        raise RefusedError(
+            "Amount must be no less than what Stripe charges at least.",
+            code="amount_too_small",
+            param="amount",
+        )
+    if amount > LARGEST:
+        raise RefusedError(
+            "Amount must be no more than $999,999.99", code="amount_too_large", param="amount"
+        )
 
 
 def confirm(world: World, call: Call) -> Obj:

@@ -8,7 +8,7 @@ from ..nouns import Route
 from ..periods import end as period_end
 from ..refusals import RefusedError
 from ..values import copied, part
-from . import changing, invoice_lines, invoices, subscriptions
+from . import changing, invoice_lines, invoices, subscription_items
 from .totals import total
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _period(world: World, invoice: Obj, item: Obj) -> Obj:
 
 def _new(world: World, invoice: Obj, wanted: Obj) -> Obj:
     """Return the line of an item that a new subscription would have."""
-    price, now = subscriptions.price_of(world, wanted), world.now()
+    price, now = subscription_items.price_of(world, wanted), world.now()
     invoice["currency"] = price["currency"]
     recurring = price["recurring"]
     quantity = wanted.get("quantity") or 1

@@ -18,6 +18,7 @@ REFUND: Final = Noun(
     kind="refund",
     prefix="re",
     path="/v1/refunds",
+    lacks=("livemode",),
     blank={
         "amount": 0,
         "balance_transaction": None,
@@ -157,4 +158,11 @@ def cancel(world: World, call: Call) -> Obj:
     return made
 
 
+def failure(world: World, made: Obj) -> Obj | None:
+    """What put a failed one back on the balance; a refund that has not failed does not name it."""
+    name = made.get("failure_balance_transaction")
+    return world.shown(world.get("balance_transaction", name)) if name else None
+
+
+EXPANSIONS: Final = {("refund", "failure_balance_transaction"): failure}
 ROUTES: Final = resource(REFUND, create=create, update=update, cancel=cancel)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..listing import page
 from ..nouns import Noun, Route, make, resource
-from ..periods import end as period_end
 from ..refusals import RefusedError, missing
-from ..values import merge, part
-from . import catalogue, discounts, invoice_lines, invoice_payments, invoices, standing
+from ..values import merge
+from . import discounts, invoice_lines, invoice_payments, invoices, standing
+from .subscription_items import ITEM, add_item, begin_period, price_of
 from .totals import total
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ SUBSCRIPTION: Final = Noun(
         "billing_cycle_anchor": 0,
         "billing_cycle_anchor_config": None,
         "billing_mode": {"type": "flexible"},
+        "billing_schedules": [],
         "billing_thresholds": None,
         "cancel_at": None,
         "cancel_at_period_end": False,
@@ -52,6 +53,7 @@ SUBSCRIPTION: Final = Noun(
         "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "items": {"object": "list", "data": [], "has_more": False, "url": ""},
         "latest_invoice": None,
+        "managed_payments": None,
         "metadata": {},
         "next_pending_invoice_item_invoice": None,
         "on_behalf_of": None,
@@ -77,24 +79,6 @@ SUBSCRIPTION: Final = Noun(
     changes=(*_TAKES, "cancel_at_period_end", "cancellation_details", "pause_collection"),
     filters=("collection_method", "customer"),
     event="customer.subscription",
-)
-ITEM: Final = Noun(
-    kind="subscription_item",
-    prefix="si",
-    path="/v1/subscription_items",
-    blank={
-        "billing_thresholds": None,
-        "current_period_end": 0,
-        "current_period_start": 0,
-        "discounts": [],
-        "metadata": {},
-        "plan": None,
-        "price": None,
-        "quantity": 1,
-        "subscription": None,
-        "tax_rates": [],
-    },
-    takes=("metadata",),
 )
 DAY: Final = 86_400
 SOON: Final = 3 * DAY
@@ -157,45 +141,6 @@ def _trial_end(params: Obj, now: int) -> int | None:
         return now + params["trial_period_days"] * DAY
     end = params.get("trial_end")
     return None if end in {None, "now"} else end
-
-
-def price_of(world: World, wanted: Obj) -> Obj:
-    """Return the price that an item is to have, which old versions call its plan."""
-    data = part(wanted, "price_data")
-    if data:
-        return catalogue.priced(world, data)
-    identity = wanted.get("price") or wanted.get("plan")
-    if not identity:
-        raise missing("items[0][price]")
-    price = world.get("price", identity, "items[0][price]")
-    if not price["recurring"]:
-        raise RefusedError(
-            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
-            param="items[0][price]",
-        )
-    return price
-
-
-def add_item(world: World, subscription: Obj, price: Obj, wanted: Obj, now: int, trial_end: int = 0) -> Obj:
-    """Add an item, whose period begins now."""
-    anchor, recurring = subscription["billing_cycle_anchor"], price["recurring"]
-    end = trial_end or period_end(anchor, now, recurring["interval"], recurring["interval_count"])
-    quantity = wanted.get("quantity") if wanted.get("quantity") is not None else 1
-    metered = recurring["usage_type"] == "metered"
-    item = make(
-        world,
-        ITEM,
-        wanted,
-        created=now,
-        current_period_end=end,
-        current_period_start=now,
-        plan=catalogue.plan_of(price),
-        price=price,
-        subscription=subscription["id"],
-    )
-    item["quantity"] = None if metered else quantity
-    subscription["items"]["data"].append(item)
-    return item
 
 
 def _billable(subscription: Obj, customer: Obj, *, free: bool) -> None:
@@ -362,17 +307,6 @@ def resume(world: World, call: Call) -> Obj:
     if invoice["status"] == "open":
         invoice_payments.collect(world, invoice)
     return subscription
-
-
-def begin_period(subscription: Obj, now: int) -> None:
-    """Let a period begin now, and the anchor with it."""
-    subscription["billing_cycle_anchor"] = now
-    for item in subscription["items"]["data"]:
-        recurring = item["price"]["recurring"]
-        item["current_period_start"] = now
-        item["current_period_end"] = period_end(
-            now, now, recurring["interval"], recurring["interval_count"]
-        )
 
 
 def list_all(world: World, call: Call) -> Obj:
