@@ -127,9 +127,13 @@ def end_with_period(subscription: Json, *, ends: bool) -> StripeRequest:
 
 
 def subscription(document: Json) -> StripeSubscription:
-    """What Stripe says of a subscription; its period is that of its item (API versions from basil on)."""
-    said = metadata_of(document)
+    """
+    What Stripe says of a subscription; its period is that of its item (API versions from basil on).
+
+    Which plan it is for says its price, where ptmeter made that: in the portal it is changed without us.
+    """
     item: Json = document["items"]["data"][0]
+    said = {**metadata_of(document), **metadata_of(item["price"])}
     return StripeSubscription(
         id=document["id"],
         account=said.get(ACCOUNT, ""),
