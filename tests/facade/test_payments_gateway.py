@@ -22,8 +22,8 @@ from ptmeter import (
     read_plans,
     reference_card,
 )
-from ptmeter.domain.metered_usage import TOPIC
 from ptmeter.domain.messages import Backoff
+from ptmeter.domain.metered_usage import TOPIC
 from ptmeter.domain.money import Side
 from ptmeter.errors import PaymentNotFoundError, StripeRefusedError, StripeUnavailableError
 from ptmeter.stripe import Invoices, Metered, Stripe, Tax
@@ -445,8 +445,8 @@ async def test_a_change_costs_what_its_preview_says(
     assert ([4900, 5500] if proration is Proration.AT_ONCE else [4900]) == paid
 
 
-async def test_a_change_that_is_not_paid_changes_nothing(meter: AsyncMeter, fake: FakeStripe) -> None:
-    """The card is declined by now: the plan stays what it was."""
+async def test_a_change_that_is_not_paid_is_refused(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """The card is declined by now; Stripe is asked to leave everything as it was then."""
     name = await subscribed(meter, fake)
     method = fake.client().v1.payment_methods.attach(
         "pm_card_chargeCustomerFail", {"customer": fake.objects("customer")[0]["id"]}
@@ -457,7 +457,7 @@ async def test_a_change_that_is_not_paid_changes_nothing(meter: AsyncMeter, fake
         await meter.payments.change("acme", "business", key="up", proration="always_invoice")
 
     assert 402 == refused.value.status
-    assert "pro" == (await meter.payments.subscription("acme")).plan
+    assert "error_if_incomplete" == posts(fake, f"/v1/subscriptions/{name}")[-1]["payment_behavior"]
 
 
 async def test_a_subscription_ends_and_goes_on(meter: AsyncMeter, fake: FakeStripe) -> None:
@@ -614,7 +614,7 @@ async def test_what_is_not_paid_is_no_payment(meter: AsyncMeter, fake: FakeStrip
 
 @pytest.fixture
 async def asked_for(meter: AsyncMeter, fake: FakeStripe, clock: Clock) -> None:
-    """acme has saved a card, tops itself up, and has just used too much."""
+    """Acme has saved a card, tops itself up, and has just used too much."""
     await bought(meter, fake, core=100, save_card=True)
     await meter.top_ups.set("acme", unit="core", below=50, amount=100, per_month=20)
     await use(meter, "u", core=60)
