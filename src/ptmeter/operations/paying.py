@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..domain.commands import Freeze, Reverse, Unfreeze
-from ..domain.keys import fingerprint, transfer_ids
+from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Refusal, Refused, wallet_id
 from ..domain.movements import closing, moved, to_bank
 from ..domain.payments import (
@@ -32,7 +32,8 @@ from .funding import grant
 from .posting import post_one
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from ..domain.ledger import Posted
     from ..domain.money import Movement
@@ -81,6 +82,9 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
         raise granted
     ids = transfer_ids(account, "grant", key, offer) if offer else {}
     posted = books.ledger.posted(account, list(ids.values()))
+    if payment.cycle:
+        posted = _given(books, account, payment.cycle)
+        offer = {each.transfer.wallet.unit: each.transfer.amount for each in posted}
     return PaymentRecord(
         id=payment.id,
         account=account,
@@ -91,6 +95,15 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
         granted=offer,
         lots={each.transfer.wallet.unit: each.transfer.seq for each in posted},
     )
+
+
+def _given(books: Books, account: str, cycle: datetime) -> list[Posted]:
+    """What a cycle of the account's plan gave, in the unit of each of its wallets."""
+    units = sorted(wallet.id.unit for wallet in books.ledger.wallets(account, live=True))
+    name = f"cycle:{cycle.isoformat()}"
+    ids = [transfer_id(account, "subscription", name)]
+    ids += [transfer_id(account, "subscription", name, unit) for unit in units]
+    return books.ledger.posted(account, ids)
 
 
 def _refund(books: Books, record: PaymentRecord, refund: Refund) -> Posting[PaymentRecord]:
@@ -123,6 +136,12 @@ def _close(books: Books, record: PaymentRecord, dispute: Dispute, payment: Payme
     key = f"{dispute.id}:closed:{turn}"
     books.payments.enter(closing(dispute, claim, difference, record, currency=currency, key=key))
     return record.with_claim(dispute.id, replace(claim, closed=kept, turns=turn))
+
+
+def one_by_one(books: Books, works: Sequence[Callable[[Books], Posting[object]]]) -> Posting[None]:
+    """Do several things one after the other, all or none."""
+    for work in works:
+        yield from work(books)
 
 
 def nothing(_books: Books) -> Posting[None]:

@@ -52,9 +52,10 @@ def payment(
     refunds: Iterable[Json],
     disputes: Sequence[Json],
     units: Collection[str],
+    cycle: datetime | None = None,
 ) -> Payment:
     """
-    A payment that succeeded, with all that was claimed back of it.
+    A payment that succeeded, with all that was claimed back of it; *cycle* is when what it pays of a plan begins.
 
     Raises:
         UnknownPaymentError: It does not say for whom, or for how many PT of what.
@@ -67,7 +68,8 @@ def payment(
     return Payment(
         id=name,
         account=account_in(metadata, name),
-        offer=offer_in(metadata, name, units),
+        offer={} if cycle else offer_in(metadata, name, units),
+        cycle=cycle,
         amount=amount,
         tax=tax,
         currency=intent["currency"],
