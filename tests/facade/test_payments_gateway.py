@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,7 +91,7 @@ def opening(opened: Opener, fake: FakeStripe, clock: Clock) -> Callable[..., Asy
     """Opens a meter that is set up at that Stripe."""
 
     def opening(**settings: Any) -> AsyncMeter:
-        stripe = Stripe(key="sk_test_1", url=fake.url, **({"attempts": 1} | settings))
+        stripe = Stripe(key="sk_test_1", url=fake.url, attempts=1, **settings)
         return opened(plans=PLANS, clock=clock, stripe=stripe)
 
     return opening
@@ -120,7 +121,7 @@ async def subscribed(meter: AsyncMeter, fake: FakeStripe, plan: str = "pro") -> 
     return fake.complete_checkout(session.id)["subscription"]
 
 
-async def use(meter: AsyncMeter, key: str, **amounts: int) -> None:
+async def use(meter: AsyncMeter, key: str, **amounts: Any) -> None:
     hold = await meter.hold("acme", key=key, **amounts)
     await meter.settle(hold, key=key, **amounts)
 
@@ -186,6 +187,7 @@ async def test_a_lost_answer_makes_no_second_customer(meter: AsyncMeter, fake: F
 
 
 async def test_only_what_can_name_an_account_is_a_customer(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """Before Stripe is asked for anything."""
     with pytest.raises(InvalidArgumentError, match="cannot name an account"):
         await meter.payments.customer(" acme")
 
@@ -245,7 +247,7 @@ async def test_several_units_are_bought_at_once(meter: AsyncMeter, fake: FakeStr
     ],
 )
 async def test_what_is_not_sold_is_refused(
-    meter: AsyncMeter, fake: FakeStripe, amounts: dict[str, int], problem: str
+    meter: AsyncMeter, fake: FakeStripe, amounts: dict[str, Any], problem: str
 ) -> None:
     """Before Stripe is asked for anything."""
     with pytest.raises(InvalidArgumentError, match=problem):
@@ -271,7 +273,7 @@ async def test_the_same_purchase_opens_the_same_page(meter: AsyncMeter, fake: Fa
 
 async def test_tax_is_computed_where_that_is_set(opened: Opener, clock: Clock) -> None:
     """By the address that the customer gives; of what was paid it is no revenue."""
-    settings = Settings(tax_percent=8)  # pyright: ignore[reportArgumentType]
+    settings = Settings(tax_percent=Decimal(8))
     with FakeStripe(clock=clock, background=False, settings=settings) as fake:
         stripe = Stripe(
             key="sk_test_1", url=fake.url, automatic_tax=True, tax=Tax(code="txcd_10103000"), attempts=1
@@ -324,12 +326,14 @@ async def test_nothing_is_asked_inside_a_transaction(opened: Opener) -> None:
 
 
 async def test_without_a_key_nothing_is_asked(opened: Opener) -> None:
+    """The error says what to open the meter with."""
     async with opened() as meter:
         with pytest.raises(ConfigurationError, match="no key for Stripe"):
             await meter.payments.customer("acme")
 
 
 async def test_the_portal_is_the_customers(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """Its session is opened for the customer that the account is."""
     url = await meter.payments.portal("acme", return_url="https://example.com/settings")
 
     (session,) = posts(fake, "/v1/billing_portal/sessions")
@@ -398,6 +402,7 @@ async def test_a_founding_member_pays_less_until_a_day(
 
 
 async def test_a_trial_is_had_once(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """And only of a plan that has one, by who has no subscription that goes on."""
     await meter.payments.sync_plans()
     await meter.payments.subscribe("acme", "pro", key="k", trial=True, **PAGES)
     (asked,) = posts(fake, "/v1/checkout/sessions")
@@ -537,6 +542,7 @@ async def test_the_same_refund_is_made_once_for_ever(
 async def test_what_cannot_be_given_back_is_refused(
     meter: AsyncMeter, fake: FakeStripe, asked: dict[str, Any], problem: str
 ) -> None:
+    """Before Stripe makes any refund."""
     payment = await bought(meter, fake)
 
     with pytest.raises(InvalidArgumentError, match=problem):
@@ -546,6 +552,7 @@ async def test_what_cannot_be_given_back_is_refused(
 
 
 async def test_more_than_is_left_is_stripes_to_refuse(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """For only Stripe knows; what the books do not have is refused here."""
     payment = await bought(meter, fake)
 
     with pytest.raises(StripeRefusedError):
@@ -874,4 +881,3 @@ def test_the_bundled_card_and_plans_sell_top_ups() -> None:
     assert (PT.of(100), PT.of(10_000)) == (sales.minimum, sales.maximum)
     assert [500, 1_200, 2_000] == [each.share for each in sales.discounts]
     assert Money.usd("0.01") == reference_card().unit("core").sells_at
-    assert date(2026, 1, 1)

@@ -106,10 +106,7 @@ class Billing:
         """
         here = self._gateway
         chosen, every = self._plans().find(plan), one_of(Interval, interval)
-        days = chosen.trial.days if trial and chosen.trial else None
-        if trial and days is None:
-            msg = f"plan {plan!r} has no trial"
-            raise InvalidArgumentError(msg)
+        days = _trial_days(chosen) if trial else None
         here.platform.read(partial(purchasing.may_subscribe, account=account, trial=trial))
         price = self._price(chosen, every)
         customer = here.customer(account)
@@ -300,3 +297,10 @@ class Billing:
             if error.status != _NOT_FOUND:
                 raise
             self._gateway.send(request, key=idempotency_key("create", path))
+
+
+def _trial_days(plan: Plan) -> int:
+    if plan.trial is None:
+        msg = f"plan {plan.name!r} has no trial"
+        raise InvalidArgumentError(msg)
+    return plan.trial.days

@@ -60,11 +60,13 @@ def test_the_parts_are_the_amount(amounts: dict[str, int], sales: TopUpSales) ->
     ],
 )
 def test_what_is_not_sold_at_once(sales: TopUpSales, pt: int, problem: str) -> None:
+    """The error says the bound, and what was asked for."""
     with pytest.raises(InvalidArgumentError, match=problem):
         quote({"core": PT.of(pt).micro}, PRICES, sales)
 
 
 def test_what_costs_nothing_is_not_sold() -> None:
+    """Nor what sells in two currencies at once."""
     with pytest.raises(InvalidArgumentError, match="nothing to pay"):
         quote({"core": 1}, {"core": Money(0)}, ANY)
     with pytest.raises(InvalidArgumentError, match="one by one"):

@@ -87,6 +87,7 @@ def test_a_setting_is_known_by_what_it_says_and_when() -> None:
 
 
 def test_a_customer_is_created_the_same_by_everybody() -> None:
+    """So that of two requests at once Stripe carries out one."""
     assert {"metadata": {"ptmeter_account": "acme"}} == customers.create("acme").params
 
 
@@ -101,6 +102,7 @@ def test_only_what_is_known_is_told() -> None:
 
 
 def test_a_tax_number_is_the_same_however_it_is_spaced() -> None:
+    """And in whatever case; of another country it is another."""
     known = [{"type": "eu_vat", "value": "DE123456789"}]
 
     assert customers.has_tax_id(known, TaxId("eu_vat", "de 123 456 789"))
@@ -117,6 +119,7 @@ def test_a_tax_number_is_the_same_however_it_is_spaced() -> None:
     ],
 )
 def test_what_a_customer_pays_with(settings: dict[str, Any], method: str) -> None:
+    """What is set for invoices, else the source of old; either may come whole."""
     assert method == customers.default_payment_method(settings)
 
 
@@ -140,6 +143,7 @@ def test_a_payment_says_who_pays_for_what() -> None:
 
 
 def test_a_card_is_kept_if_that_is_asked() -> None:
+    """For payments that nobody is there for."""
     assert (
         "off_session"
         == top_up(Stripe(), save_card=True).params["payment_intent_data"]["setup_future_usage"]
@@ -147,6 +151,7 @@ def test_a_card_is_kept_if_that_is_asked() -> None:
 
 
 def test_tax_takes_an_address_and_the_behavior_of_prices() -> None:
+    """Checkout asks for the address, and keeps it on the customer."""
     params = top_up(TAXED).params
     (first, _) = [line["price_data"] for line in params["line_items"]]
 
@@ -160,6 +165,7 @@ def test_tax_takes_an_address_and_the_behavior_of_prices() -> None:
 
 @pytest.mark.parametrize("url", ["/paid", "javascript:alert(1)", ""])
 def test_customers_come_back_to_an_address(url: str) -> None:
+    """One that a browser can open, and that is no script."""
     with pytest.raises(InvalidArgumentError, match="absolute address"):
         checkout.subscription(
             "acme",
@@ -175,6 +181,7 @@ def test_customers_come_back_to_an_address(url: str) -> None:
 
 
 def test_a_subscription_says_which_plan_it_is_for() -> None:
+    """In the metadata of the subscription itself, beside its trial and coupon."""
     request = checkout.subscription(
         "acme",
         "cus_1",
@@ -195,6 +202,7 @@ def test_a_subscription_says_which_plan_it_is_for() -> None:
 
 
 def test_invoices_take_what_stripe_takes() -> None:
+    """So do meters: what Stripe would refuse later is refused at the start."""
     long = {"n": "v" * 141}
     for fields in (long, {"": "v"}, {str(n): "v" for n in range(5)}):
         with pytest.raises(ConfigurationError):
@@ -207,6 +215,7 @@ def test_invoices_take_what_stripe_takes() -> None:
 
 
 def test_each_interval_that_costs_something_has_a_price() -> None:
+    """A plan that costs nothing has none."""
     free = Plan(name="free", price_per_month=Money(0), price_per_year=None, allowance={}, units=frozenset())
     found = list(catalogue.prices_of(Plans({"free": free, "pro": PRO})))
 
@@ -216,6 +225,7 @@ def test_each_interval_that_costs_something_has_a_price() -> None:
 
 
 def test_a_price_is_the_same_if_all_is_that_is_paid_by() -> None:
+    """The amount, the currency, the interval, and how it is taxed where it is."""
     wanted = catalogue.price_of(PRO, Interval.MONTH)
     assert wanted
     there = {
@@ -236,6 +246,7 @@ def test_a_price_is_the_same_if_all_is_that_is_paid_by() -> None:
 
 
 def test_a_product_is_found_by_an_id_that_stripe_takes() -> None:
+    """Plans may be called what product ids may not."""
     assert "ptmeter_plan_pro" == catalogue.product_id("pro")
     assert catalogue.product_id("Größe 1").isascii()
     assert catalogue.product_id("Größe 1") != catalogue.product_id("Größe 2")
@@ -280,6 +291,7 @@ def test_the_latest_that_goes_on_is_the_accounts() -> None:
 
 
 def test_a_plan_that_was_changed_in_the_portal_is_that_of_its_price() -> None:
+    """The metadata of the subscription still says the old one."""
     document = subscription()
     document["items"]["data"][0]["price"]["metadata"] = {"ptmeter_plan": "business"}
 
@@ -288,6 +300,7 @@ def test_a_plan_that_was_changed_in_the_portal_is_that_of_its_price() -> None:
 
 
 def test_without_proration_there_is_no_second_to_it() -> None:
+    """Stripe refuses one then; a change always takes a cancellation back."""
     for proration, at in ((billing.Proration.NONE, None), (billing.Proration.AT_ONCE, 5)):
         params = billing.change(
             subscription(), "price_2", plan="b", interval=Interval.MONTH, proration=proration, at=5
@@ -323,6 +336,7 @@ def test_pt_are_worth_what_they_cost_rounded_down() -> None:
 
 
 def test_a_refund_says_by_which_key() -> None:
+    """By which it is found again, however long ago it was made."""
     params = refunds.create("pi_1", None, reason=RefundReason.REQUESTED, key="r").params
 
     assert {"payment_intent", "reason", "metadata"} == set(params)
@@ -352,6 +366,7 @@ def invoice(**fields: Any) -> dict[str, Any]:
 def test_a_credit_note_of_a_paid_invoice_says_where_the_money_goes(
     document: dict[str, Any], to: CreditTo, sent: dict[str, int]
 ) -> None:
+    """All that was not credited yet; an open one is just owed less."""
     request = refunds.credit(document, amount=None, to=to, reason=None, memo="", key="c")
 
     assert {"invoice": "in_1", "metadata": {"ptmeter_key": "c"}, **sent} == request.params
@@ -363,6 +378,7 @@ def test_a_credit_note_of_a_paid_invoice_says_where_the_money_goes(
 
 @pytest.mark.parametrize("document", [invoice(status="draft"), invoice(status="void")])
 def test_what_was_never_owed_is_not_credited(document: dict[str, Any]) -> None:
+    """A draft can be changed, and a void one is owed no more."""
     with pytest.raises(InvalidArgumentError, match="credit note is for"):
         refunds.credit(
             document, amount=1, to=CreditTo.REFUND, reason=CreditReason.DUPLICATE, memo="", key="c"
@@ -384,6 +400,7 @@ ASKED = TopUp(
 
 
 def test_a_top_up_is_charged_in_whole_cents_and_says_which_it_is() -> None:
+    """Half a cent is rounded up."""
     params = charges.create(ASKED, "cus_1", "pm_1").params
 
     assert (51, "usd", True, True) == (
@@ -406,10 +423,12 @@ def test_a_top_up_is_charged_in_whole_cents_and_says_which_it_is() -> None:
     ],
 )
 def test_why_a_payment_will_not_be_made(intent: dict[str, Any], reason: str | None) -> None:
+    """One that is made, or may yet be, has no reason."""
     assert reason == charges.failure(intent)
 
 
 def test_an_event_that_stripe_has_is_told_by_what_it_says() -> None:
+    """Stripe gives no code for it in its first API, and one in its second."""
     taken = StripeRefusedError(
         400, "An event already exists with identifier 12.", reason="invalid_request_error"
     )
