@@ -172,6 +172,35 @@ def test_a_proration_is_invoiced_at_once_or_not_at_all(
     assert pending == len(v1.invoice_items.list({"pending": True}).data)
 
 
+def test_items_are_changed_one_by_one(v1: Any) -> None:
+    """Items can be added, changed in number and taken away; the last one stays."""
+    made = subscribe(v1, customer(v1), price(v1, 3100))
+    added = v1.subscription_items.create({"subscription": made.id, "price": price(v1, 500), "quantity": 2})
+    v1.subscription_items.update(added.id, {"quantity": 5})
+
+    assert [1, 5] == [item.quantity for item in v1.subscriptions.retrieve(made.id)["items"].data]
+    assert 2 == len(v1.subscription_items.list({"subscription": made.id}).data)
+    assert [2500, -1000, 1000] == [each.amount for each in v1.invoice_items.list({"pending": True}).data]
+
+    v1.subscription_items.delete(added.id)
+    with pytest.raises(stripe.InvalidRequestError):
+        v1.subscription_items.delete(made["items"].data[0].id)
+
+
+def test_another_interval_begins_anew(clock: Clock, v1: Any) -> None:
+    """From a month to a year: the rest of the month comes back, the year begins and is paid now."""
+    made = subscribe(v1, customer(v1), price(v1, 3100))
+    clock.turn(timedelta(days=15, hours=12))
+    v1.subscriptions.update(
+        made.id, {"items": [{"id": made["items"].data[0].id, "price": price(v1, 30_000, "year")}]}
+    )
+    [latest, _] = v1.invoices.list().data
+    [item] = v1.subscriptions.retrieve(made.id)["items"].data
+
+    assert (30_000 - 1550, "paid") == (latest.total, latest.status)
+    assert clock().replace(year=2027) == datetime.fromtimestamp(item.current_period_end, UTC)
+
+
 def test_a_downgrade_is_credit_for_later(clock: Clock, v1: Any) -> None:
     """An invoice below nothing pays nobody: the rest is the customer's credit, used by the next."""
     who = customer(v1)

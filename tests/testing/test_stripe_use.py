@@ -140,6 +140,14 @@ def test_an_unknown_path_is_told(fake: FakeStripe) -> None:
         fake.client().v1.issuing.cards.list()
 
 
+def test_what_the_fake_cannot_do_it_says(fake: FakeStripe, caplog: pytest.LogCaptureFixture) -> None:
+    """A request that the fake itself stumbles over is a 500 with the reason, and is logged."""
+    with pytest.raises(stripe.APIError, match="The fake could not do that"):
+        fake.client().v1.checkout.sessions.create({"mode": "payment", "line_items": "none"})  # pyright: ignore[reportArgumentType]
+
+    assert "POST /v1/checkout/sessions" in caplog.text
+
+
 def test_a_500_of_an_execution_stays_with_its_key(fake: FakeStripe) -> None:
     """As at Stripe, a 500 that is kept is given again to the same key, and only a new key gets on."""
     fake.fail(kept=True)
