@@ -187,6 +187,27 @@ def test_items_are_changed_one_by_one(v1: Any) -> None:
         v1.subscription_items.delete(made["items"].data[0].id)
 
 
+@pytest.mark.parametrize(
+    ("mode", "total"), [("graduated", 10 * 100 + 5 * 80 + 500), ("volume", 15 * 80 + 500)]
+)
+def test_tiers_charge_by_the_part_or_as_a_whole(v1: Any, mode: str, total: int) -> None:
+    """Graduated tiers charge each part at its own price, volume tiers all of it at the one that is reached."""
+    tiers = [{"up_to": 10, "unit_amount": 100}, {"up_to": "inf", "unit_amount": 80, "flat_amount": 500}]
+    product = v1.products.create({"name": "seats"}).id
+    wanted = {
+        "product": product,
+        "currency": "usd",
+        "recurring": {"interval": "month"},
+        "expand": ["tiers"],
+    }
+    tiered = v1.prices.create({**wanted, "billing_scheme": "tiered", "tiers_mode": mode, "tiers": tiers})
+    items = [{"price": tiered.id, "quantity": 15}]
+    made = v1.subscriptions.create({"customer": customer(v1), "items": items, "expand": ["latest_invoice"]})
+
+    assert 2 == len(tiered.tiers)
+    assert total == made.latest_invoice.amount_paid
+
+
 def test_another_interval_begins_anew(clock: Clock, v1: Any) -> None:
     """From a month to a year: the rest of the month comes back, the year begins and is paid now."""
     made = subscribe(v1, customer(v1), price(v1, 3100))

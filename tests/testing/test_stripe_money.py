@@ -259,7 +259,7 @@ def test_checkout_subscribes(
 
 def test_a_declined_subscription_leaves_the_session_open(fake: FakeStripe) -> None:
     """A first payment that fails on the payment page subscribes to nothing."""
-    recurring = {**LINE["price_data"], "recurring": {"interval": "month"}}  # pyright: ignore[reportGeneralTypeIssues]
+    recurring = {**LINE["price_data"], "recurring": {"interval": "month"}}
     session = open_session(fake, mode="subscription", line_items=[{"price_data": recurring, "quantity": 1}])
     with pytest.raises(RefusedError, match="declined"):
         fake.complete_checkout(session.id, "pm_card_chargeCustomerFail")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..nouns import Noun, make, resource
 from ..refusals import RefusedError
+from ..values import merge
 from . import balance
 
 if TYPE_CHECKING:
@@ -140,8 +141,6 @@ def _updated(world: World, made: Obj, *kinds: str) -> None:
 
 def update(world: World, call: Call) -> Obj:
     """Update one's metadata."""
-    from ..values import merge
-
     made = world.get("refund", call.id)
     merge(made, call.params, REFUND.changes)
     _updated(world, made)
