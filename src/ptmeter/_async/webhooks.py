@@ -81,8 +81,9 @@ class AsyncWebhooks:
             StorageError: It could not be kept.
             ConfigurationError: The meter has no endpoint.
         """
-        found, endpoints = self._verified(body, headers, self._platform.pricing.now())
-        return await self._keep(found, endpoints, source="webhook")
+        at = self._platform.pricing.now()
+        found, endpoints = self._verified(body, headers, at)
+        return await self._keep(found, endpoints, source="webhook", at=at)
 
     async def work(
         self, *, limit: int = 100, backoff: Backoff | None = None, jitter: Callable[[], float] = random
@@ -127,13 +128,14 @@ class AsyncWebhooks:
         if not timedelta(0) < since <= _UNDELIVERED:
             msg = f"Stripe keeps events for {_UNDELIVERED.days} days, so it cannot be asked for {since}"
             raise InvalidArgumentError(msg)
-        begin = int((self._platform.pricing.now() - since).timestamp())
+        at = self._platform.pricing.now()
+        begin = int((at - since).timestamp())
         params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
         found = await self._api.every("events", **params)
         outcomes: Counter[Intake] = Counter()
         for document in reversed(found):
             event = read_event(json.dumps(document).encode())
-            received = await self._keep(event, self._api.settings.asking, source="sweep")
+            received = await self._keep(event, self._api.settings.asking, source="sweep", at=at)
             outcomes[received.outcome] += 1
         return outcomes
 
@@ -212,14 +214,16 @@ class AsyncWebhooks:
         signed = verified(content, header, endpoints, at=at)
         return read_event(content), signed
 
-    async def _keep(self, event: Event, endpoints: Sequence[Endpoint], *, source: str) -> Received:
+    async def _keep(
+        self, event: Event, endpoints: Sequence[Endpoint], *, source: str, at: datetime
+    ) -> Received:
         parked = parking(
             event,
             livemodes=frozenset(each.livemode for each in endpoints),
             accounts=frozenset(each.account for each in endpoints),
             newest=API_VERSION,
         )
-        work = partial(receiving.keep, event=event, parked=parked, source=source)
+        work = partial(receiving.keep, event=event, parked=parked, source=source, at=at)
         received = await self._platform.post(event.id, None, work)
         if received.problem and event.subject is not None:
             _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
