@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import ptmeter
-from ptmeter.configuration import forms, plan_forms, referral_forms
+from ptmeter.configuration import forms, plan_forms, referral_forms, top_up_forms
 from ptmeter.domain.ledger import REMEMBERED, Kind, WalletState
 from ptmeter.domain.rates import Banded
 from ptmeter.storage.tables import metadata
@@ -35,6 +35,8 @@ FORMS: Final = {
     ("plans", "Roll-over"): plan_forms.RollOverForm,
     ("plans", "A flag"): plan_forms.FlagForm,
     ("plans", "A trial"): plan_forms.TrialForm,
+    ("plans", "Top-ups"): top_up_forms.TopUpsForm,
+    ("plans", "A volume discount"): top_up_forms.VolumeDiscountForm,
     ("plans", "Referrals"): referral_forms.ReferralsForm,
     ("plans", "A reward"): referral_forms.RewardForm,
     ("plans", "A tier"): referral_forms.RewardTierForm,
