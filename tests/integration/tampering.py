@@ -174,6 +174,7 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     _in_a_team(meter, clock)
     meter.plans.subscribe("acme", "freemium", key="s1")
     _by_referral(meter)
+    _mitigate(meter)
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
@@ -207,6 +208,15 @@ def _by_referral(meter: Meter) -> None:
         meter.referrals.paid(name, payment=Money.usd(10), payment_id=f"pi:{name}", card="a card")
     meter.referrals.use(code, account="third", key="sign-up")
     meter.referrals.refunded("pi:first", amount=Money.usd(4))
+
+
+def _mitigate(meter: Meter) -> None:
+    """A mitigation that somebody undid."""
+    lasts = timedelta(days=400)
+    applied = meter.mitigations.apply(
+        unit="core", share=900, lasts=lasts, by="ann", reason="thin", key="m1"
+    )
+    meter.mitigations.undo(applied.id, by="bob", reason="enough")
 
 
 def _in_a_team(meter: Meter, clock: Clock) -> None:

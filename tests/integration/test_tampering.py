@@ -37,6 +37,7 @@ LEARNT = "what calls taught decides about no money, and is read anew as it stand
 WANTED = "what is asked for moves no PT, and what it brought is a grant in the journal"
 
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
+MITIGATED = "it moves no PT: how calls were routed by it is on their rows in the journal"
 SENT = "what the provider sent moves nothing: a person decides by it, and that is on record"
 
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
@@ -93,6 +94,19 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
     "ptm_calibration.body": (frozenset({"other"}), LEARNT),
+    "ptm_mitigation.mitigation_id": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.fingerprint": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.starts_at": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.ends_at": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.undone_at": (frozenset({"more", "less", "absent", "present"}), MITIGATED),
+    "ptm_mitigation.share": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.scope": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.unit": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.author": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.undone_by": (frozenset({"other", "absent", "present"}), MITIGATED),
+    "ptm_mitigation.request_key": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.reason": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.undone_because": (frozenset({"other", "absent", "present"}), MITIGATED),
     "ptm_referral_code.account": (frozenset({"other"}), BROUGHT),
     "ptm_referral_code.noted_at": (frozenset({"more", "less"}), BROUGHT),
     "ptm_referral_code.code": (frozenset({"other"}), BROUGHT),
@@ -132,6 +146,7 @@ UNNOTICED_ROWS: Final = {
         "ptm_quarantine": "nothing in the journal rests on it; what was charged for it stays charged",
         "ptm_outbox": TOLD,
         "ptm_top_up": WANTED,
+        "ptm_mitigation": MITIGATED,
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
@@ -143,6 +158,7 @@ UNNOTICED_ROWS: Final = {
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
         "ptm_top_up": WANTED,
+        "ptm_mitigation": MITIGATED,
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
@@ -203,6 +219,7 @@ OF_NO_WALLET: Final = {
     "ptm_account": "ptm_account/{account} row:",
     "ptm_boundary": "ptm_boundary/1 row:",
     "ptm_calibration": "ptm_calibration/{model} {route}:",
+    "ptm_mitigation": "ptm_mitigation/{mitigation_id}:",
     "ptm_outbox": "ptm_outbox/{account} {message_id}:",
     "ptm_period": "ptm_period/{period} event {number}:",
     "ptm_quarantine": "ptm_quarantine/account={account}, call_id={call_id} row:",

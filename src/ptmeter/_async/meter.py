@@ -22,6 +22,7 @@ from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
 from .margins import AsyncMargins
+from .mitigations import AsyncMitigations
 from .outbox import AsyncOutbox
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
@@ -72,7 +73,7 @@ class AsyncMeter(AsyncReading):
         self.top_ups = AsyncTopUps(platform)
         self.quarantine = AsyncQuarantine(platform)
         self.accounts = AsyncAccounts(platform)
-        self.margins = AsyncMargins(platform)
+        self.margins, self.mitigations = AsyncMargins(platform), AsyncMitigations(platform)
         self.referrals = AsyncReferrals(platform)
 
     @classmethod

@@ -23,6 +23,7 @@ from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds
 from .margins import Margins
+from .mitigations import Mitigations
 from .outbox import Outbox
 from .periods import Periods
 from .platform import Platform
@@ -73,7 +74,7 @@ class Meter(Reading):
         self.top_ups = TopUps(platform)
         self.quarantine = Quarantine(platform)
         self.accounts = Accounts(platform)
-        self.margins = Margins(platform)
+        self.margins, self.mitigations = Margins(platform), Mitigations(platform)
         self.referrals = Referrals(platform)
 
     @classmethod

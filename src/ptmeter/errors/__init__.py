@@ -6,7 +6,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · ConfigurationError · CheckpointInvalidError
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError · MessageNotFoundError
-    │                                       · TopUpNotFoundError
+    │                                       · TopUpNotFoundError · MitigationNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
     │                                       · ReferralRefusedError
@@ -14,7 +14,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
     │                                       · SubscriptionExistsError · TopUpNotOpenError
-    │                                       · QuarantineResolvedError
+    │                                       · QuarantineResolvedError · MitigationOverError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -33,6 +33,7 @@ from .arguments import (
     HoldNotFoundError,
     InvalidArgumentError,
     MessageNotFoundError,
+    MitigationNotFoundError,
     NotFoundError,
     SubscriptionNotFoundError,
     TopUpNotFoundError,
@@ -46,6 +47,7 @@ from .conflicts import (
     ConflictError,
     HoldNotPendingError,
     IdempotencyConflictError,
+    MitigationOverError,
     PeriodClosedError,
     PeriodNotOverError,
     PeriodNotSealedError,
@@ -98,6 +100,8 @@ __all__ = [
     "LedgerBusyError",
     "LimitError",
     "MessageNotFoundError",
+    "MitigationNotFoundError",
+    "MitigationOverError",
     "ModelLockedError",
     "NotFoundError",
     "PeriodClosedError",

@@ -122,6 +122,16 @@ class MessageNotFoundError(NotFoundError):
         super().__init__(f"account {account!r} has no message {message_id!r} in the outbox")
 
 
+class MitigationNotFoundError(NotFoundError):
+    """There is no mitigation of that id: ``ptmeter mitigations list`` shows those there are."""
+
+    code = "mitigation_not_found"
+
+    def __init__(self, mitigation: str) -> None:
+        self.mitigation = mitigation
+        super().__init__(f"there is no mitigation {mitigation!r}")
+
+
 class TopUpNotFoundError(NotFoundError):
     """Nobody asked for a top-up of that id: it is the one in the message ``top_up.requested``."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..domain.summaries import Span
     from .accounts import Accounts
     from .messages import Outbox, TopUps
+    from .mitigations import Mitigations
     from .quarantine import Quarantine
     from .referrals import Referrals
     from .rollups import Rollups
@@ -332,6 +333,11 @@ class Books(Protocol):
     @property
     def quarantine(self) -> Quarantine:
         """The calls that wait for a person."""
+        ...
+
+    @property
+    def mitigations(self) -> Mitigations:
+        """What is done for a while because margins are thin."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from .accounts import SqlAccounts
 from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .ledger import SqlLedger
+from .mitigations import SqlMitigations
 from .outbox import SqlOutbox
 from .paths import Paths
 from .periods import SqlPeriods
@@ -50,6 +51,7 @@ class SqlBooks:
     top_ups: SqlTopUps
     rollups: SqlRollups
     quarantine: SqlQuarantine
+    mitigations: SqlMitigations
     chain_key: bytes
 
 
@@ -87,6 +89,7 @@ class Binder:
             SqlTopUps(connection, self._statements.recent_top_ups),
             SqlRollups(connection),
             SqlQuarantine(connection),
+            SqlMitigations(connection),
             key,
         )
 

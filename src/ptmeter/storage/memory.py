@@ -17,6 +17,7 @@ from ..operations.posting import alone, carried_out
 from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
 from .memory_ledger import MemoryLedger, Tables
+from .memory_mitigations import MemoryMitigations
 from .memory_outbox import MemoryOutbox, MemoryTopUps
 from .memory_periods import MemoryPeriods
 from .memory_prices import MemoryCards, MemoryPrices
@@ -50,6 +51,7 @@ class MemoryBooks:
     top_ups: MemoryTopUps
     rollups: MemoryRollups
     quarantine: MemoryQuarantine
+    mitigations: MemoryMitigations
     chain_key: bytes
 
 
@@ -111,6 +113,7 @@ class MemoryStore:
             MemoryTopUps(tables.top_ups),
             MemoryRollups(tables.rollups),
             MemoryQuarantine(tables.quarantine),
+            MemoryMitigations(tables.mitigations),
             self._chain_key,
         )
 

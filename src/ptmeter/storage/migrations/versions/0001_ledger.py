@@ -23,6 +23,7 @@ from ptmeter.storage.columns import (
     digest,
     name,
 )
+from ptmeter.storage.mitigation_building import create_mitigations
 from ptmeter.storage.referral_building import create_referrals
 from ptmeter.storage.triggers import keep_closed, keep_insert_only
 
@@ -58,6 +59,7 @@ def upgrade() -> None:
     _create_subscriptions()
     _create_queues()
     create_referrals()
+    create_mitigations()
     for table in _JOURNAL:
         keep_insert_only(table)
     keep_closed()
