@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .domain.headroom import Headroom
     from .domain.ledger import Overage
     from .domain.limits import Limits
+    from .domain.margin_mitigations import Mitigated, MitigationTerms
     from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
     from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.mitigations import Mitigation
@@ -185,9 +186,11 @@ __all__ = [
     "MessageState",
     "Meter",
     "Method",
+    "Mitigated",
     "Mitigation",
     "MitigationNotFoundError",
     "MitigationOverError",
+    "MitigationTerms",
     "ModelChange",
     "ModelLockedError",
     "ModelPrices",
@@ -309,6 +312,7 @@ _HOMES = {
     "domain.headroom": ("Headroom",),
     "domain.limits": ("Limits",),
     "domain.mitigations": ("Mitigation",),
+    "domain.margin_mitigations": ("Mitigated", "MitigationTerms"),
     "domain.routing": ("Outcome", "Route"),
     "domain.margins": ("Grouping", "Light", "Margin", "MarginGoals", "MarginReport"),
     "domain.entitlements": ("Entitlement",),

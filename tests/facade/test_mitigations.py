@@ -54,6 +54,10 @@ CORE_ONLY: dict[str, Any] = {
 }
 
 
+def core_only(**changes: Any) -> dict[str, Any]:
+    return CORE_ONLY | changes
+
+
 @pytest.fixture
 async def meter(opened: Opener, clock: Clock) -> AsyncIterator[AsyncMeter]:
     """A meter with acme on plan pro, a member bob of it, and zeta on plan team."""
@@ -111,14 +115,14 @@ async def test_it_holds_for_an_account_and_what_is_below_or_for_a_plan(
     meter: AsyncMeter, whom: dict[str, str], sent: list[str]
 ) -> None:
     """Nobody else notices it."""
-    await meter.mitigations.apply(**CORE_ONLY, **whom)
+    await meter.mitigations.apply(**core_only(**whom))
 
     assert sent == await models(meter)
 
 
 async def test_of_kept_and_handed_in_the_strictest_holds(meter: AsyncMeter, clock: Clock) -> None:
     """What is handed in holds besides what is kept, and does not loosen it."""
-    await meter.mitigations.apply(**(CORE_ONLY | {"share": 9_000, "account": "acme"}))
+    await meter.mitigations.apply(**core_only(share=9_000, account="acme"))
     handed = Mitigation(
         key="h",
         unit="advanced",
@@ -132,7 +136,7 @@ async def test_of_kept_and_handed_in_the_strictest_holds(meter: AsyncMeter, cloc
 
     assert ["gpt-4o"] * 3 == await models(meter)
     assert "gpt-4o-mini" == (await meter.route("zeta", model="gpt-4o", mitigations=[handed])).model
-    await meter.mitigations.apply(**(CORE_ONLY | {"key": "m2"}))
+    await meter.mitigations.apply(**core_only(key="m2"))
     loose = Mitigation(**{**_fields(handed), "share": 9_000, "scope": ""})
     assert "gpt-4o-mini" == (await meter.route("zeta", model="gpt-4o", mitigations=[loose])).model
 
@@ -163,8 +167,8 @@ async def test_undone_it_is_over_and_kept(meter: AsyncMeter, clock: Clock) -> No
 async def test_one_that_has_not_begun_never_does_once_undone(meter: AsyncMeter, clock: Clock) -> None:
     """Applied for later it waits; undone before, there is nothing to wait for."""
     later = clock() + timedelta(hours=1)
-    first = await meter.mitigations.apply(**CORE_ONLY, starts_at=later)
-    second = await meter.mitigations.apply(**(CORE_ONLY | {"key": "m2"}), starts_at=later, account="zeta")
+    first = await meter.mitigations.apply(**core_only(starts_at=later))
+    second = await meter.mitigations.apply(**core_only(key="m2", starts_at=later, account="zeta"))
     await meter.mitigations.undo(first.id, by="ann", reason="not needed")
 
     assert ["gpt-4o"] * 3 == await models(meter)
@@ -201,16 +205,18 @@ async def test_the_same_key_applies_it_once(meter: AsyncMeter, clock: Clock) -> 
         {"starts_at": clock()},
     ):
         with pytest.raises(IdempotencyConflictError):
-            await meter.mitigations.apply(**(CORE_ONLY | change))
-    await meter.mitigations.apply(**CORE_ONLY, account="acme")
+            await meter.mitigations.apply(**core_only(**change))
+    await meter.mitigations.apply(**core_only(account="acme"))
     assert 2 == len(await meter.mitigations.list())
 
 
-async def test_they_are_listed_the_last_to_begin_first_page_by_page(meter: AsyncMeter, clock: Clock) -> None:
+async def test_they_are_listed_the_last_to_begin_first_page_by_page(
+    meter: AsyncMeter, clock: Clock
+) -> None:
     """Every one comes once, those that begin at one moment among them."""
     applied: list[Mitigation] = []
     for number in range(7):
-        applied.append(await meter.mitigations.apply(**(CORE_ONLY | {"key": f"m{number}"})))
+        applied.append(await meter.mitigations.apply(**core_only(key=f"m{number}")))
         clock.turn(timedelta(hours=number % 2))
     pages: list[Mitigation] = []
     while page := await meter.mitigations.list(limit=2, before=pages[-1].id if pages else None):
@@ -238,7 +244,7 @@ async def test_they_are_listed_the_last_to_begin_first_page_by_page(meter: Async
         ({"lasts": timedelta.max}, InvalidArgumentError),
         ({"share": 10_001}, InvalidArgumentError),
         ({"share": -1}, InvalidArgumentError),
-        ({"starts_at": datetime(2026, 1, 1)}, InvalidArgumentError),
+        ({"starts_at": datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)}, InvalidArgumentError),
         ({"account": "acme", "plan": "pro"}, InvalidArgumentError),
         ({"unit": "gold"}, UnknownUnitError),
         ({"account": "nobody"}, AccountNotFoundError),
@@ -251,7 +257,7 @@ async def test_what_cannot_be_one_is_refused(
 ) -> None:
     """Without an author, a reason or an end, for whom there is not, of a unit that there is not."""
     with pytest.raises(error):
-        await meter.mitigations.apply(**(CORE_ONLY | change))
+        await meter.mitigations.apply(**core_only(**change))
     assert () == await meter.mitigations.list()
 
 

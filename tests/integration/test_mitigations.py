@@ -12,7 +12,17 @@ import pytest
 from sqlalchemy import event
 from tests.integration.wiring import meter_on, query, servers
 
-from ptmeter import IdempotencyConflictError, Mitigation, MitigationOverError, PtmeterError, read_plans
+from ptmeter import (
+    IdempotencyConflictError,
+    Mitigated,
+    Mitigation,
+    MitigationOverError,
+    MitigationTerms,
+    Policy,
+    PtmeterError,
+    Usage,
+    read_plans,
+)
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
     from ptmeter import Meter
 
 START: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY: Final = Policy(mitigations=MitigationTerms(calls=1))
 PLANS: Final = read_plans(
     {
         "downgrades": {"gpt-4o": ["gpt-4o-mini"]},
@@ -43,7 +54,7 @@ def url(request: pytest.FixtureRequest, backend_of: Callable[[str], Backend]) ->
 
 
 def opened(url: str) -> Any:
-    return meter_on(url, plans=PLANS, clock=Clock(START))
+    return meter_on(url, plans=PLANS, policy=POLICY, clock=Clock(START))
 
 
 def at_once(url: str, works: Sequence[Callable[[Meter], Any]]) -> list[Any]:
@@ -93,6 +104,24 @@ def test_undone_by_many_at_once_it_is_undone_by_one(url: str) -> None:
 
     assert [by] == [each.undone_by for each in done if isinstance(each, Mitigation)]
     assert 5 == sum(isinstance(each, MitigationOverError) and by in str(each) for each in done)
+
+
+def test_margins_call_for_it_once_whoever_looks_at_the_same_moment(url: str) -> None:
+    """Six jobs at once, over two windows: one mitigation holds, and the others find it standing."""
+    with opened(url) as meter:
+        meter.plans.assign("acme", "pro", key="p")
+        meter.funds.grant("acme", core=9, source="top-up", key="g", paid=0, priority=1)
+        meter.record("acme", model="gpt-4o-mini", response=Usage(output_text=9), key="r")
+
+    def looking(days: int) -> Callable[[Meter], Mitigated]:
+        since = START.date() - timedelta(days=days)
+        return lambda meter: meter.mitigations.from_margins(since=since, apply=True)
+
+    done = at_once(url, [looking(number % 2) for number in range(6)])
+
+    assert 1 == sum(len(each.applied) for each in done)
+    assert 5 == sum(len(each.standing) for each in done)
+    assert [(1,)] == query(url, "SELECT count(*) FROM ptm_mitigation")
 
 
 def test_they_survive_the_way_through_the_database(url: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..operations import mitigating
+from ..operations import mitigating, mitigating_margins
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import date, datetime, timedelta
 
+    from ..domain.margin_mitigations import Mitigated
     from ..domain.mitigations import Mitigation
     from .platform import AsyncPlatform
 
@@ -75,6 +76,39 @@ class AsyncMitigations:
             key=key,
         )
         return await self._platform.run(work)
+
+    async def from_margins(
+        self, *, since: date | None = None, until: date | None = None, apply: bool = False
+    ) -> Mitigated:
+        """
+        The mitigations that margins call for by `Policy.mitigations`, and have them hold if *apply* is true.
+
+        Run it now and then, at several places at once if you like. For one window a scope has one mitigation, undone
+        or not, and none is applied while another that ptmeter applied does as much. What it applies is by
+        ``ptmeter``, with the figures in the reason. Where nothing was charged it does nothing, and says so.
+
+        Args:
+            since: The first day of the window, in UTC; so many days before *until* as the policy says, if left out.
+            until: The day after the last; tomorrow, if left out, so that the present day counts as far as it goes.
+            apply: Whether to have them hold, instead of only saying what would.
+
+        Raises:
+            InvalidArgumentError: A day is no date, or none is left between the two.
+            UnknownUnitError: The platform has no such unit as the policy's margins watch.
+            ConfigurationError: The meter was opened without plans, so nobody would go by it.
+        """
+        here = self._platform
+        here.need_plans()
+        here.pricing.card.unit(here.policy.margins.burn_unit)
+        work = partial(
+            mitigating_margins.from_margins,
+            since=since,
+            until=until,
+            apply=apply,
+            terms=here.policy.mitigations,
+            goals=here.policy.margins,
+        )
+        return await (here.run(work) if apply else here.read(work))
 
     async def undo(self, mitigation: str, *, by: str, reason: str) -> Mitigation:
         """
