@@ -19,6 +19,7 @@ from . import (
     estimating,
     margins,
     metrics,
+    mitigations,
     outbox,
     periods,
     plans,
@@ -131,6 +132,7 @@ GROUPS: Final = (
         "Calls that were answered and not charged: settle or dismiss them.",
     ),
     ("referrals", referrals.COMMANDS, "Referrals: an account's code, who used it, what that came to."),
+    ("mitigations", mitigations.COMMANDS, "What is done for a while because margins are thin."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""
