@@ -88,10 +88,11 @@ class Mitigated:
         days = window_text(self.since, self.until)
         if not self.calls:
             return f"no call was charged in {days}, so margins call for nothing"
+        margins = f"the margins of {_count(self.calls, 'call')} in {days} call for"
         if not self.called_for:
-            return f"the margins of {self.calls:,} calls in {days} call for nothing"
+            return f"{margins} nothing"
         return (
-            f"the margins of {self.calls:,} calls in {days} call for {len(self.called_for):,} mitigations: "
+            f"{margins} {_count(len(self.called_for), 'mitigation')}: "
             f"{len(self.applied):,} applied, {len(self.standing):,} standing already"
         )
 
@@ -127,6 +128,10 @@ def window_text(since: date, until: date) -> str:
     return f"{since}" if last == since else f"{since} to {last}"
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def _of_line(
     line: Margin, by: Grouping, terms: MitigationTerms, since: date, until: date, at: datetime
 ) -> Iterator[Mitigation]:
@@ -134,9 +139,7 @@ def _of_line(
     if whom is None or line.calls < terms.calls:
         return
     goals = line.goals
-    made_of = (
-        f"revenue {line.revenue}, cost {line.cost}, {line.calls:,} calls in {window_text(since, until)}"
-    )
+    made_of = f"revenue {line.revenue}, cost {line.cost}, {_count(line.calls, 'call')} in {window_text(since, until)}"
     said: list[tuple[int, timedelta, str]] = []
     if by is Grouping.PLATFORM and _is_below(line, terms.floor):
         said.append((0, terms.closed_for, f"{_margin_text(line)} is below {terms.floor / 100:g} %"))

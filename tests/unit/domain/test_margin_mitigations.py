@@ -160,5 +160,5 @@ def test_it_says_what_was_done() -> None:
     assert "no call was charged in 2026-08-31, so margins call for nothing" == str(done)
     assert "the margins of 5 calls in 2026-08-31 call for nothing" == str(replace(done, calls=5))
     assert str(replace(done, calls=5, called_for=(new,), applied=(new,))).endswith(
-        "call for 1 mitigations: 1 applied, 0 standing already"
+        "call for 1 mitigation: 1 applied, 0 standing already"
     )
