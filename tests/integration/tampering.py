@@ -211,11 +211,9 @@ def _by_referral(meter: Meter) -> None:
 
 
 def _mitigate(meter: Meter) -> None:
-    """A mitigation that somebody undid."""
-    lasts = timedelta(days=400)
-    applied = meter.mitigations.apply(
-        unit="core", share=900, lasts=lasts, by="ann", reason="thin", key="m1"
-    )
+    """Two mitigations, of which somebody undid one."""
+    what: dict[str, Any] = {"unit": "core", "share": 900, "lasts": timedelta(days=400), "reason": "thin"}
+    applied, _ = (meter.mitigations.apply(**what, by="ann", key=key) for key in ("m1", "m2"))
     meter.mitigations.undo(applied.id, by="bob", reason="enough")
 
 
