@@ -9,7 +9,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · TopUpNotFoundError · MitigationNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
-    │                                       · ReferralRefusedError
+    │                                       · ReferralRefusedError · RateLimitedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
@@ -76,6 +76,7 @@ from .refusals import (
     InsufficientFundsError,
     LimitError,
     ModelLockedError,
+    RateLimitedError,
     ReferralRefusedError,
     RefusedError,
     TrialUsedError,
@@ -110,6 +111,7 @@ __all__ = [
     "PeriodOrderError",
     "PtmeterError",
     "QuarantineResolvedError",
+    "RateLimitedError",
     "ReferralRefusedError",
     "RefusedError",
     "SchemaOutdatedError",
