@@ -77,6 +77,10 @@ class TopUps(Protocol):
         """Write what has become of a top-up just locked."""
         ...
 
+    def paid(self, *, after: str | None = None, limit: int = 1_000) -> list[TopUp]:
+        """Those that were paid, by id as the database orders it, beginning after that one."""
+        ...
+
     def listed(
         self, *, account: str | None = None, state: TopUpState | None = None, limit: int = 100
     ) -> list[TopUp]:

@@ -108,6 +108,12 @@ class MemoryTopUps:
         """See `ports.TopUps.save`."""
         self._top_ups[changed.id] = changed
 
+    def paid(self, *, after: str | None = None, limit: int = 1_000) -> list[TopUp]:
+        """See `ports.TopUps.paid`; ids are ordered as the signed integers they are elsewhere."""
+        found = [t for t in self._top_ups.values() if t.state is TopUpState.PAID]
+        found.sort(key=lambda t: _signed(t.id))
+        return [t for t in found if after is None or _signed(t.id) > _signed(after)][:limit]
+
     def listed(
         self, *, account: str | None = None, state: TopUpState | None = None, limit: int = 100
     ) -> list[TopUp]:
@@ -116,3 +122,7 @@ class MemoryTopUps:
             t for t in self._top_ups.values() if account in (None, t.account) and state in (None, t.state)
         ]
         return sorted(found, key=lambda t: t.requested_at, reverse=True)[:limit]
+
+
+def _signed(name: str) -> int:
+    return int.from_bytes(bytes.fromhex(name), "big", signed=True)
