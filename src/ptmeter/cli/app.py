@@ -125,7 +125,11 @@ GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
-    ("outbox", outbox.COMMANDS, "Messages: which wait, which are dead; have one delivered again."),
+    (
+        "outbox",
+        outbox.COMMANDS,
+        "Messages: which wait, which are dead; have one delivered again, drop old ones.",
+    ),
     (
         "quarantine",
         quarantine.COMMANDS,

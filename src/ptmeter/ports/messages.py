@@ -42,6 +42,10 @@ class Outbox(Protocol):
         """
         ...
 
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """Drop up to *limit* messages that were delivered before that; returns how many there were."""
+        ...
+
     def listed(
         self,
         *,

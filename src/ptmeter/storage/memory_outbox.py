@@ -56,6 +56,17 @@ class MemoryOutbox:
         self._messages[changed.account, changed.id] = changed
         return True
 
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """See `ports.Outbox.forget`."""
+        old = [
+            place
+            for place, found in self._messages.items()
+            if found.delivered_at and found.delivered_at < before
+        ]
+        for place in old[:limit]:
+            del self._messages[place]
+        return len(old[:limit])
+
     def listed(
         self,
         *,
