@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .domain.inbox import EventState, Inboxes, Intake, KeptEvent, Received, Worked
     from .domain.ledger import Overage
     from .domain.limits import Limits
+    from .domain.margin_mitigations import Mitigated, MitigationTerms
     from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
     from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.mitigations import Mitigation
@@ -95,6 +96,8 @@ if TYPE_CHECKING:
         LimitError,
         LotNotFoundError,
         MessageNotFoundError,
+        MitigationNotFoundError,
+        MitigationOverError,
         ModelLockedError,
         NotFoundError,
         NotFrozenError,
@@ -105,6 +108,7 @@ if TYPE_CHECKING:
         PeriodOrderError,
         PtmeterError,
         QuarantineResolvedError,
+        RateLimitedError,
         ReferralRefusedError,
         RefusedError,
         SchemaOutdatedError,
@@ -224,7 +228,11 @@ __all__ = [
     "Meter",
     "Metered",
     "Method",
+    "Mitigated",
     "Mitigation",
+    "MitigationNotFoundError",
+    "MitigationOverError",
+    "MitigationTerms",
     "ModelChange",
     "ModelLockedError",
     "ModelPrices",
@@ -264,6 +272,7 @@ __all__ = [
     "QuarantineState",
     "Quarantined",
     "RateCard",
+    "RateLimitedError",
     "Reading",
     "Receipt",
     "Received",

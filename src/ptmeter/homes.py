@@ -26,6 +26,7 @@ HOMES: Final = {
     "domain.limits": ("Limits",),
     "domain.margins": ("Grouping", "Light", "Margin", "MarginGoals", "MarginReport"),
     "domain.messages": ("Backoff", "Delivered", "Message", "MessageState"),
+    "domain.margin_mitigations": ("Mitigated", "MitigationTerms"),
     "domain.mitigations": ("Mitigation",),
     "domain.money": ("Side", "SideBalance"),
     "domain.payment_reports": ("ClaimKind", "ClaimReport", "PaymentReport"),

@@ -21,6 +21,7 @@ from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.margins import AsyncMargins
+from ptmeter._async.mitigations import AsyncMitigations
 from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.payments import AsyncPayments
 from ptmeter._async.periods import AsyncPeriods
@@ -40,6 +41,7 @@ ITS_OWN_NAME = {"aclose": "close"}
 NAMESPACES: dict[str, type] = {
     "funds": AsyncFunds,
     "margins": AsyncMargins,
+    "mitigations": AsyncMitigations,
     "plans": AsyncSubscriptions,
     "periods": AsyncPeriods,
     "checkpoints": AsyncCheckpoints,

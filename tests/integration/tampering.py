@@ -179,6 +179,7 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     _in_a_team(meter, clock)
     meter.plans.subscribe("acme", "freemium", key="s1")
     _by_referral(meter)
+    _mitigate(meter)
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
@@ -212,6 +213,13 @@ def _by_referral(meter: Meter) -> None:
         meter.referrals.paid(name, payment=Money.usd(10), payment_id=f"pi:{name}", card="a card")
     meter.referrals.use(code, account="third", key="sign-up")
     meter.referrals.refunded("pi:first", amount=Money.usd(4))
+
+
+def _mitigate(meter: Meter) -> None:
+    """Two mitigations, of which somebody undid one."""
+    what: dict[str, Any] = {"unit": "core", "share": 900, "lasts": timedelta(days=400), "reason": "thin"}
+    applied, _ = (meter.mitigations.apply(**what, by="ann", key=key) for key in ("m1", "m2"))
+    meter.mitigations.undo(applied.id, by="bob", reason="enough")
 
 
 def _in_a_team(meter: Meter, clock: Clock) -> None:

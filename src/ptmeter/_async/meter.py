@@ -23,6 +23,7 @@ from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
 from .margins import AsyncMargins
+from .mitigations import AsyncMitigations
 from .outbox import AsyncOutbox
 from .payments import AsyncPayments
 from .periods import AsyncPeriods
@@ -78,7 +79,7 @@ class AsyncMeter(AsyncReading):
         self.top_ups = AsyncTopUps(platform)
         self.quarantine = AsyncQuarantine(platform)
         self.accounts = AsyncAccounts(platform)
-        self.margins = AsyncMargins(platform)
+        self.margins, self.mitigations = AsyncMargins(platform), AsyncMitigations(platform)
         self.referrals = AsyncReferrals(platform)
         self._stripe = stripe or AsyncStripeApi(Stripe())
         self.webhooks = AsyncWebhooks(platform, self._stripe)

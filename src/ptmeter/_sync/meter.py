@@ -24,6 +24,7 @@ from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds
 from .margins import Margins
+from .mitigations import Mitigations
 from .outbox import Outbox
 from .payments import Payments
 from .periods import Periods
@@ -79,7 +80,7 @@ class Meter(Reading):
         self.top_ups = TopUps(platform)
         self.quarantine = Quarantine(platform)
         self.accounts = Accounts(platform)
-        self.margins = Margins(platform)
+        self.margins, self.mitigations = Margins(platform), Mitigations(platform)
         self.referrals = Referrals(platform)
         self._stripe = stripe or StripeApi(Stripe())
         self.webhooks = Webhooks(platform, self._stripe)

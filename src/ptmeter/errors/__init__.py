@@ -8,14 +8,16 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · SubscriptionNotFoundError · MessageNotFoundError
     │                                       · TopUpNotFoundError · LotNotFoundError
     │                                       · EventNotFoundError · PaymentNotFoundError
+    │                                       · MitigationNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
-    │                                       · ReferralRefusedError
+    │                                       · ReferralRefusedError · RateLimitedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
     │                                       · SubscriptionExistsError · TopUpNotOpenError
     │                                       · QuarantineResolvedError · NotFrozenError
+    │                                       · MitigationOverError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -39,6 +41,7 @@ from .arguments import (
     InvalidArgumentError,
     LotNotFoundError,
     MessageNotFoundError,
+    MitigationNotFoundError,
     NotFoundError,
     PaymentNotFoundError,
     SubscriptionNotFoundError,
@@ -53,6 +56,7 @@ from .conflicts import (
     ConflictError,
     HoldNotPendingError,
     IdempotencyConflictError,
+    MitigationOverError,
     NotFrozenError,
     PeriodClosedError,
     PeriodNotOverError,
@@ -82,6 +86,7 @@ from .refusals import (
     InsufficientFundsError,
     LimitError,
     ModelLockedError,
+    RateLimitedError,
     ReferralRefusedError,
     RefusedError,
     TrialUsedError,
@@ -117,6 +122,8 @@ __all__ = [
     "LimitError",
     "LotNotFoundError",
     "MessageNotFoundError",
+    "MitigationNotFoundError",
+    "MitigationOverError",
     "ModelLockedError",
     "NotFoundError",
     "NotFrozenError",
@@ -127,6 +134,7 @@ __all__ = [
     "PeriodOrderError",
     "PtmeterError",
     "QuarantineResolvedError",
+    "RateLimitedError",
     "ReferralRefusedError",
     "RefusedError",
     "SchemaOutdatedError",
