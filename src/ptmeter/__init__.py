@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .homes import HOMES
+from ptmeter.homes import HOMES as _HOMES  # absolute: what is relative here is public
 
 if TYPE_CHECKING:
     from ._async import AsyncCall, AsyncMeter
@@ -343,7 +343,7 @@ __all__ = [
     "reference_plans",
 ]
 
-_HOME_OF = {name: home for home, names in HOMES.items() for name in names} | {
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names} | {
     name: "errors" for name in __all__ if name.endswith("Error")
 }
 
