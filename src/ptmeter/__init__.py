@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .homes import HOMES as _HOMES
+from ptmeter.homes import HOMES as _HOMES  # absolute: what is relative here is public
 
 if TYPE_CHECKING:
     from ._async import AsyncCall, AsyncMeter

@@ -383,6 +383,8 @@ async def test_a_subscription_is_begun_by_checkout(meter: AsyncMeter, fake: Fake
     assert Money.usd(499) == session.amount
     assert ("acme", "pro", "year", "active") == (found.account, found.plan, found.interval, found.status)
     assert not found.ends_at_period_end
+    with pytest.raises(SubscriptionExistsError):  # though no webhook has told the books
+        await meter.payments.subscribe("acme", "pro", key="k2", **PAGES)
 
 
 async def test_a_founding_member_pays_less_until_a_day(

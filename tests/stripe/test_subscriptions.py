@@ -112,6 +112,7 @@ def customer(fake: FakeStripe, meter: AsyncMeter, clock: Clock) -> Customer:
 async def test_a_plan_that_is_paid_for_is_granted_cycle_after_cycle(
     customer: Customer, meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A plan that is paid for is granted cycle after cycle."""
     customer.subscribe("pro")
     await customer.hear()
     standing = await meter.plans.find("acme")
@@ -130,6 +131,7 @@ async def test_a_plan_that_is_paid_for_is_granted_cycle_after_cycle(
 async def test_a_cycle_that_is_not_paid_is_not_granted_until_it_is(
     customer: Customer, meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A cycle that is not paid is not granted until it is."""
     subscription = customer.subscribe("pro")
     await customer.hear()
     customer.pay_with("pm_card_chargeCustomerFail")
@@ -150,6 +152,7 @@ async def test_a_cycle_that_is_not_paid_is_not_granted_until_it_is(
 async def test_an_upgrade_in_the_middle_gives_what_is_left_of_the_difference(
     customer: Customer, meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """An upgrade in the middle gives what is left of the difference."""
     subscription = customer.subscribe("pro")
     await customer.hear()
     await customer.pass_time(15)
@@ -166,6 +169,7 @@ async def test_an_upgrade_in_the_middle_gives_what_is_left_of_the_difference(
 async def test_a_cancellation_holds_from_the_end_of_the_period_and_can_be_taken_back(
     customer: Customer, meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A cancellation holds from the end of the period and can be taken back."""
     subscription = customer.subscribe("pro")
     await customer.hear()
     for cancelled in (True, False, True):
@@ -184,6 +188,7 @@ async def test_a_cancellation_holds_from_the_end_of_the_period_and_can_be_taken_
 async def test_a_subscription_that_is_ended_at_once_ends_at_once(
     customer: Customer, meter: AsyncMeter
 ) -> None:
+    """A subscription that is ended at once ends at once."""
     subscription = customer.subscribe("pro")
     await customer.hear()
     customer.api.subscriptions.cancel(subscription)
@@ -196,6 +201,7 @@ async def test_a_subscription_that_is_ended_at_once_ends_at_once(
 
 
 async def test_a_first_payment_that_fails_gives_nothing(customer: Customer, meter: AsyncMeter) -> None:
+    """A first payment that fails gives nothing."""
     customer.pay_with("pm_card_chargeCustomerFail")
     customer.subscribe("pro", payment_behavior="default_incomplete")
     await customer.hear()
@@ -207,6 +213,7 @@ async def test_a_first_payment_that_fails_gives_nothing(customer: Customer, mete
 async def test_a_refund_of_an_invoice_takes_its_share_of_what_the_cycle_gave(
     customer: Customer, meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A refund of an invoice takes its share of what the cycle gave."""
     customer.subscribe("pro")
     await customer.hear()
     (charge,) = fake.objects("charge")
@@ -220,6 +227,7 @@ async def test_a_refund_of_an_invoice_takes_its_share_of_what_the_cycle_gave(
 async def test_what_is_heard_of_the_payment_first_comes_to_the_same(
     customer: Customer, meter: AsyncMeter, fake: FakeStripe, clock: Clock
 ) -> None:
+    """What is heard of the payment first comes to the same."""
     customer.subscribe("pro")
     for event in reversed(fake.events()):
         await receive(meter, event, at=clock())

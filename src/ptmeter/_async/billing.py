@@ -14,6 +14,7 @@ from ..errors import (
     ConfigurationError,
     InvalidArgumentError,
     StripeRefusedError,
+    SubscriptionExistsError,
     SubscriptionNotFoundError,
 )
 from ..operations import purchasing
@@ -100,16 +101,13 @@ class AsyncBilling:
             TrialUsedError: It has had a trial already.
             InvalidArgumentError: The plan has no trial, or an address is none.
             ConfigurationError: There is no such plan, it costs nothing, or Stripe has no price of it yet.
-            StripeUnavailableError: Stripe did not answer.
-            StripeRefusedError: It will not open such a session.
         """
         here = self._gateway
         chosen, every = self._plans().find(plan), one_of(Interval, interval)
         days = _trial_days(chosen) if trial else None
-        await here.platform.read(partial(purchasing.may_subscribe, account=account, trial=trial))
+        at = await self._free(account, trial=trial)
         price = await self._price(chosen, every)
         customer = await here.customer(account)
-        known = await here.known(account)
         request = checkout.subscription(
             account,
             customer,
@@ -121,7 +119,7 @@ class AsyncBilling:
             cancel_url=cancel_url,
             key=key,
             trial_days=days,
-            coupon=await self._coupon(discount, known.at) if discount else None,
+            coupon=await self._coupon(discount, at) if discount else None,
         )
         session = await here.send(request, key=idempotency_key("subscribe", account, key))
         details: Json = session.get("total_details") or {}
@@ -234,13 +232,25 @@ class AsyncBilling:
         name = idempotency_key(verb, account, key)
         return billing.subscription(await self._gateway.send(request, key=name))
 
+    async def _free(self, account: str, *, trial: bool) -> datetime:
+        """Make sure that a subscription can begin, by the books and by Stripe, which knows of one sooner; the time."""
+        here = self._gateway
+        await here.platform.read(partial(purchasing.may_subscribe, account=account, trial=trial))
+        known = await here.known(account)
+        if current := await self._at_stripe(known.customer, account):
+            raise SubscriptionExistsError(account, billing.subscription(current).plan)
+        return known.at
+
     async def _current(self, account: str) -> Json:
         known = await self._gateway.known(account)
-        found = await self._gateway.every(billing.find(known.customer)) if known.customer else []
-        current = billing.current(found, account)
+        current = await self._at_stripe(known.customer, account)
         if current is None:
             raise SubscriptionNotFoundError(account)
         return current
+
+    async def _at_stripe(self, customer: str | None, account: str) -> Json | None:
+        found = await self._gateway.every(billing.find(customer)) if customer else []
+        return billing.current(found, account)
 
     async def _price(self, plan: Plan, interval: Interval) -> str:
         wanted = catalogue.price_of(plan, interval)

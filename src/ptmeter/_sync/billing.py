@@ -15,6 +15,7 @@ from ..errors import (
     ConfigurationError,
     InvalidArgumentError,
     StripeRefusedError,
+    SubscriptionExistsError,
     SubscriptionNotFoundError,
 )
 from ..operations import purchasing
@@ -101,16 +102,13 @@ class Billing:
             TrialUsedError: It has had a trial already.
             InvalidArgumentError: The plan has no trial, or an address is none.
             ConfigurationError: There is no such plan, it costs nothing, or Stripe has no price of it yet.
-            StripeUnavailableError: Stripe did not answer.
-            StripeRefusedError: It will not open such a session.
         """
         here = self._gateway
         chosen, every = self._plans().find(plan), one_of(Interval, interval)
         days = _trial_days(chosen) if trial else None
-        here.platform.read(partial(purchasing.may_subscribe, account=account, trial=trial))
+        at = self._free(account, trial=trial)
         price = self._price(chosen, every)
         customer = here.customer(account)
-        known = here.known(account)
         request = checkout.subscription(
             account,
             customer,
@@ -122,7 +120,7 @@ class Billing:
             cancel_url=cancel_url,
             key=key,
             trial_days=days,
-            coupon=self._coupon(discount, known.at) if discount else None,
+            coupon=self._coupon(discount, at) if discount else None,
         )
         session = here.send(request, key=idempotency_key("subscribe", account, key))
         details: Json = session.get("total_details") or {}
@@ -235,13 +233,25 @@ class Billing:
         name = idempotency_key(verb, account, key)
         return billing.subscription(self._gateway.send(request, key=name))
 
+    def _free(self, account: str, *, trial: bool) -> datetime:
+        """Make sure that a subscription can begin, by the books and by Stripe, which knows of one sooner; the time."""
+        here = self._gateway
+        here.platform.read(partial(purchasing.may_subscribe, account=account, trial=trial))
+        known = here.known(account)
+        if current := self._at_stripe(known.customer, account):
+            raise SubscriptionExistsError(account, billing.subscription(current).plan)
+        return known.at
+
     def _current(self, account: str) -> Json:
         known = self._gateway.known(account)
-        found = self._gateway.every(billing.find(known.customer)) if known.customer else []
-        current = billing.current(found, account)
+        current = self._at_stripe(known.customer, account)
         if current is None:
             raise SubscriptionNotFoundError(account)
         return current
+
+    def _at_stripe(self, customer: str | None, account: str) -> Json | None:
+        found = self._gateway.every(billing.find(customer)) if customer else []
+        return billing.current(found, account)
 
     def _price(self, plan: Plan, interval: Interval) -> str:
         wanted = catalogue.price_of(plan, interval)

@@ -34,6 +34,7 @@ from ptmeter.stripe import (
     refunds,
     requests,
 )
+from ptmeter.stripe.client import translated
 from ptmeter.stripe.customers import TaxId
 from ptmeter.stripe.refunds import CreditReason, CreditTo, RefundReason
 
@@ -436,3 +437,23 @@ def test_an_event_that_stripe_has_is_told_by_what_it_says() -> None:
     assert metering.is_taken(taken)
     assert metering.is_taken(StripeRefusedError(400, "No.", reason="duplicate_meter_event"))
     assert not metering.is_taken(StripeRefusedError(400, "No such meter."))
+
+
+def test_a_place_that_stripe_tax_cannot_tell_is_named() -> None:
+    """Its own code is the reason, and the parameter that it minds the field."""
+    from stripe import InvalidRequestError
+
+    said = {
+        "message": "The customer's location isn't recognized.",
+        "code": "customer_tax_location_invalid",
+        "param": "automatic_tax[enabled]",
+        "type": "invalid_request_error",
+    }
+    with pytest.raises(StripeRefusedError) as refused, translated():
+        raise InvalidRequestError(
+            said["message"], said["param"], code=said["code"], http_status=400, json_body={"error": said}
+        )
+
+    found = refused.value
+    assert (400, said["code"], said["param"]) == (found.status, found.reason, found.field)
+    assert not found.retryable
