@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -14,6 +15,7 @@ from tests.integration.wiring import engine_on, meter_on
 
 from ptmeter import (
     PT,
+    Backoff,
     Calibration,
     Ceiling,
     InsufficientFundsError,
@@ -31,12 +33,16 @@ from ptmeter import (
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
 from ptmeter.domain.commands import Debit, Freeze, Grant, Hold, Reverse, Settle, Unfreeze
+from ptmeter.domain.inbox import Event, Subject, SubjectKind
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.ledger import UsageEvent, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Limits, Pace, Share
+from ptmeter.domain.money import Movement
+from ptmeter.domain.payments import Dispute, DisputeStage, Payment, Refund, RefundStage
 from ptmeter.domain.top_up_terms import TopUpTerms
 from ptmeter.domain.usage import TOKEN_CLASSES
-from ptmeter.operations import closing, topping_up, verifying
+from ptmeter.operations import closing, paying, receiving, topping_up, verifying
+from ptmeter.operations.posting import alone
 from ptmeter.storage.books import Binder
 from ptmeter.storage.tables import metadata
 from ptmeter.testing import Clock
@@ -47,6 +53,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
     from ptmeter import Meter, RateCard, Report
+    from ptmeter.ports import Books
     from ptmeter.storage.books import SqlBooks
 
 POLICY: Final = Policy(chain_key=b"a key that the database does not have", referral_key=b"nor this one")
@@ -180,6 +187,8 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     meter.plans.subscribe("acme", "freemium", key="s1")
     _by_referral(meter)
     _mitigate(meter)
+    _by_webhook(meter)
+    _paid_at_stripe(meter, clock)
     learnt = Calibration()
     learnt.learn("gpt-4o-mini", "eu", counted=10, used=12, answered=5)
     meter.calibration.add(learnt)
@@ -220,6 +229,84 @@ def _mitigate(meter: Meter) -> None:
     what: dict[str, Any] = {"unit": "core", "share": 900, "lasts": timedelta(days=400), "reason": "thin"}
     applied, _ = (meter.mitigations.apply(**what, by="ann", key=key) for key in ("m1", "m2"))
     meter.mitigations.undo(applied.id, by="bob", reason="enough")
+
+
+def _by_webhook(meter: Meter) -> None:
+    """Events: one that waits, one whose subject was looked up in vain before, one that somebody has dealt with."""
+
+    def event(name: str, subject: Subject | None) -> Event:
+        facts: dict[str, Any] = {"api_version": "2026-01-28.clover", "livemode": False, "account": "acct_1"}
+        kind, at = "charge.succeeded", datetime(2026, 3, 1, tzinfo=UTC)
+        return Event(
+            id=name, type=kind, created=at, subject=subject, body=b"{}", digest=digest((name,)), **facts
+        )
+
+    def receive(books: Books) -> None:
+        for number in (1, 1, 2):
+            known = event(f"evt_{number}", Subject(SubjectKind.PAYMENT, f"pi_{number}"))
+            alone(
+                books,
+                partial(receiving.keep, event=known, parked="", source="webhook", at=books.ledger.now()),
+            )
+        alone(
+            books,
+            partial(
+                receiving.keep,
+                event=event("evt_3", None),
+                parked="of no concern",
+                source="sweep",
+                at=books.ledger.now(),
+            ),
+        )
+        receiving.resolve(books, "evt_3", actor="ann", reason="it is of no concern")
+
+    def work(books: Books) -> None:
+        (task,) = receiving.take(books, backoff=Backoff(attempts=1), limit=1)
+        receiving.bury(books, task, problem="nobody knows it")
+
+    _store(meter).run(receive)
+    _store(meter).run(work)
+
+
+def _paid_at_stripe(meter: Meter, clock: Clock) -> None:
+    """Three payments with tax: one refunded in part, one that is disputed, one that is lost; and a payout."""
+    numbers = count(1)
+
+    def moved(source: str, category: str, amount: int, fee: int = 0) -> Movement:
+        name, at = f"txn_{next(numbers):02}", clock()
+        return Movement(
+            id=name, category=category, amount=amount, fee=fee, currency="usd", source=source, at=at
+        )
+
+    def pay(number: int, *, refunds: Any = (), disputes: Any = (), movements: Any = ()) -> None:
+        payment = Payment(
+            id=f"pi_{number}",
+            account="acme",
+            offer={"core": 10_000_000, "advanced": 2_000_000},
+            amount=1_080,
+            tax=80,
+            currency="usd",
+            at=clock(),
+            refunds=refunds,
+            disputes=disputes,
+            movements=(moved(f"ch_{number}", "charge", 1_080, fee=61), *movements),
+        )
+        paid = {"core": 6 * 10**9, "advanced": 4 * 10**9}
+        _store(meter).run(partial(alone, work=partial(paying.settle, payment=payment, paid=paid)))
+
+    def refund(amount: int) -> Refund:
+        return Refund(id="re_1", amount=amount, stage=RefundStage.MADE, at=clock())
+
+    def dispute(number: int, stage: DisputeStage) -> Dispute:
+        return Dispute(id=f"dp_{number}", amount=540, stage=stage, at=clock())
+
+    pay(1, refunds=(refund(270),), movements=(moved("re_1", "refund", -270),))
+    withdrawn = [moved(f"dp_{number}", "dispute", -540, fee=1_500) for number in (2, 3)]
+    pay(2, disputes=(dispute(2, DisputeStage.OPEN),), movements=withdrawn[:1])
+    pay(3, disputes=(dispute(3, DisputeStage.LOST),), movements=withdrawn[1:])
+    out = (moved("po_1", "payout", -500, fee=1),)
+    _store(meter).run(partial(alone, work=partial(paying.paid_out, payout="po_1", movements=out)))
+    _store(meter).run(lambda books: books.payments.name_customer("acme", "cus_1"))
 
 
 def _in_a_team(meter: Meter, clock: Clock) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from tests.integration.wiring import engine_on, servers
 
 from ptmeter.storage import tables
+from ptmeter.storage.payment_tables import customer, money
 from ptmeter.storage.tables import metadata
 
 if TYPE_CHECKING:
@@ -180,6 +181,31 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "problem": "p",
         "payload": "{}",
     },
+    "ptm_webhook": {
+        "event_id": "evt_1",
+        "received_at": 1,
+        "created_at": 1,
+        "digest": 1,
+        "deliveries": 2,
+        "altered": 1,
+        "state": 0,
+        "lined": 0,
+        "livemode": 0,
+        "type": "charge.succeeded",
+        "source": "webhook",
+        "body": "{}",
+    },
+    "ptm_task": {"task": "payment:pi_1", "attempts": 0, "lease": 0},
+    "ptm_payment": {"payment": "pi_1"},
+    "ptm_money": {
+        "entry": "txn_1:credits",
+        "happened_at": 1,
+        "amount": 5,
+        "debit": "stripe_clearing",
+        "credit": "credits",
+        "currency": "usd",
+    },
+    "ptm_customer": {"account": "acme", "customer": "cus_1"},
 }
 """A row of each table with nothing in it that may be left out."""
 
@@ -190,6 +216,10 @@ OTHER_KEYS: Final = {
     "route": "eu",
     "plan": "team",
     "currency": "EUR",
+    "event_id": "evt_2",
+    "task": "payment:pi_2",
+    "payment": "pi_2",
+    "entry": "txn_1:fee",
 }
 """Other values of key columns that are no numbers."""
 
@@ -251,6 +281,10 @@ CHECKS: Final = (
     Check("ptm_outbox_delivered", {"delivered_at": 1, "due_at": None}, {"delivered_at": 1}),
     Check("ptm_top_up_amount", {"amount": 1}, {"amount": 0}),
     Check("ptm_top_up_amount", {"price": 0}, {"price": -1}),
+    Check("ptm_webhook_deliveries", {"altered": 0}, {"altered": -1}),
+    Check("ptm_webhook_deliveries", {"deliveries": 2}, {"deliveries": 1}),
+    Check("ptm_money_amount", {"amount": 1}, {"amount": 0}),
+    Check("ptm_money_amount", {"debit": "bank"}, {"debit": "credits"}),
     Check("ptm_period_two_persons", {"approver": "bob"}, {"approver": "ann"}),
     *(
         Check("ptm_closing_ties", {name: sign * 100, "issued": 51 + sign * other}, {name: sign * 100})
@@ -285,11 +319,12 @@ UNIQUE: Final = {
         {"account": "ann"},
         {"account": "ann", "payment_id": "pi_2"},
     ),
+    "ptm_customer_customer": ({}, {"account": "ann"}, {"account": "ann", "customer": "cus_2"}),
 }
 """By unique key: a row, what to change to collide with it, and what to change to pass as another one."""
 
-GUARDED: Final = (tables.transfer.name, tables.period.name, tables.closing.name)
-"""The journal, which SQLite and PostgreSQL keep insert-only."""
+GUARDED: Final = (tables.transfer.name, tables.period.name, tables.closing.name, money.name)
+"""The journal and the money, which SQLite and PostgreSQL keep insert-only."""
 
 
 @pytest.fixture(params=DATABASES)
@@ -360,7 +395,7 @@ def test_a_primary_key_is_all_of_its_columns(connection: Connection, table: Tabl
     """The same row twice is refused; with any column of the key changed it is another one."""
     put(connection, table)
     rest = {"transfer_id": 9} if table is tables.transfer else {}
-    others = {tables.referral_code: "code"}  # what is unique beside the key
+    others = {tables.referral_code: "code", customer: "customer"}  # what is unique beside the key
 
     refusal(connection, table, **rest)
     for number, column in enumerate(table.primary_key.columns):
@@ -410,7 +445,7 @@ def unique_keys(table: Table) -> list[tuple[str, list[str]]]:
 def test_no_row_of_the_journal_changes(
     name: str, verb: str, table: str, backend_of: Callable[[str], Backend]
 ) -> None:
-    """Transfers, periods and closings are neither updated nor deleted nor emptied, by whoever is connected."""
+    """Transfers, periods, closings and money are neither updated nor deleted nor emptied, by whoever is connected."""
     column = next(iter(metadata.tables[table].primary_key.columns)).name
     changes = {"update": f"UPDATE {table} SET {column} = {column}", "delete": f"DELETE FROM {table}"}
     if verb == "truncate" and name == "sqlite":
@@ -431,8 +466,9 @@ def test_no_row_of_the_journal_changes(
         (tables.transfer, {"seq": 2, "transfer_id": 2}),
         (tables.period, {"actor": "bob"}),
         (tables.closing, {"seq": 10}),
+        (money, {"amount": 6}),
     ],
-    ids=["transfer by seq", "transfer by id", "transfer by completes", "period", "closing"],
+    ids=["transfer by seq", "transfer by id", "transfer by completes", "period", "closing", "money"],
 )
 def test_no_row_of_the_journal_is_replaced(
     table: Table, changes: dict[str, Any], backend_of: Callable[[str], Backend]
@@ -458,6 +494,7 @@ def test_no_row_of_the_journal_is_replaced(
         (tables.closing, {"wallet_id": 2}),
         (tables.closing, {"revision": 2}),
         (tables.closing, {"period": "2026-02"}),
+        (money, {"entry": "txn_1:fee"}),
     ],
     ids=str,
 )

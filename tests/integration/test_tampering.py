@@ -7,6 +7,8 @@ does not notice is listed here with its reason, and the list is exact: what is o
 
 from __future__ import annotations
 
+import json
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -36,6 +38,10 @@ LEARNT = "what calls taught decides about no money, and is read anew as it stand
 
 WANTED = "what is asked for and not paid moves no PT; what is paid must have its grant in the journal"
 
+HINTED = "an event is a hint: what follows from it is looked up at Stripe, whatever it says and however often it came"
+IN_LINE = "it says what is looked up next, and looking something up twice or late comes to the same"
+KNOWN = "it says who is who at Stripe: no PT follow from it, and a payment says itself whose it is"
+THEIRS = "Stripe alone says when money moved, and in which currency it was paid: reconciliation holds it against that"
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
 MITIGATED = "it moves no PT: how calls were routed by it is on their rows in the journal"
 SENT = "what the provider sent moves nothing: a person decides by it, and that is on record"
@@ -111,6 +117,25 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_mitigation.request_key": (frozenset({"other"}), MITIGATED),
     "ptm_mitigation.reason": (frozenset({"other"}), MITIGATED),
     "ptm_mitigation.undone_because": (frozenset({"other", "absent", "present"}), MITIGATED),
+    **{
+        f"ptm_webhook.{column}": (frozenset(changes), HINTED)
+        for changes, columns in (
+            (("more", "less"), "received_at created_at digest deliveries altered state livemode"),
+            (("more", "less", "present", "absent"), "done_at"),
+            (("other",), "event_id type source body"),
+            (("other", "present", "absent"), "subject problem resolver"),
+            (("other", "absent"), "api_version account"),
+        )
+        for column in columns.split()
+    },
+    "ptm_task.task": (frozenset({"other"}), IN_LINE),
+    "ptm_task.due_at": (frozenset({"more", "less", "present", "absent"}), IN_LINE),
+    "ptm_task.attempts": (frozenset({"more", "less"}), IN_LINE),
+    "ptm_task.lease": (frozenset({"more", "less"}), IN_LINE),
+    "ptm_customer.account": (frozenset({"other"}), KNOWN),
+    "ptm_customer.customer": (frozenset({"other"}), KNOWN),
+    "ptm_payment.paid_at": (frozenset({"more", "less"}), THEIRS),
+    "ptm_payment.currency": (frozenset({"other"}), THEIRS),
     "ptm_referral_code.account": (frozenset({"other"}), BROUGHT),
     "ptm_referral_code.noted_at": (frozenset({"more", "less"}), BROUGHT),
     "ptm_referral_code.code": (frozenset({"other"}), BROUGHT),
@@ -154,6 +179,9 @@ UNNOTICED_ROWS: Final = {
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
+        "ptm_webhook": HINTED,
+        "ptm_task": IN_LINE,
+        "ptm_customer": KNOWN,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
@@ -166,11 +194,34 @@ UNNOTICED_ROWS: Final = {
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
+        "ptm_webhook": HINTED,
+        "ptm_task": IN_LINE,
+        "ptm_customer": KNOWN,
         "ptm_subscription": STANDING,
         "ptm_subscription_request": ASKED,
     },
 }
 """Whole rows that `verify` does not miss, or take for its own."""
+
+
+UNNOTICED_MONEY: Final = frozenset({"fee", "bank", "dispute_hold"})
+"""
+What a payment does not say of its money: what Stripe keeps, what went to the bank, and what a bank holds for now.
+
+That is `THEIRS` too. What a dispute that is lost has withdrawn is noticed: nothing is held for it any more.
+"""
+
+UNNOTICED_FACTS: Final = {
+    ("re_1", "turns", 1): "a turn may come to nothing",
+    ("dp_2", "turns", 1): "a turn may come to nothing",
+    ("dp_3", "turns", 1): "a turn may come to nothing",
+    (
+        "dp_2",
+        "amount",
+        1,
+    ): "what is used already cannot be frozen, so it may be less than what is contested",
+}
+"""Of what a payment has on record of a claim, by how much more or less is not noticed, and why."""
 
 
 @pytest.fixture(scope="module", params=servers("sqlite", "postgres", "mysql"))
@@ -226,7 +277,12 @@ OF_NO_WALLET: Final = {
     "ptm_calibration": "ptm_calibration/{model} {route}:",
     "ptm_mitigation": "ptm_mitigation/{mitigation_id}:",
     "ptm_outbox": "ptm_outbox/{account} {message_id}:",
+    "ptm_customer": "ptm_customer/{account}:",
+    "ptm_money": "ptm_money/{entry} row:",
+    "ptm_payment": "ptm_payment/{payment} row:",
     "ptm_period": "ptm_period/{period} event {number}:",
+    "ptm_task": "ptm_task/{task}:",
+    "ptm_webhook": "ptm_webhook/{event_id}:",
     "ptm_quarantine": "ptm_quarantine/account={account}, call_id={call_id} row:",
     **{f"ptm_referral{part}": f"ptm_referral{part}/{{account}}:" for part in ("", "_code", "_trace")},
     "ptm_subscription": "ptm_subscription/{account}:",
@@ -244,6 +300,7 @@ class Names:
         self._wallets = {row["wallet_id"]: row for row in hands.rows(TABLES["ptm_wallet"])}
         self._transfers = hands.rows(TABLES["ptm_transfer"])
         self._accounts = hands.rows(TABLES["ptm_account"])
+        self._money = hands.rows(TABLES["ptm_money"])
 
     def length(self, row: dict[str, Any]) -> int:
         """How many transfers the row's wallet has."""
@@ -253,6 +310,10 @@ class Names:
     def accounts(self) -> list[str]:
         """The rows of all accounts."""
         return [f"ptm_account/{row['account']} row:" for row in self._accounts]
+
+    def money(self, payment: str) -> list[str]:
+        """The rows of a payment's money."""
+        return [f"ptm_money/{row['entry']} row:" for row in self._money if row["reference"] == payment]
 
     def rated(self, price: int) -> list[int]:
         """The transfers that were rated by that price."""
@@ -301,8 +362,8 @@ def first_of(report: Report) -> str:
 
 def named_first(report: Report, *names: str) -> bool:
     """Whether that is about one of these rows."""
-    first = first_of(report).replace(":", " :", 1)
-    return any(first.startswith(name.rstrip(": ") + " ") for name in names)
+    bare = [name.rstrip(": ") for name in names]
+    return first_of(report).startswith(tuple(name + end for name in bare for end in (":", " ")))
 
 
 # --- the battery ------------------------------------------------------------------------------
@@ -336,6 +397,10 @@ def test_every_column_is_noticed_when_it_is_changed(hands: Hands, table: Table) 
         right = [names.of(table, row), names.of(table, {**row, column.name: value})]
         if table.name == "ptm_account":
             right += [*names.accounts, f"ptm_account/{value} row:"]  # it counts above it too
+        if column.name == "payment" and table.name == "ptm_payment":
+            right += names.money(row["payment"])
+        if table.name == "ptm_money":
+            right.append(f"ptm_payment/{row['reference']} row:")  # it has another amount then
         if column.primary_key or column.name in {"starts_at", "ends_at"}:
             right.append(names.after(table, row))  # it is gone from where it was
         if report.clean is not listed:
@@ -380,7 +445,7 @@ def test_a_row_that_is_taken_out_is_missed(hands: Hands, table: Table) -> None:
         with hands.undone():
             hands.delete(table, row)
             report = hands.verify()
-        listed = table.name in UNNOTICED_ROWS["taken out"]
+        listed = table.name in UNNOTICED_ROWS["taken out"] or is_theirs(row)
         right = [names.of(table, row), names.after(table, row), *_those_that_refer_to(table, row, names)]
         if report.clean is not listed:
             wrong.append(f"{row} is listed: {listed}, noticed: {not report.clean}")
@@ -388,6 +453,67 @@ def test_a_row_that_is_taken_out_is_missed(hands: Hands, table: Table) -> None:
             wrong.append(f"{first_of(report)} is none of {right}")
 
     assert [] == wrong
+
+
+def is_theirs(row: dict[str, Any]) -> bool:
+    """Whether it is money of which no payment says how much it is."""
+    if "entry" not in row or row["reference"] == "pi_3":
+        return row.get("entry", "").endswith(":fee")
+    return row["entry"].rpartition(":")[2] in UNNOTICED_MONEY
+
+
+def test_every_amount_of_money_is_noticed_when_it_is_changed(hands: Hands) -> None:
+    """One minor unit more or less in any row: it is named, or another of its payment, but for what is not ours to say."""
+    money = TABLES["ptm_money"]
+    wrong: list[str] = []
+    for row in hands.rows(money):
+        for amount in (row["amount"] + 1, row["amount"] - 1):
+            with hands.undone():
+                hands.update(money, row, amount=amount)
+                report = hands.verify()
+            if report.clean is not is_theirs(row) and (row["entry"], amount) != ("txn_07:fee", 0):
+                wrong.append(f"{row['entry']}: {amount}, {first_of(report)}")
+
+    assert [] == wrong
+
+
+def test_every_fact_of_a_payment_is_noticed_when_it_is_changed(hands: Hands) -> None:
+    """What is on record of the lots and claims of a payment, number by number, is held against the journal."""
+    payment = TABLES["ptm_payment"]
+    wrong: list[str] = []
+    for row in [row for row in hands.rows(payment) if row["body"]]:
+        for place, change, body in _changed(json.loads(row["body"])):
+            with hands.undone():
+                hands.update(payment, row, body=json.dumps(body))
+                report = hands.verify()
+            listed = (*place[1:], change) in UNNOTICED_FACTS
+            if report.clean is not listed or not (
+                listed or named_first(report, f"ptm_payment/{row['payment']} row:")
+            ):
+                wrong.append(f"{row['payment']} {place} {change}: {first_of(report)}")
+
+    assert [] == wrong
+
+
+def _changed(document: Any) -> Iterator[tuple[tuple[Any, ...], int, Any]]:
+    """The document with one number one more or less, or one name another, by where that is."""
+    for place, value in _leaves(document):
+        for change in (1, -1) if isinstance(value, int) else (0,):
+            changed = deepcopy(document)
+            inner = changed
+            for step in place[:-1]:
+                inner = inner[step]
+            inner[place[-1]] = value + change if change else f"{value}x"
+            yield place, change, changed
+
+
+def _leaves(document: Any, *place: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    if not isinstance(document, dict | list):
+        yield place, document
+        return
+    steps: Any = document.items() if isinstance(document, dict) else enumerate(document)
+    for step, inner in steps:
+        yield from _leaves(inner, *place, step)
 
 
 def _those_that_refer_to(table: Table, row: dict[str, Any], names: Names) -> list[str]:
@@ -399,6 +525,10 @@ def _those_that_refer_to(table: Table, row: dict[str, Any], names: Names) -> lis
             return [f"ptm_transfer has rows of wallet {row['wallet_id']},", *SEALS]
         case "ptm_transfer":
             return [names.wallet(row)]  # it was the last
+        case "ptm_payment":
+            return names.money(row["payment"])
+        case "ptm_money":
+            return [*names.money(row["reference"]), f"ptm_payment/{row['reference']} row:"]
         case "ptm_price":
             return [f"acme/core transfer {seq}" for seq in names.rated(row["version"])]
         case "ptm_period":
@@ -426,7 +556,8 @@ def test_a_row_that_is_put_in_is_noticed(hands: Hands, table: Table) -> None:
         forged |= {"open_unit": None}  # of those there is one
     if table.name == "ptm_transfer":
         forged |= {"transfer_id": 1, "completes": None, "seq": names.length(row) + 1}
-    forged |= {"ptm_referral": {"payment_id": "x"}, "ptm_referral_code": {"code": "x"}}.get(table.name, {})
+    unique = {"ptm_referral": "payment_id", "ptm_referral_code": "code", "ptm_customer": "customer"}
+    forged |= {unique[table.name]: "x"} if table.name in unique else {}
     with hands.undone():
         hands.insert(table, forged)
         report = hands.verify()

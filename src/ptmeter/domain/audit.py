@@ -65,6 +65,10 @@ def unreadable(problem: UnreadableRowError, wallet: WalletId | None = None) -> F
             return Finding(problem.table, str(row["period"]), f"event {row['number']}", what)
         case "ptm_account":
             return Finding(problem.table, str(row["account"]), "row", what)
+        case "ptm_payment":
+            return Finding(problem.table, str(row["payment"]), "row", what)
+        case "ptm_money":
+            return Finding(problem.table, str(row["entry"]), "row", what)
         case "ptm_wallet":
             return Finding(str(row["account"]), str(row["unit"]), "wallet", what)
         case table if wallet and table in _ROWS:

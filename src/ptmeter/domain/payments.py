@@ -13,7 +13,7 @@ all of them together, so that all of the money takes all of the PT.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -55,6 +55,13 @@ class DisputeStage(IntEnum):
     """The bank has withdrawn the money, and nothing is decided."""
     WON = 2
     LOST = 3
+
+
+class ClaimKind(StrEnum):
+    """What claims money back."""
+
+    REFUND = "refund"
+    DISPUTE = "dispute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +119,18 @@ class Claim:
     """
 
     stage: int
+    kind: ClaimKind = ClaimKind.REFUND
     amount: int = 0
     frozen: Amounts = field(default_factory=dict[str, int])
     taken: Amounts = field(default_factory=dict[str, int])
     parts: tuple[int, int] = (0, 0)
     closed: int = 0
     turns: int = 0
+
+
+NO_REFUND: Final = Claim(stage=RefundStage.ASKED)
+NO_DISPUTE: Final = Claim(stage=DisputeStage.INQUIRY, kind=ClaimKind.DISPUTE)
+"""What is on record of one that the books have not heard of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +171,7 @@ class Step(NamedTuple):
 
 def refund_steps(record: PaymentRecord, refund: Refund) -> tuple[Step, ...]:
     """What a refund asks for that the books have not got."""
-    claim = record.claims.get(refund.id, Claim(stage=RefundStage.ASKED))
+    claim = record.claims.get(refund.id, NO_REFUND)
     if refund.stage <= claim.stage:
         return ()
     taken = share(record, refund.id, refund.amount) if refund.stage is RefundStage.MADE else NONE
@@ -167,7 +180,7 @@ def refund_steps(record: PaymentRecord, refund: Refund) -> tuple[Step, ...]:
 
 def dispute_steps(record: PaymentRecord, dispute: Dispute) -> tuple[Step, ...]:
     """What a dispute asks for that the books have not got."""
-    claim = record.claims.get(dispute.id, Claim(stage=DisputeStage.INQUIRY))
+    claim = record.claims.get(dispute.id, NO_DISPUTE)
     if is_stale(claim, dispute):
         return ()
     part = share(record, dispute.id, dispute.amount)

@@ -15,13 +15,13 @@ from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Refusal, Refused, wallet_id
 from ..domain.movements import closing, moved, to_bank
 from ..domain.payments import (
-    Claim,
+    NO_DISPUTE,
+    NO_REFUND,
     Dispute,
     DisputeStage,
     Do,
     PaymentRecord,
     Refund,
-    RefundStage,
     dispute_steps,
     is_stale,
     refund_steps,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from ..domain.ledger import Posted
     from ..domain.money import Movement
-    from ..domain.payments import Amounts, Payment, Step
+    from ..domain.payments import Amounts, Claim, Payment, Step
     from ..ports import Books, Posting
 
 
@@ -69,11 +69,10 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
     granted = None
     if payment.top_up:
         asked = topping_up.find(books, payment.top_up)
+        account, offer = asked.account, {asked.unit: asked.amount.micro}
         granted = yield from topping_up.paid(books, asked, key=key)
         if isinstance(granted, TopUpNotOpenError):
             granted = None  # paid twice: the money is there, so it is a purchase like any other
-        else:
-            account, offer = asked.account, {asked.unit: asked.amount.micro}
     if granted is None and offer:
         granted = yield from grant(
             books, account, offer, source=f"payment {payment.id}", key=key, paid=paid
@@ -107,7 +106,7 @@ def _given(books: Books, account: str, cycle: datetime) -> list[Posted]:
 
 
 def _refund(books: Books, record: PaymentRecord, refund: Refund) -> Posting[PaymentRecord]:
-    claim = record.claims.get(refund.id, Claim(stage=RefundStage.ASKED))
+    claim = record.claims.get(refund.id, NO_REFUND)
     for step in refund_steps(record, refund):
         claim = yield from _carry_out(books, record, refund.id, claim, step)
     stage = max(claim.stage, refund.stage)
@@ -115,7 +114,7 @@ def _refund(books: Books, record: PaymentRecord, refund: Refund) -> Posting[Paym
 
 
 def _dispute(books: Books, record: PaymentRecord, dispute: Dispute) -> Posting[PaymentRecord]:
-    claim = record.claims.get(dispute.id, Claim(stage=DisputeStage.INQUIRY))
+    claim = record.claims.get(dispute.id, NO_DISPUTE)
     if is_stale(claim, dispute):
         return record
     for step in dispute_steps(record, dispute):

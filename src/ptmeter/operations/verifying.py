@@ -9,6 +9,7 @@ from ..domain.audit import Finding, Report, WalletAudit, misnamed, unreadable
 from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, vanished
 from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
 from ..domain.keys import transfer_id, wallet_number
+from ..domain.payment_audit import PaymentAudit, asked, astray, of_payout
 from ..domain.periods import month, reports, seal
 from ..domain.quarantine import QuarantineState, call_id, disagreement
 from ..domain.rollup_audit import RollupAudit
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..domain.accounts import Account
     from ..domain.checkpoints import Marked
     from ..domain.ledger import Wallet
+    from ..domain.money import MoneyEntry
+    from ..domain.payments import PaymentRecord
     from ..domain.periods import PeriodEvent, PeriodReport
     from ..domain.quarantine import Quarantined
     from ..ports import Books, Checkpoints
@@ -62,6 +65,7 @@ class _Verification:
     unsound: set[str] = field(default_factory=set[str])
     unread: set[int] = field(default_factory=set[int])
     tallies: TallyAudit = field(default_factory=lambda: TallyAudit({}))
+    payments: PaymentAudit = field(default_factory=PaymentAudit)
 
     def report(self) -> Report:
         self.findings += self.books.cards.altered()
@@ -78,6 +82,7 @@ class _Verification:
         self._check_accounts()
         self._check_quarantine()
         self._check_top_ups()
+        self._check_payments()
         self.findings += self.books.cards.missing()
         self.uncovered += (*self.books.ledger.strays(), *self.books.periods.strays())
         self._check_tallies()
@@ -220,6 +225,7 @@ class _Verification:
             rollups.read(rows)
         holds = ledger.open_holds(wallet)
         self.tallies.read_open(holds)
+        self.payments.read_lots(wallet)
         found = audit.compare(wallet, holds)
         found += closings.finish(wallet) + rollups.findings(self.books.rollups.of(wallet))
         return signed.finish() + found
@@ -301,3 +307,52 @@ class _Verification:
         except UnreadableRowError as problem:
             self.findings.append(unreadable(problem))
             self.uncovered.append("not all top-ups could be checked")
+
+    # --- payments ---
+
+    def _check_payments(self) -> None:
+        """Whether what is on record of payments is what was posted for them, and their money goes with that."""
+        try:
+            self.findings += map(astray, self.books.payments.astray())
+        except UnreadableRowError as problem:
+            self.findings.append(unreadable(problem))
+        for name, record in self._payments():
+            try:
+                money = self.books.payments.entries(reference=name)
+                self.findings += self._read_payment(record, money) if record else of_payout(name, money)
+            except UnreadableRowError as problem:
+                self.findings.append(unreadable(problem))
+        self.findings += self.payments.finish()
+
+    def _payments(self) -> Iterator[tuple[str, PaymentRecord | None]]:
+        """All that has a place among the payments; of those that cannot be read only that they cannot."""
+        last, limit = "", PAGE
+        while True:
+            try:
+                page = self.books.payments.page(after=last, limit=limit)
+            except UnreadableRowError as problem:
+                if limit > 1:
+                    limit = 1  # one at a time, until it is known which
+                    continue
+                self.findings.append(unreadable(problem))
+                last = str(problem.row["payment"])
+                continue
+            if not page:
+                return
+            yield from page
+            last, limit = page[-1][0], PAGE
+
+    def _read_payment(self, record: PaymentRecord, money: Sequence[MoneyEntry]) -> list[Finding]:
+        posted = self.books.ledger.posted(record.account, [*asked(record)])
+        there = {each.transfer.id: each.transfer for each in posted}
+        wallets = {
+            wallet.id.unit: wallet for wallet in self.books.ledger.wallets(record.account, live=True)
+        }
+        lots = {
+            unit: rows[0]
+            for unit, lot in record.lots.items()
+            if unit in wallets
+            and (rows := self.books.ledger.journal(wallets[unit], after=lot - 1, limit=1))
+            and rows[0].seq == lot
+        }
+        return self.payments.read(record, there, lots, money)

@@ -47,6 +47,14 @@ class Payments(Protocol):
         """The entries in the order of their keys, all or those that belong to something at Stripe."""
         ...
 
+    def page(self, *, after: str = "", limit: int = 1_000) -> list[tuple[str, PaymentRecord | None]]:
+        """All that was ever opened, by name, beginning after *after*; ``None`` for what is no payment."""
+        ...
+
+    def astray(self, limit: int = 100) -> list[MoneyEntry]:
+        """Entries that belong to nothing that was ever opened."""
+        ...
+
     def customer(self, account: str) -> str | None:
         """What the account is at Stripe."""
         ...

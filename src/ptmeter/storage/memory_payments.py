@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..domain.money import MoneyEntry, check_same
-from ..domain.payments import PaymentRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..domain.payments import PaymentRecord
 
 
 @dataclass(slots=True)
 class PaymentTables:
     """What there is of payments. Values are immutable, so a shallow copy is a snapshot."""
 
-    payments: dict[str, PaymentRecord] = field(default_factory=dict[str, PaymentRecord])
+    payments: dict[str, PaymentRecord | None] = field(default_factory=dict[str, "PaymentRecord | None"])
     money: dict[str, MoneyEntry] = field(default_factory=dict[str, MoneyEntry])
     customers: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -31,7 +32,8 @@ class MemoryPayments:
         self._payments, self._money, self._customers = tables.payments, tables.money, tables.customers
 
     def open(self, payment: str) -> None:
-        """See `ports.Payments.open`; there is nothing to lock."""
+        """See `ports.Payments.open`."""
+        self._payments.setdefault(payment)
 
     def lock(self, payment: str) -> PaymentRecord | None:
         """See `ports.Payments.lock`."""
@@ -47,7 +49,8 @@ class MemoryPayments:
 
     def listed(self, *, account: str | None = None, limit: int = 100) -> list[PaymentRecord]:
         """See `ports.Payments.listed`."""
-        found = [each for each in self._payments.values() if account in (None, each.account)]
+        there = filter(None, self._payments.values())
+        found = [each for each in there if account in (None, each.account)]
         found.sort(key=lambda each: each.id)
         found.sort(key=lambda each: each.at, reverse=True)
         return found[:limit]
@@ -61,6 +64,14 @@ class MemoryPayments:
         """See `ports.Payments.entries`."""
         return [e for _, e in sorted(self._money.items()) if reference in (None, e.reference)]
 
+    def page(self, *, after: str = "", limit: int = 1_000) -> list[tuple[str, PaymentRecord | None]]:
+        """See `ports.Payments.page`."""
+        return sorted((each for each in self._payments.items() if each[0] > after), key=_name)[:limit]
+
+    def astray(self, limit: int = 100) -> list[MoneyEntry]:
+        """See `ports.Payments.astray`."""
+        return [e for _, e in sorted(self._money.items()) if e.reference not in self._payments][:limit]
+
     def customer(self, account: str) -> str | None:
         """See `ports.Payments.customer`."""
         return self._customers.get(account)
@@ -72,3 +83,7 @@ class MemoryPayments:
     def name_customer(self, account: str, customer_id: str) -> str:
         """See `ports.Payments.name_customer`."""
         return self._customers.setdefault(account, customer_id)
+
+
+def _name(payment: tuple[str, object]) -> str:
+    return payment[0]

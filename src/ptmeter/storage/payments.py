@@ -6,11 +6,11 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import exists, not_, select, update
 
 from ..domain.instants import microseconds, moment
 from ..domain.money import MoneyEntry, Side, check_same
-from ..domain.payments import Claim, PaymentRecord
+from ..domain.payments import Claim, ClaimKind, DisputeStage, PaymentRecord, RefundStage
 from .payment_tables import customer, money, payment
 from .rows import names_its_row
 from .statements import insert_new
@@ -68,6 +68,17 @@ class SqlPayments:
             query = query.where(money.c.reference == reference)
         return [_entry_from(row) for row in self._connection.execute(query)]
 
+    def page(self, *, after: str = "", limit: int = 1_000) -> list[tuple[str, PaymentRecord | None]]:
+        """See `ports.Payments.page`."""
+        query = select(_PAYMENT).where(_PAYMENT.c.payment > after).order_by(_PAYMENT.c.payment).limit(limit)
+        return [(row.payment, _opened_from(row)) for row in self._connection.execute(query)]
+
+    def astray(self, limit: int = 100) -> list[MoneyEntry]:
+        """See `ports.Payments.astray`."""
+        known = exists().where(_PAYMENT.c.payment == money.c.reference)
+        query = select(money).where(not_(known)).order_by(money.c.entry).limit(limit)
+        return [_entry_from(row) for row in self._connection.execute(query)]
+
     def customer(self, account: str) -> str | None:
         """See `ports.Payments.customer`."""
         query = select(customer.c.customer).where(customer.c.account == account)
@@ -118,8 +129,20 @@ def _row(record: PaymentRecord) -> dict[str, Any]:
 
 
 @names_its_row("ptm_payment", "payment")
+def _opened_from(row: Row[Any]) -> PaymentRecord | None:
+    """A payment, or nothing of something that has only a name."""
+    if row.body is None and any(each is not None for each in tuple(row)[1:]):
+        msg = "it lacks what every payment has"
+        raise ValueError(msg)
+    return None if row.body is None else _record_from(row)
+
+
+@names_its_row("ptm_payment", "payment")
 def _record_from(row: Row[Any]) -> PaymentRecord:
     body = json.loads(row.body)
+    if None in (row.account, row.amount, row.tax, row.currency):
+        msg = "it lacks what every payment has"
+        raise ValueError(msg)
     return PaymentRecord(
         id=row.payment,
         account=row.account,
@@ -127,15 +150,35 @@ def _record_from(row: Row[Any]) -> PaymentRecord:
         tax=row.tax,
         currency=row.currency,
         at=moment(row.paid_at),
-        granted=body["granted"],
-        lots=body["lots"],
+        granted=_amounts(body["granted"]),
+        lots=_amounts(body["lots"]),
         claims={name: _claim(facts) for name, facts in body["claims"].items()},
     )
 
 
 def _claim(facts: dict[str, Any]) -> Claim:
-    facts["parts"] = tuple(facts["parts"])
-    return Claim(**facts)
+    kind = ClaimKind(facts.pop("kind"))
+    stages = RefundStage if kind is ClaimKind.REFUND else DisputeStage
+    there, used = facts.pop("parts")
+    return Claim(
+        kind=kind,
+        stage=stages(facts.pop("stage")),
+        frozen=_amounts(facts.pop("frozen")),
+        taken=_amounts(facts.pop("taken")),
+        parts=(_whole(there), _whole(used)),
+        **{name: _whole(number) for name, number in facts.items()},
+    )
+
+
+def _amounts(facts: dict[str, Any]) -> dict[str, int]:
+    return {unit: _whole(amount) for unit, amount in facts.items()}
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int:
+        msg = f"{number!r} is no whole number"
+        raise ValueError(msg)
+    return number
 
 
 def _entry_row(entry: MoneyEntry) -> dict[str, Any]:
