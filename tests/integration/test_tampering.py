@@ -120,7 +120,7 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     **{
         f"ptm_webhook.{column}": (frozenset(changes), HINTED)
         for changes, columns in (
-            (("more", "less"), "received_at created_at digest deliveries altered state livemode"),
+            (("more", "less"), "received_at created_at digest deliveries altered state lined livemode"),
             (("more", "less", "present", "absent"), "done_at"),
             (("other",), "event_id type source body"),
             (("other", "present", "absent"), "subject problem resolver"),

@@ -8,7 +8,7 @@ from ..domain.mitigations import LONGEST_SCOPE
 from .columns import Body, Id, Instant, Int32, name
 from .metadata import clustered, metadata
 
-_UNDONE = "undone_at IS {0} NULL AND undone_by IS {0} NULL AND undone_because IS {0} NULL"
+_UNDONE = "undone_at IS{0} NULL AND undone_by IS{0} NULL AND undone_because IS{0} NULL"
 
 mitigation = Table(
     "ptm_mitigation",
@@ -30,6 +30,6 @@ mitigation = Table(
     Index("ptm_mitigation_begun", "starts_at", "mitigation_id"),
     CheckConstraint("share >= 0 AND share <= 10000", name="ptm_mitigation_share"),
     CheckConstraint("ends_at > starts_at", name="ptm_mitigation_ends"),
-    CheckConstraint(f"{_UNDONE.format('')} OR {_UNDONE.format('NOT')}", name="ptm_mitigation_undone"),
+    CheckConstraint(f"{_UNDONE.format('')} OR {_UNDONE.format(" NOT")}", name="ptm_mitigation_undone"),
     **clustered,
 )
