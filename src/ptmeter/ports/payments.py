@@ -64,5 +64,10 @@ class Payments(Protocol):
         ...
 
     def name_customer(self, account: str, customer_id: str) -> str:
-        """Say what an account is at Stripe, unless that is known; returns what it is."""
+        """
+        Say what an account is at Stripe, unless that is known; returns what it is.
+
+        Raises:
+            InvariantError: That customer is another account already.
+        """
         ...

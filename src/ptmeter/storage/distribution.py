@@ -174,7 +174,7 @@ _WITHOUT_TRIGGERS: Final[Mapping[Layout, Callable[[Iterable[str]], Iterator[str]
 
 _NO_TRIGGERS: Final = (
     "-- There are no triggers here: what keeps the journal insert-only are the rights of the application's role,",
-    "-- SELECT and INSERT without UPDATE and DELETE on ptm_transfer, ptm_period and ptm_closing.",
+    "-- SELECT and INSERT without UPDATE and DELETE on ptm_transfer, ptm_period, ptm_closing and ptm_money.",
 )
 _TOPS: Final[Mapping[Layout, Sequence[str]]] = {
     Layout.PARTITIONS: ("-- ptmeter on PostgreSQL, hash-partitioned by wallet. For an empty database.",),

@@ -30,6 +30,6 @@ mitigation = Table(
     Index("ptm_mitigation_begun", "starts_at", "mitigation_id"),
     CheckConstraint("share >= 0 AND share <= 10000", name="ptm_mitigation_share"),
     CheckConstraint("ends_at > starts_at", name="ptm_mitigation_ends"),
-    CheckConstraint(f"{_UNDONE.format('')} OR {_UNDONE.format(" NOT")}", name="ptm_mitigation_undone"),
+    CheckConstraint(f"{_UNDONE.format('')} OR {_UNDONE.format(' NOT')}", name="ptm_mitigation_undone"),
     **clustered,
 )

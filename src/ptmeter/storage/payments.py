@@ -11,6 +11,8 @@ from sqlalchemy import exists, not_, select, update
 from ..domain.instants import microseconds, moment
 from ..domain.money import MoneyEntry, Side, check_same
 from ..domain.payments import Claim, ClaimKind, DisputeStage, PaymentRecord, RefundStage
+from ..errors import InvariantError
+from .memory_payments import taken
 from .payment_tables import customer, money, payment
 from .rows import names_its_row
 from .statements import insert_new
@@ -92,7 +94,10 @@ class SqlPayments:
     def name_customer(self, account: str, customer_id: str) -> str:
         """See `ports.Payments.name_customer`."""
         self._insert(customer, {"account": account, "customer": customer_id})
-        return self.customer(account) or customer_id
+        known = self.customer(account)
+        if known is None:
+            raise InvariantError(taken(customer_id, account, self.account_of(customer_id)))
+        return known
 
     def _read(self, query: Select[Any]) -> PaymentRecord | None:
         row = self._connection.execute(query).first()
