@@ -63,10 +63,12 @@ class SqlInbox:
     def line_up(self, at: datetime, *, limit: int = 1_000) -> int:
         """See `ports.Inbox.line_up`."""
         new = (webhook.c.state == int(EventState.WAITING)) & (webhook.c.lined == 0)
-        query = select(webhook.c.event_id, webhook.c.subject).where(new).order_by(webhook.c.received_at)
+        query = select(webhook.c.event_id, webhook.c.subject, webhook.c.received_at).where(new)
+        query = query.order_by(webhook.c.received_at)
         found = self._connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
-        for text in sorted({row.subject for row in found}):
-            self.put_in_line(_subject_from(text), at)
+        since = {row.subject: moment(row.received_at) for row in reversed(found)}
+        for text in sorted(since):
+            self.put_in_line(_subject_from(text), min(since[text], at))
         if found:
             these = update(webhook).where(webhook.c.event_id.in_([row.event_id for row in found]))
             self._connection.execute(these.values(lined=1))

@@ -43,10 +43,12 @@ class MemoryInbox:
     def line_up(self, at: datetime, *, limit: int = 1_000) -> int:
         """See `ports.Inbox.line_up`; what is in line already stays where it is."""
         waiting = [kept for kept in self._events.values() if kept.state is EventState.WAITING]
-        subjects = {kept.event.subject for kept in waiting if kept.event.subject} - self._lined()
-        for subject in sorted(subjects)[:limit]:
-            self.put_in_line(subject, at)
-        return len(subjects)
+        waiting.sort(key=lambda kept: kept.received_at, reverse=True)
+        since = {kept.event.subject: kept.received_at for kept in waiting if kept.event.subject}
+        new = sorted(since.keys() - self._lined())[:limit]
+        for subject in new:
+            self.put_in_line(subject, min(since[subject], at))
+        return len(new)
 
     def _lined(self) -> set[Subject]:
         return {each.subject for each in self._line.values() if each.due_at}
