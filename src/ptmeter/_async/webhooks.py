@@ -245,7 +245,8 @@ class AsyncWebhooks:
                 _log.warning("%s could not be looked up, and will be again: %s", subject, problem)
                 fail = partial(receiving.fail, task=task, problem=problem, backoff=backoff, jitter=jitter())
                 return await self._platform.run(fail)
-            _log.exception("%s is a dead letter", subject)
+            foreign = not isinstance(error, PtmeterError)  # where that came from, nobody has said yet
+            _log.error("%s is a dead letter: %s", subject, problem, exc_info=foreign)
             return await self._platform.run(partial(receiving.bury, task=task, problem=problem))
 
     def _check(self, limit: int) -> None:

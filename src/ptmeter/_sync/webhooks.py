@@ -244,7 +244,8 @@ class Webhooks:
                 _log.warning("%s could not be looked up, and will be again: %s", subject, problem)
                 fail = partial(receiving.fail, task=task, problem=problem, backoff=backoff, jitter=jitter())
                 return self._platform.run(fail)
-            _log.exception("%s is a dead letter", subject)
+            foreign = not isinstance(error, PtmeterError)  # where that came from, nobody has said yet
+            _log.error("%s is a dead letter: %s", subject, problem, exc_info=foreign)
             return self._platform.run(partial(receiving.bury, task=task, problem=problem))
 
     def _check(self, limit: int) -> None:

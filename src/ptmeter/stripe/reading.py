@@ -154,10 +154,12 @@ def account_in(metadata: Json, name: str) -> str:
         UnknownPaymentError: It does not say, or nothing that can name an account.
     """
     account = metadata.get(ACCOUNT, "")
+    if not account:
+        raise UnknownPaymentError(name, f"its metadata has no {ACCOUNT}")
     try:
         check_name(account)
     except InvalidArgumentError as error:
-        raise UnknownPaymentError(name, f"its metadata has no {ACCOUNT} ({error})") from error
+        raise UnknownPaymentError(name, str(error)) from error
     return account
 
 
