@@ -15,6 +15,8 @@ from .payments import Claim
 from .pt import allocate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .money import MoneyEntry, Movement
     from .payments import Dispute, PaymentRecord
 
@@ -61,6 +63,12 @@ def closing(
             reference=record.id,
         )
     ]
+
+
+def known(entries: Iterable[MoneyEntry]) -> set[str]:
+    """The movements that entries are of: those that came to the balance at Stripe, or left it."""
+    moved = (each for each in entries if Side.CLEARING in (each.debit, each.credit))
+    return {each.key.rpartition(":")[0] for each in moved}
 
 
 def to_bank(movement: Movement, payout: str) -> list[MoneyEntry]:

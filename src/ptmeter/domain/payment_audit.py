@@ -140,18 +140,14 @@ def _amount_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Ite
 
 
 def _share_problems(record: PaymentRecord, unit: str, granted: int) -> Iterator[str]:
-    """Whether what claims took and froze of a lot is as much as the money they claim, rounded once for each."""
-    room = record.amount * (len(record.claims) + 1)
-    took = [claim for claim in record.claims.values() if claim.taken]
-    taken = sum(claim.taken.get(unit, 0) for claim in took)
-    claimed = min(record.amount, sum(claim.amount for claim in took))
-    if not 0 <= taken <= granted:
-        yield f"{taken} of the {granted} micro-PT of {unit} that it brought are taken back"
-    elif abs(taken * record.amount - granted * claimed) > room:
+    """Whether what claims took of a lot is as much as the money that is gone, and what they froze no more than they claim."""
+    taken = sum(claim.taken.get(unit, 0) for claim in record.claims.values())
+    claimed = min(record.amount, sum(claim.amount for claim in record.claims.values() if claim.in_force))
+    if taken != granted * claimed // (record.amount or 1):
         yield f"{taken} of {granted} micro-PT of {unit} are taken back for {claimed} of {record.amount} of the money"
     for name, claim in record.claims.items():
         frozen = claim.frozen.get(unit, 0)
-        if frozen * record.amount - granted * claim.amount > room:
+        if frozen * record.amount > granted * claim.amount + record.amount:
             yield f"claim {name} has {frozen} of {granted} micro-PT of {unit} frozen for {claim.amount} of the money"
 
 
@@ -222,7 +218,7 @@ def _problems(claim: Claim, moved: _Moved) -> Iterator[str]:
         yield f"it has taken {dict(claim.taken)}, the journal gives {taken}"
     if dict(claim.frozen) != frozen:
         yield f"{dict(claim.frozen)} are frozen for it, the journal gives {frozen}"
-    if claim.parts not in (moved.parts or {(0, 0)}):
+    if claim.parts not in {(0, 0), *moved.parts}:
         yield f"of what it took {claim.parts} were there and used, the journal gives {sorted(moved.parts)}"
     may_freeze, may_take = _MAY.get((claim.kind, claim.stage), (False, False))
     if (frozen and not may_freeze) or (taken and not may_take):

@@ -6,8 +6,9 @@ says what is missing in the books. So it comes to the same however often one loo
 of, and whether or not anything was seen in between.
 
 What holds for every payment: of the PT it brought, no more are taken back than there were; what is frozen is
-unfrozen before it is taken back; a refund or a dispute takes its share of the payment's amount, rounded down over
-all of them together, so that all of the money takes all of the PT.
+unfrozen before it is taken back; the refunds that were made and the disputes that are lost take the PT that all their
+money stands for, rounded down over all of them together, so that all of the money takes all of the PT. If one of them
+is undone, the others take what it leaves to them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from ..errors import InvariantError
 from .money import exponent
 from .pt import allocate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from datetime import datetime
 
     from .money import Movement
@@ -127,6 +129,21 @@ class Claim:
     closed: int = 0
     turns: int = 0
 
+    @property
+    def in_force(self) -> bool:
+        """Whether the money is gone, for good as far as one can see, so that its PT are taken back."""
+        return self.stage == _IN_FORCE[self.kind]
+
+    @property
+    def booked(self) -> bool:
+        """Whether its money is in the books by its parts, so that these stay as they are."""
+        return self.in_force and (self.kind is ClaimKind.REFUND or self.closed != 0)
+
+
+_IN_FORCE: Final[Mapping[ClaimKind, int]] = {
+    ClaimKind.REFUND: RefundStage.MADE,
+    ClaimKind.DISPUTE: DisputeStage.LOST,
+}
 
 NO_REFUND: Final = Claim(stage=RefundStage.ASKED)
 NO_DISPUTE: Final = Claim(stage=DisputeStage.INQUIRY, kind=ClaimKind.DISPUTE)
@@ -152,6 +169,22 @@ class PaymentRecord:
         return replace(self, claims={**self.claims, name: claim})
 
 
+def claims_of(payment: Payment) -> tuple[Refund | Dispute, ...]:
+    """All that is claimed back of a payment: first what gives back what it had taken, then what takes."""
+
+    def takes(each: Refund | Dispute) -> bool:
+        return (
+            each.stage is RefundStage.MADE if isinstance(each, Refund) else each.stage is DisputeStage.LOST
+        )
+
+    return tuple(sorted((*payment.refunds, *payment.disputes), key=takes))
+
+
+def is_older(payment: Payment, known: Collection[str]) -> bool:
+    """Whether Stripe was asked before what the books know: it lacks one of the movements that are *known*."""
+    return not {*known} <= {each.id for each in payment.movements}
+
+
 class Do(IntEnum):
     """What a step does to the lots."""
 
@@ -172,7 +205,7 @@ class Step(NamedTuple):
 def refund_steps(record: PaymentRecord, refund: Refund) -> tuple[Step, ...]:
     """What a refund asks for that the books have not got."""
     claim = record.claims.get(refund.id, NO_REFUND)
-    if refund.stage <= claim.stage:
+    if refund.stage < claim.stage:
         return ()
     taken = share(record, refund.id, refund.amount) if refund.stage is RefundStage.MADE else NONE
     return tuple(_towards(claim, taken=taken))
@@ -200,7 +233,7 @@ def share(record: PaymentRecord, claim: str, amount: int) -> Amounts:
 
     All claims together take the PT that all their money stands for, rounded down, whichever of them came first.
     """
-    others = [each for name, each in record.claims.items() if name != claim and each.taken]
+    others = [each for name, each in record.claims.items() if name != claim and each.in_force]
     claimed = min(record.amount, sum(each.amount for each in others) + amount)
     found: dict[str, int] = {}
     for unit, granted in record.granted.items():
@@ -209,6 +242,11 @@ def share(record: PaymentRecord, claim: str, amount: int) -> Amounts:
         if (micro := target - before) > 0:
             found[unit] = micro
     return found
+
+
+def customer_of_two(customer: str, account: str, other: str | None) -> InvariantError:
+    """What is wrong with a customer at Stripe that is another account's already."""
+    return InvariantError(f"customer {customer} cannot be {account!r} at Stripe: it is {other!r}")
 
 
 def sold_for(payment: Payment, prices: Mapping[str, Money]) -> Amounts:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..domain.commands import Freeze, Reverse, Unfreeze
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Refusal, Refused, wallet_id
-from ..domain.movements import closing, moved, to_bank
+from ..domain.movements import closing, known, moved, to_bank
 from ..domain.payments import (
     NO_DISPUTE,
     NO_REFUND,
@@ -22,7 +22,9 @@ from ..domain.payments import (
     Do,
     PaymentRecord,
     Refund,
+    claims_of,
     dispute_steps,
+    is_older,
     is_stale,
     refund_steps,
 )
@@ -45,16 +47,20 @@ def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentR
     """
     Do what is missing in the books of a payment that succeeded; run alone, for it decides by a row of its own.
 
+    What was seen before something that the books know changes nothing: two who look at once may write in either order.
     *paid* is what the PT of each unit sold for, in nano-units of the platform's money, where that can be said.
     """
     books.payments.open(payment.id)
     record = books.payments.lock(payment.id)
     if record is None:
         record = yield from _receive(books, payment, paid)
-    for refund in payment.refunds:
-        record = yield from _refund(books, record, refund)
-    for dispute in payment.disputes:
-        record = yield from _dispute(books, record, dispute)
+    elif is_older(payment, known(books.payments.entries(reference=payment.id))):
+        return record
+    for each in claims_of(payment):
+        if isinstance(each, Refund):
+            record = yield from _refund(books, record, each)
+        else:
+            record = yield from _dispute(books, record, each)
     books.payments.enter([entry for each in payment.movements for entry in moved(each, record)])
     for dispute in payment.disputes:
         record = _close(books, record, dispute, payment)
@@ -106,20 +112,27 @@ def _given(books: Books, account: str, cycle: datetime) -> list[Posted]:
 
 
 def _refund(books: Books, record: PaymentRecord, refund: Refund) -> Posting[PaymentRecord]:
-    claim = record.claims.get(refund.id, NO_REFUND)
+    claim = before = record.claims.get(refund.id, NO_REFUND)
     for step in refund_steps(record, refund):
         claim = yield from _carry_out(books, record, refund.id, claim, step)
     stage = max(claim.stage, refund.stage)
-    return record.with_claim(refund.id, replace(claim, stage=stage, amount=refund.amount))
+    return record.with_claim(refund.id, _kept(before, replace(claim, stage=stage, amount=refund.amount)))
 
 
 def _dispute(books: Books, record: PaymentRecord, dispute: Dispute) -> Posting[PaymentRecord]:
-    claim = record.claims.get(dispute.id, NO_DISPUTE)
+    claim = before = record.claims.get(dispute.id, NO_DISPUTE)
     if is_stale(claim, dispute):
         return record
     for step in dispute_steps(record, dispute):
         claim = yield from _carry_out(books, record, dispute.id, claim, step)
-    return record.with_claim(dispute.id, replace(claim, stage=dispute.stage, amount=dispute.amount))
+    return record.with_claim(
+        dispute.id, _kept(before, replace(claim, stage=dispute.stage, amount=dispute.amount))
+    )
+
+
+def _kept(before: Claim, claim: Claim) -> Claim:
+    """The claim with the parts by which its money is in the books, if it is."""
+    return replace(claim, parts=before.parts) if before.booked else claim
 
 
 def _close(books: Books, record: PaymentRecord, dispute: Dispute, payment: Payment) -> PaymentRecord:

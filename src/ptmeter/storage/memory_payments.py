@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..domain.money import MoneyEntry, check_same
-from ..errors import InvariantError
+from ..domain.payments import customer_of_two
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,14 +86,9 @@ class MemoryPayments:
         if account in self._customers:
             return self._customers[account]
         if other := self.account_of(customer_id):
-            raise InvariantError(taken(customer_id, account, other))
+            raise customer_of_two(customer_id, account, other)
         self._customers[account] = customer_id
         return customer_id
-
-
-def taken(customer_id: str, account: str, other: str | None) -> str:
-    """What is wrong with a customer of two accounts."""
-    return f"customer {customer_id} cannot be {account!r} at Stripe: it is {other!r}"
 
 
 def _name(payment: tuple[str, object]) -> str:

@@ -10,9 +10,7 @@ from sqlalchemy import exists, not_, select, update
 
 from ..domain.instants import microseconds, moment
 from ..domain.money import MoneyEntry, Side, check_same
-from ..domain.payments import Claim, ClaimKind, DisputeStage, PaymentRecord, RefundStage
-from ..errors import InvariantError
-from .memory_payments import taken
+from ..domain.payments import Claim, ClaimKind, DisputeStage, PaymentRecord, RefundStage, customer_of_two
 from .payment_tables import customer, money, payment
 from .rows import names_its_row
 from .statements import insert_new
@@ -96,7 +94,7 @@ class SqlPayments:
         self._insert(customer, {"account": account, "customer": customer_id})
         known = self.customer(account)
         if known is None:
-            raise InvariantError(taken(customer_id, account, self.account_of(customer_id)))
+            raise customer_of_two(customer_id, account, self.account_of(customer_id))
         return known
 
     def _read(self, query: Select[Any]) -> PaymentRecord | None:
