@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -19,24 +20,21 @@ from urllib.request import urlopen
 
 import pytest
 import stripe as sdk
+from tests.backends import missing
 
 from ptmeter import EventState, Meter
 from ptmeter.stripe import Endpoint, Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-PYTHON = os.environ.get("PTMETER_LOCALSTRIPE_PYTHON", "")
+ROOT = Path(__file__).resolve().parents[2]
+INSTALLED = ROOT / ".venv/localstripe/bin/python"
+PYTHON = os.environ.get("PTMETER_LOCALSTRIPE_PYTHON") or (str(INSTALLED) if INSTALLED.exists() else "")
 SECRET = "whsec_local"
 KEY = "sk_test_12345"
 
-pytestmark = [
-    pytest.mark.sqlite,
-    pytest.mark.skipif(
-        not PYTHON, reason="set PTMETER_LOCALSTRIPE_PYTHON to a python that has localstripe"
-    ),
-]
+pytestmark = pytest.mark.sqlite
 
 _LAUNCH = (
     "from aiohttp import web; from localstripe.server import app; "
@@ -47,6 +45,10 @@ _LAUNCH = (
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[str]:
     """The address of a localstripe, on the loopback interface."""
+    if not PYTHON:
+        missing(
+            "localstripe", "no localstripe: make localstripe, or PTMETER_LOCALSTRIPE_PYTHON=/path/to/python"
+        )
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([PYTHON, "-c", _LAUNCH.format(port=port)], cwd=tmp_path)
