@@ -20,7 +20,7 @@ def serve(url: str, port_file: str, secret: str) -> None:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             try:
-                meter.webhooks.receive(body, self.headers)
+                meter.webhooks.receive(body, dict(self.headers))
                 status = 200
             except StripeError:
                 status = 400
