@@ -37,6 +37,7 @@ def connect(stripe: Stripe) -> Connection:
     Raises:
         ConfigurationError: The meter has no key for Stripe.
     """
+    _check_key(stripe)
     import requests
     import stripe as sdk
 
@@ -51,6 +52,7 @@ def connect_async(stripe: Stripe) -> Connection:
     Raises:
         ConfigurationError: The meter has no key for Stripe, or httpx is not installed.
     """
+    _check_key(stripe)
     import stripe as sdk
 
     try:
@@ -117,10 +119,13 @@ def _as_content(arguments: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
-def _client(sdk: Any, stripe: Stripe, http: Any) -> Connection:
+def _check_key(stripe: Stripe) -> None:
     if not stripe.key:
         msg = "the meter has no key for Stripe: open it with stripe=Stripe(key=...)"
         raise ConfigurationError(msg)
+
+
+def _client(sdk: Any, stripe: Stripe, http: Any) -> Connection:
     addresses = {"api": stripe.url.rstrip("/")} if stripe.url else {}
     client = sdk.StripeClient(
         stripe.key,
