@@ -158,6 +158,28 @@ async def test_a_payment_that_says_nothing_of_us_is_a_dead_letter_until_it_does(
     assert (await meter.webhooks.find(dead[0].event.id)).state is EventState.APPLIED
 
 
+async def test_what_cost_nothing_is_granted_too(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """A purchase by Checkout with all of it off is complete without any payment."""
+    api = fake.client().v1
+    coupon = api.coupons.create({"percent_off": 100, "duration": "once"}).id
+    product: Any = {"currency": "usd", "unit_amount": 500, "product_data": {"name": "PT"}}
+    asked: Any = {
+        "mode": "payment",
+        "success_url": "https://example.com/paid",
+        "line_items": [{"price_data": product, "quantity": 1}],
+        "discounts": [{"coupon": coupon}],
+        "metadata": {"ptmeter_account": "acme", "ptmeter_core": "10"},
+    }
+    fake.complete_checkout(api.checkout.sessions.create(asked).id)
+
+    for _ in range(2):
+        await hear(meter, fake)
+
+    assert not fake.objects("payment_intent")
+    assert await core(meter) == (PT(10_000_000), PT(0))
+    await agree(meter, fake)
+
+
 # --- refunds ------------------------------------------------------------------------------------
 
 

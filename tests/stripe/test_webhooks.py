@@ -210,7 +210,6 @@ async def test_each_of_several_endpoints_takes_what_is_its_own(opened: Opener) -
     endpoints = [
         Endpoint(secrets=[SECRET, "whsec_old"], livemode=False),
         Endpoint(secrets="whsec_live", livemode=True),
-        Endpoint(secrets="whsec_connect", livemode=True, account="acct_1"),
     ]
     sent = [
         ("evt_a", SECRET, event(), Intake.STORED),
@@ -218,7 +217,6 @@ async def test_each_of_several_endpoints_takes_what_is_its_own(opened: Opener) -
         ("evt_c", "whsec_live", event(livemode=True), Intake.STORED),
         ("evt_d", "whsec_live", event(), Intake.PARKED),
         ("evt_e", "whsec_live", event(livemode=True, account="acct_1"), Intake.PARKED),
-        ("evt_f", "whsec_connect", event(livemode=True, account="acct_1"), Intake.STORED),
     ]
     async with opened(stripe=Stripe(endpoints=endpoints)) as meter:
         for name, secret, document, outcome in sent:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from ..domain.payments import Payment
     from ..ports import Books, Posting
     from .platform import AsyncPlatform
     from .stripe_api import AsyncStripeApi
@@ -79,8 +80,11 @@ class AsyncLookups:
         raise UnknownPaymentError(part["id"], problem)
 
     async def _session(self, session: Json) -> Work:
-        name = identifier(session.get("payment_intent"))
-        return await self._payment(name) if name else paying.nothing
+        if name := identifier(session.get("payment_intent")):
+            return await self._payment(name)
+        if not reading.is_free(session):
+            return paying.nothing
+        return self._settle(reading.free_payment(session, units=self._platform.pricing.card.units))
 
     async def _payment(self, name: str) -> Work:
         intent = await self._api.get(f"payment_intents/{name}", expand=_EXPAND_INTENT)
@@ -105,8 +109,11 @@ class AsyncLookups:
             units=self._platform.pricing.card.units,
             cycle=cycle,
         )
+        return self._settle(found)
+
+    def _settle(self, payment: Payment) -> Work:
         prices = {name: unit.sells_at for name, unit in self._platform.pricing.card.units.items()}
-        return partial(paying.settle, payment=found, paid=sold_for(found, prices))
+        return partial(paying.settle, payment=payment, paid=sold_for(payment, prices))
 
     def _unpaid(self, intent: Json, metadata: Json) -> Work:
         """An automatic top-up whose payment failed pauses; anything else that is not paid changes nothing."""

@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import timedelta
 from functools import partial
 from random import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.inbox import EventState, Intake, Received, Worked, parking
 from ..domain.messages import Backoff
@@ -41,7 +41,6 @@ _log: Final = logging.getLogger("ptmeter.webhooks")
 LOOK_UPS: Final = Backoff(attempts=8, first=timedelta(seconds=5), longest=timedelta(hours=6))
 """How often and how soon a subject is looked up again."""
 
-_PORTION: Final = 10
 _UNDELIVERED: Final = timedelta(days=30)
 """How far Stripe's list of events goes back (docs.stripe.com/api/events/list)."""
 
@@ -102,13 +101,11 @@ class Webhooks:
         self._check(limit)
         backoff = backoff or LOOK_UPS
         ended: Counter[EventState] = Counter()
-        while (left := limit - ended.total()) > 0:
-            take = partial(receiving.take, backoff=backoff, limit=min(left, _PORTION))
-            tasks = self._platform.run(take)
-            for task in tasks:
-                ended[self._look_up(task, backoff, jitter)] += 1
+        while ended.total() < limit:  # one at a time, so that each has the whole of its lease
+            tasks = self._platform.run(partial(receiving.take, backoff=backoff, limit=1))
             if not tasks:
                 break
+            ended[self._look_up(tasks[0], backoff, jitter)] += 1
         return Worked(ended[EventState.APPLIED], ended[EventState.WAITING], ended[EventState.DEAD])
 
     def catch_up(
@@ -131,13 +128,19 @@ class Webhooks:
             raise InvalidArgumentError(msg)
         at = self._platform.pricing.now()
         begin = int((at - since).timestamp())
-        params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
-        found = self._api.every("events", **params)
+        params: dict[str, Any] = {"created": {"gte": begin}}
+        if undelivered:
+            params["delivery_success"] = False
         outcomes: Counter[Intake] = Counter()
-        for document in reversed(found):
-            event = read_event(json.dumps(document).encode())
-            received = self._keep(event, self._api.settings.asking, source="sweep", at=at)
-            outcomes[received.outcome] += 1
+        more = True
+        while more:
+            page = self._api.get("events", limit=100, **params)
+            for document in page["data"]:
+                event = read_event(json.dumps(document).encode())
+                received = self._keep(event, self._api.settings.asking, source="sweep", at=at)
+                outcomes[received.outcome] += 1
+                params["starting_after"] = event.id
+            more = page["has_more"]
         return outcomes
 
     def list(
@@ -219,7 +222,6 @@ class Webhooks:
         parked = parking(
             event,
             livemodes=frozenset(each.livemode for each in endpoints),
-            accounts=frozenset(each.account for each in endpoints),
             newest=API_VERSION,
         )
         work = partial(receiving.keep, event=event, parked=parked, source=source, at=at)

@@ -76,13 +76,15 @@ def apply(books: Books, task: Task, work: Callable[[Books], Posting[object]]) ->
     """
     Do *work*, which follows from looking a subject up, and note that it is done; nothing if another did meanwhile.
 
-    What came in since is looked up again: it may tell of something that happened after the looking up.
+    That settles its dead letters too, for it says how the subject is now. What came in since is looked up again: it may tell of something that happened after the looking up.
     """
     if not _is_ours(books, task):
         return EventState.WAITING
     yield from work(books)
     at = books.ledger.now()
-    books.inbox.conclude(task.events, EventState.APPLIED, at=at, problem="")
+    dead = books.inbox.listed(state=EventState.DEAD, subject=task.waiting.subject)
+    told = [*task.events, *(kept.event.id for kept in dead)]
+    books.inbox.conclude(told, EventState.APPLIED, at=at, problem="")
     _let_go(books, task)
     return EventState.APPLIED
 

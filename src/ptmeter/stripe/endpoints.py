@@ -38,8 +38,6 @@ class Endpoint:
     """What its events are signed with (``whsec_…``): one, or several while one is being rolled."""
     livemode: bool
     """Whether it receives live events; events of the other mode are parked."""
-    account: str = ""
-    """The connected account it is for (``acct_…``), empty for the platform's own."""
     tolerance: timedelta = timedelta(minutes=5)
     """How far the time of a signature may be from now, before or after."""
     largest_body: int = 1 << 20

@@ -84,6 +84,31 @@ def payment(
     )
 
 
+def is_free(session: Json) -> bool:
+    """Whether a purchase by Checkout is complete and cost nothing, such as by a coupon: then there is no payment."""
+    free = session.get("payment_status") == "no_payment_required"
+    return free and session.get("mode") == "payment" and session.get("status") == "complete"
+
+
+def free_payment(session: Json, *, units: Collection[str]) -> Payment:
+    """
+    What a purchase that cost nothing brings, under the session's id.
+
+    Raises:
+        UnknownPaymentError: It does not say for whom, or for how many PT of what.
+    """
+    name, metadata = session["id"], metadata_of(session)
+    return Payment(
+        id=name,
+        account=account_in(metadata, name),
+        offer=offer_in(metadata, name, units),
+        amount=0,
+        tax=0,
+        currency=session["currency"],
+        at=moment(session["created"]),
+    )
+
+
 def refund(document: Json) -> tuple[Refund, tuple[Movement, ...]]:
     """A refund, and the money that it has moved."""
     name = document["id"]
