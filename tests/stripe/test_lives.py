@@ -11,6 +11,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.stripe.bank import Charge
@@ -25,6 +27,8 @@ from ptmeter.storage.memory import MemoryStore
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from ptmeter.domain.payments import Payment, PaymentRecord
 
 UNITS = ("advanced", "core")
@@ -96,41 +100,53 @@ class Lives(RuleBasedStateMachine):
         if most := charge.refundable:
             charge.refund(min(cents, most), asks=asks)
 
-    @rule(which=WHICH, fails=st.booleans())
-    def finish_refund(self, which: int, fails: bool) -> None:
-        charge = self._one(which)
-        for name, refund in charge.refunds.items():
-            if refund.stage is RefundStage.ASKED and not fails:
-                charge.make(name)
-                return
-            if refund.stage is not RefundStage.FAILED and fails:
-                charge.fail(name)
-                return
-
     @rule(which=WHICH, cents=AMOUNTS, inquiry=st.booleans())
     def dispute(self, which: int, cents: int, inquiry: bool) -> None:
         charge = self._one(which)
         if len(charge.disputes) < 2:
             charge.dispute(min(cents, charge.amount), inquiry=inquiry)
 
-    @rule(which=WHICH, verb=st.sampled_from(["escalate", "win", "lose", "reinstate", "change its mind"]))
-    def decide(self, which: int, verb: str) -> None:
-        charge = self._one(which)
-        for name, dispute in charge.disputes.items():
-            match dispute.stage, verb:
-                case DisputeStage.INQUIRY, "escalate":
-                    return charge.escalate(name)
-                case DisputeStage.OPEN, "win":
-                    return charge.win(name)
-                case DisputeStage.OPEN, "lose":
-                    return charge.lose(name)
-                case DisputeStage.LOST, "reinstate" if dispute.amount > 1:
-                    return charge.reinstate(name, dispute.amount // 2)
-                case DisputeStage.LOST, "change its mind":
-                    return charge.win(name)
-                case _:
-                    continue
-        return None
+    @precondition(lambda self: self.ahead())
+    @rule(which=WHICH, then_look=st.booleans())
+    def go_on(self, which: int, then_look: bool) -> None:
+        if ahead := self.ahead():
+            ahead[which % len(ahead)]()
+        if then_look:
+            self.look(which)
+
+    @precondition(lambda self: len(self.ahead()) > 1)
+    @rule(first=WHICH, second=WHICH)
+    def go_on_twice(self, first: int, second: int) -> None:
+        for which in (first, second):
+            self.go_on(which, True)
+
+    def ahead(self) -> list[Callable[[], None]]:
+        """What refunds and disputes may come to next."""
+        found: list[Callable[[], None]] = []
+        for charge in self.charges:
+            for name, refund in charge.refunds.items():
+                if refund.stage is RefundStage.ASKED:
+                    found.append(partial(charge.make, name))
+                if refund.stage is not RefundStage.FAILED:
+                    found.append(partial(charge.fail, name))
+            for name, dispute in charge.disputes.items():
+                match dispute.stage:
+                    case DisputeStage.INQUIRY:
+                        found.append(partial(charge.escalate, name))
+                    case DisputeStage.OPEN:
+                        found += [
+                            partial(charge.lose, name),
+                            partial(charge.win, name),
+                            partial(charge.lose, name),
+                        ]
+                    case DisputeStage.LOST if dispute.amount > 1:
+                        found += [
+                            partial(charge.win, name),
+                            partial(charge.reinstate, name, dispute.amount // 2),
+                        ]
+                    case _:
+                        pass
+        return found
 
     # --- what workers do ---
 
@@ -199,4 +215,113 @@ class Lives(RuleBasedStateMachine):
         return f"k{self.number}"
 
 
+Lives.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestLives = Lives.TestCase
+
+
+# --- lives that went wrong once -------------------------------------------------------------------
+
+
+@pytest.fixture
+def life() -> Iterator[Lives]:
+    """A payment of 100 cents for 1,000 micro-PT, which was looked at."""
+    lives = Lives()
+    lives.buy(100, 0, 1_000, 0)
+    yield lives
+    lives.teardown()
+
+
+def end(life: Lives) -> tuple[dict[str, int], int]:
+    """What each claim has taken in the end, and what is held for disputes; all holds that always does."""
+    life.look(0)
+    for check in (
+        life.no_more_is_taken_than_was_there,
+        life.nothing_is_owed_while_something_is_there,
+        life.the_ledger_verifies,
+        life.the_money_is_what_was_heard_of,
+    ):
+        check()
+    sides = balances(life.store.read(lambda books: books.payments.entries()))
+    held = sides.get(("usd", Side.DISPUTE_HOLD))
+    (record,) = life.records.values()
+    return {
+        name: claim.taken.get("core", 0) for name, claim in record.claims.items()
+    }, held.net if held else 0
+
+
+def test_a_refund_takes_what_a_dispute_that_is_won_after_all_leaves(life: Lives) -> None:
+    """The dispute had taken all before the refund was made, so there was nothing for it; now there is."""
+    (charge,) = life.charges
+    charge.refund(40, asks=True)
+    charge.dispute(100)
+    charge.lose("dp_1_1")
+    life.look(0)
+    charge.make("re_1_1")
+    life.look(0)
+    assert ({"re_1_1": 0, "dp_1_1": 1_000}, 0) == end(life)
+
+    charge.win("dp_1_1")
+
+    assert ({"re_1_1": 400, "dp_1_1": 0}, 0) == end(life)
+
+
+def test_a_look_before_money_came_back_does_not_book_it_as_gone(life: Lives) -> None:
+    """Two look a dispute up at once; who saw it before the bank gave a part back writes last."""
+    (charge,) = life.charges
+    charge.dispute(100)
+    charge.lose("dp_1_1")
+    early = charge.seen()
+    charge.reinstate("dp_1_1", 60)
+    life.look(0)
+
+    life._bring(early)
+
+    (record,) = life.records.values()
+    assert ({"core": 400}, 40) == (record.claims["dp_1_1"].taken, record.claims["dp_1_1"].closed)
+    assert ({"dp_1_1": 400}, 0) == end(life)
+
+
+def test_a_look_before_it_was_contested_does_not_undo_that_it_is_lost(life: Lives) -> None:
+    """Who saw an inquiry writes after who saw it lost: what the bank keeps is not booked back."""
+    (charge,) = life.charges
+    charge.dispute(100, inquiry=True)
+    early = charge.seen()
+    charge.escalate("dp_1_1")
+    charge.lose("dp_1_1")
+    life.look(0)
+
+    life._bring(early)
+
+    (record,) = life.records.values()
+    assert 100 == record.claims["dp_1_1"].closed
+    life.the_ledger_verifies()
+
+
+def test_refunds_too_small_for_a_micro_pt_take_one_together() -> None:
+    """Each of them rounds to nothing, and all of them are all of the money."""
+    life = Lives()
+    life.buy(100, 0, 10, 0)
+    (charge,) = life.charges
+    for _ in range(20):
+        charge.refund(5)
+        life.look(0)
+
+    assert 10 == sum(end(life)[0].values())
+    life.teardown()
+
+
+def test_what_is_lost_twice_is_booked_by_what_was_there_each_time(life: Lives) -> None:
+    """A dispute is lost when all is there, won after all, and what it is given back is used."""
+    (charge,) = life.charges
+    charge.dispute(100)
+    charge.lose("dp_1_1")
+    life.look(0)
+    charge.win("dp_1_1")
+    life.look(0)
+    life.spend("core", 1_000, False)
+
+    assert ({"dp_1_1": 0}, 0) == end(life)
+    sides = balances(life.store.read(lambda books: books.payments.entries()))
+    assert -100 == sides["usd", Side.CREDITS].net
