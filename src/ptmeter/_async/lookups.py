@@ -169,8 +169,18 @@ class AsyncLookups:
         document = await self._api.get(f"subscriptions/{name}", expand=["latest_invoice"])
         if self._platform.plans is None or not subscriptions.is_ours(document):
             return None, paying.nothing
-        theirs = subscriptions.followed(document)
+        theirs = subscriptions.followed(await self._standing(document))
         return document, partial(following.follow, theirs=theirs, plans=self._platform.plans)
+
+    async def _standing(self, document: Json) -> Json:
+        """The subscription that its account is on: if another began later and goes on, that says so."""
+        found = await self._api.every(
+            "subscriptions",
+            customer=identifier(document["customer"]),
+            status="all",
+            expand=["data.latest_invoice"],
+        )
+        return subscriptions.standing(document, found)
 
     async def _payout(self, name: str) -> Work:
         expand = ["balance_transaction", "failure_balance_transaction"]

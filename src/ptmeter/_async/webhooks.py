@@ -23,6 +23,7 @@ from ..operations import receiving
 from ..operations.posting import alone
 from ..stripe.endpoints import API_VERSION, verified
 from ..stripe.events import read_event
+from ..stripe.reading import last_of
 from .lookups import AsyncLookups
 
 if TYPE_CHECKING:
@@ -131,15 +132,13 @@ class AsyncWebhooks:
         if undelivered:
             params["delivery_success"] = False
         outcomes: Counter[Intake] = Counter()
-        more = True
+        more: str | bool | None = True
         while more:
             page = await self._api.get("events", limit=100, **params)
             for document in page["data"]:
-                event = read_event(json.dumps(document).encode())
-                received = await self._keep(event, self._api.settings.asking, source="sweep", at=at)
-                outcomes[received.outcome] += 1
-                params["starting_after"] = event.id
-            more = page["has_more"]
+                if received := await self._listed(document, at):
+                    outcomes[received.outcome] += 1
+            params["starting_after"] = more = last_of(page)
         return outcomes
 
     async def list(
@@ -217,6 +216,15 @@ class AsyncWebhooks:
         signed = verified(content, header, endpoints, at=at)
         return read_event(content), signed
 
+    async def _listed(self, document: Mapping[str, Any], at: datetime) -> Received | None:
+        """An event out of Stripe's list, kept; one that cannot be read keeps none of the others away."""
+        try:
+            event = read_event(json.dumps(document).encode())
+        except EventInvalidError as error:
+            _log.error("event %s is in Stripe's list and cannot be read: %s", document.get("id"), error)
+            return None
+        return await self._keep(event, self._api.settings.asking, source="sweep", at=at)
+
     async def _keep(
         self, event: Event, endpoints: Sequence[Endpoint], *, source: str, at: datetime
     ) -> Received:
@@ -235,13 +243,15 @@ class AsyncWebhooks:
 
     async def _look_up(self, task: Task, backoff: Backoff, jitter: Callable[[], float]) -> EventState:
         subject = task.waiting.subject
+        asked = False
         try:
             work = await self._lookups.look_up(subject)
+            asked = True
             apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
             return await self._platform.run(apply)
-        except ConfigurationError:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
+            if isinstance(error, ConfigurationError) and not asked:  # without a key nothing can be asked
+                raise
             problem = f"{type(error).__name__}: {error}"
             if _may_pass(error):
                 _log.warning("%s could not be looked up, and will be again: %s", subject, problem)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.minor_units import minor
 from .reading import ACCOUNT, TOP_UP, metadata_of
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = "Mapping[str, Any]"
 
+_SKEW: Final = timedelta(hours=1)
+"""How far the database's clock may be ahead of Stripe's; a payment that is not found is made a second time."""
+
 CARD_ERROR = 402
 """The status of a refusal that is the card's, and not ours (docs.stripe.com/api/errors)."""
 
 
 def since(customer: str, top_up: TopUp) -> StripeRequest:
     """The payments of a customer since a top-up was asked for: one may be for it."""
-    begun = int(top_up.requested_at.timestamp())
+    begun = int((top_up.requested_at - _SKEW).timestamp())
     return StripeRequest("payment_intents", {"customer": customer, "created": {"gte": begun}})
 
 

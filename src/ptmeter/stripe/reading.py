@@ -155,6 +155,11 @@ def movements(source: str, *transactions: Any) -> tuple[Movement, ...]:
     )
 
 
+def last_of(page: Json) -> str | None:
+    """After what a list goes on; ``None`` if it does not, or if that cannot be said because a page is empty."""
+    return page["data"][-1]["id"] if page["data"] and page["has_more"] else None
+
+
 def metadata_of(document: Json) -> Json:
     """What somebody has noted on an object."""
     return document.get("metadata") or {}

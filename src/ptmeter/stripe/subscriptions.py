@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ..domain.followed import Followed
 from ..domain.subscriptions import Interval
 from ..errors import UnknownPaymentError
-from .reading import PREFIX, account_in, metadata_of, moment
+from .reading import ACCOUNT, PREFIX, account_in, metadata_of, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Json: TypeAlias = "Mapping[str, Any]"
 
@@ -66,6 +66,20 @@ def followed(document: Json) -> Followed:
         is_trial=trial,
         ends_at=None if ends is None else moment(ends),
     )
+
+
+def standing(document: Json, others: Iterable[Json]) -> Json:
+    """
+    Of a customer's subscriptions the one that counts for the account of *document*: the latest that goes on.
+
+    If none does, it is *document* itself; so whichever of two is looked up, the account is on the same.
+    """
+    account = metadata_of(document).get(ACCOUNT)
+    mine = [each for each in others if is_ours(each) and metadata_of(each).get(ACCOUNT) == account]
+    if document["id"] not in {each["id"] for each in mine}:
+        mine.append(document)
+    going_on = [each for each in mine if each["status"] in _GOES_ON]
+    return max(going_on, key=lambda each: (each["created"], each["id"]), default=document)
 
 
 def of_invoice(invoice: Json) -> str:
