@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.stripe.conftest import receive, set_up
-from tests.stripe.test_payments import buy, core, hear
+from tests.stripe.conftest import set_up
+from tests.stripe.test_payments import agree, buy, core, hear
 from tests.stripe.test_subscriptions import PLANS, Customer
 
-from ptmeter import PT, EventState, Money, Status
+from ptmeter import PT, EventState, Money, Status, read_plans
 from ptmeter.domain.minor_units import minor, of_minor
 from ptmeter.stripe.reading import last_of
 from ptmeter.testing.stripe import FakeStripe
@@ -129,3 +129,84 @@ async def test_of_two_subscriptions_of_an_account_one_can_be_ended(
 
         standing = await meter.plans.find("acme")
         assert (standing.plan, standing.status) == (("max", "pro")[which], Status.ACTIVE)
+
+
+async def test_what_was_captured_in_part_brings_that_part(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """What was captured in part brings that part of what it was authorized for."""
+    intents = fake.client().v1.payment_intents
+    asked: Any = {
+        "amount": 5_000,
+        "currency": "usd",
+        "payment_method": "pm_card_visa",
+        "confirm": True,
+        "capture_method": "manual",
+        "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
+        "metadata": {"ptmeter_account": "acme", "ptmeter_core": "100"},
+    }
+    intents.capture(intents.create(asked).id, {"amount_to_capture": 1_000})
+    await hear(meter, fake)
+
+    assert await core(meter) == (PT(20_000_000), PT(0))
+    await agree(meter, fake)
+
+
+async def test_a_refund_of_an_upgrade_takes_what_the_upgrade_gave(
+    opened: Opener, clocked: FakeStripe, clock: Clock
+) -> None:
+    """A refund of an upgrade takes what the upgrade gave, and leaves what the cycle gave."""
+    async with opened(stripe=set_up(clocked), plans=PLANS, clock=clock) as meter:
+        customer = Customer(clocked, meter, clock)
+        subscription = customer.subscribe("pro")
+        await customer.hear()
+        await customer.pass_time(10)
+        customer.change(subscription, "max", proration_behavior="always_invoice")
+        await customer.hear()
+        assert (await core(meter))[0] > PT(200_000_000)
+
+        clocked.refund(clocked.objects("charge")[-1]["id"])
+        await customer.hear()
+
+        assert await core(meter) == (PT(100_000_000), PT(0))
+        await agree(meter, clocked)
+
+
+@pytest.mark.parametrize("with_trial", [False, True])
+async def test_after_a_trial_a_refund_takes_what_its_cycle_gave(
+    with_trial: bool, opened: Opener, clocked: FakeStripe, clock: Clock
+) -> None:
+    """After a trial the cycles begin when Stripe's do, so a refund takes what its cycle gave."""
+    plan: Any = {"price_per_month": 20, "allowance": {"core": 100}, "units": ["core"]}
+    if with_trial:
+        plan["trial"] = {"days": 7, "allowance": {"core": 5}}
+    async with opened(
+        stripe=set_up(clocked), plans=read_plans({"plans": {"pro": plan}}), clock=clock
+    ) as meter:
+        customer = Customer(clocked, meter, clock)
+        customer.subscribe("pro", trial_period_days=7)
+        await customer.hear()
+        await customer.pass_time(7.5)
+        assert await core(meter) == (PT(100_000_000), PT(0))
+
+        clocked.refund(clocked.objects("charge")[-1]["id"])
+        await customer.hear()
+
+        assert await core(meter) == (PT(0), PT(0))
+        await agree(meter, clocked)
+
+
+async def test_a_clock_behind_stripes_moves_no_cycle(opened: Opener, clock: Clock) -> None:
+    """A clock behind Stripe's moves no cycle: the subscription is begun once it has by ours."""
+    ahead: Any = lambda: clock() + timedelta(seconds=3)  # noqa: E731
+    with FakeStripe(clock=ahead, background=False) as fake:
+        async with opened(stripe=set_up(fake), plans=PLANS, clock=clock) as meter:
+            customer = Customer(fake, meter, clock)
+            customer.subscribe("pro")
+            await customer.hear()
+            clock.turn(timedelta(hours=1))
+            await customer.hear()
+            assert await core(meter) == (PT(100_000_000), PT(0))
+
+            fake.refund(fake.objects("charge")[-1]["id"])
+            await customer.hear()
+
+            assert await core(meter) == (PT(0), PT(0))

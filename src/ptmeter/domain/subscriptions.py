@@ -205,6 +205,7 @@ def begin(
     anchor: datetime | None = None,
     zone: str = "UTC",
     trial: bool = False,
+    trial_end: datetime | None = None,
     discount: Discount | None = None,
     paid_until: datetime | None = None,
     at: datetime,
@@ -213,7 +214,7 @@ def begin(
     Begin a subscription; nothing of it is granted yet.
 
     Cycles begin at *anchor*, now if left out. It may be in the past: then it goes on with the cycle that holds
-    now. With a *trial* they begin when that is over.
+    now. With a *trial* they begin when that is over: by the plan, or at *trial_end*.
 
     Raises:
         InvalidArgumentError: The anchor is to come or has no offset, or there is no such zone or no trial.
@@ -224,13 +225,13 @@ def begin(
         msg = "an anchor is a time with its offset, not after now, and a trial has none: cycles follow it"
         raise InvalidArgumentError(msg)
     _check_interval(plan, interval)
-    first, trial_end = (anchor or at).astimezone(UTC), None
+    first = (anchor or at).astimezone(UTC)
     if trial:
         if plan.trial is None:
             msg = f"plan {plan.name!r} has no trial: give it one in the plan file, or subscribe without"
             raise InvalidArgumentError(msg)
         local = at.astimezone(wall).replace(tzinfo=None) + timedelta(days=plan.trial.days)
-        first = trial_end = local.replace(tzinfo=wall).astimezone(UTC)
+        first = trial_end = trial_end or local.replace(tzinfo=wall).astimezone(UTC)
     started = Subscription(
         account=account,
         plan=plan.name,

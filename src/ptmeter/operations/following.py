@@ -8,11 +8,13 @@ and in whatever order one looks.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from ..domain.instants import microseconds
 from ..domain.subscriptions import Status, When
-from ..errors import PtmeterError
+from ..domain.windows import Every, window
+from ..errors import PtmeterError, StripeUnavailableError
 from . import subscribing
 
 if TYPE_CHECKING:
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from ..ports import Books, Posting
 
 
+_SKEW: Final = timedelta(minutes=5)
+"""How far the clock of the database may be behind Stripe's."""
+
+
 def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
     """
     Bring our subscription in line with Stripe's; run alone, for it decides by a row of its own.
@@ -32,6 +38,7 @@ def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
 
     Raises:
         ConfigurationError: The plans do not have its plan, or no price for a year of it.
+        StripeUnavailableError: It is to begin in a moment, because the clock of the database is behind.
         SubscriptionExistsError: The account is on another subscription, which Stripe knows nothing of.
     """
     plan = plans.find(theirs.plan)
@@ -76,14 +83,25 @@ def _begin(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
         plans,
         plan,
         interval=theirs.interval,
-        anchor=None if trial else min(theirs.anchor, books.ledger.now()),
+        anchor=None if trial else _anchor(theirs, books.ledger.now()),
         zone="UTC",
         trial=trial,
         discount=None,
         key=f"{theirs.id}:begun",
         paid_until=theirs.paid_until,
+        trial_end=theirs.paid_until if trial else None,
     )
     _raised(begun)
+
+
+def _anchor(theirs: Followed, at: datetime) -> datetime:
+    """When the cycle begins that holds now, of those that begin with theirs."""
+    if theirs.anchor <= at:
+        return theirs.anchor
+    if theirs.anchor - at < _SKEW:
+        msg = f"subscription {theirs.id} begins {theirs.anchor - at} from now, by the clock of the database"
+        raise StripeUnavailableError(msg)
+    return window(at, every=Every.MONTH, anchor=theirs.anchor).start
 
 
 def _end(books: Books, theirs: Followed, plans: Plans, key: str) -> Posting[None]:

@@ -103,9 +103,18 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
 
 
 def _given(books: Books, account: str, cycle: datetime) -> list[Posted]:
-    """What a cycle of the account's plan gave, in the unit of each of its wallets."""
+    """What the cycle gave that begins then; if none does, the change of plan that was made last within one."""
+    ours = books.subscriptions.find(account)
+    found = _granted(books, account, f"cycle:{cycle.isoformat()}")
+    if found or ours is None or not ours.grants or not ours.grants[-1].startswith("change:"):
+        return found
+    now = replace(ours, at=cycle).cycle.end == ours.granted_until
+    return _granted(books, account, ours.grants[-1]) if now else found
+
+
+def _granted(books: Books, account: str, name: str) -> list[Posted]:
+    """What was given under that name, in the unit of each of the account's wallets."""
     units = sorted(wallet.id.unit for wallet in books.ledger.wallets(account, live=True))
-    name = f"cycle:{cycle.isoformat()}"
     ids = [transfer_id(account, "subscription", name)]
     ids += [transfer_id(account, "subscription", name, unit) for unit in units]
     return books.ledger.posted(account, ids)

@@ -79,6 +79,7 @@ def subscribe(
     discount: Discount | None,
     key: str,
     paid_until: datetime | None = None,
+    trial_end: datetime | None = None,
 ) -> Posting[Subscribed | PtmeterError]:
     """Begin a subscription, and grant the cycle that holds now or the trial."""
     books.subscriptions.open(wallet_id(account, "").account)
@@ -100,6 +101,7 @@ def subscribe(
         anchor=anchor,
         zone=zone,
         trial=trial,
+        trial_end=trial_end,
         discount=discount,
         paid_until=paid_until,
         at=at,

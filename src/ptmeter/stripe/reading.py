@@ -68,7 +68,7 @@ def payment(
     return Payment(
         id=name,
         account=account_in(metadata, name),
-        offer={} if cycle else offer_in(metadata, name, units),
+        offer={} if cycle else _received(offer_in(metadata, name, units), amount, intent["amount"]),
         cycle=cycle,
         amount=amount,
         tax=tax,
@@ -82,6 +82,14 @@ def payment(
             *(each for _, found in (*given, *contested) for each in found),
         ),
     )
+
+
+def _received(offer: Mapping[str, int], received: int, asked: int) -> dict[str, int]:
+    """What of the PT was paid for where only a part of an authorized amount was captured, rounded down."""
+    if received >= asked:
+        return dict(offer)
+    parts = {unit: micro * received // asked for unit, micro in offer.items()}
+    return {unit: micro for unit, micro in parts.items() if micro}
 
 
 def is_free(session: Json) -> bool:
