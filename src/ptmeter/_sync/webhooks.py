@@ -248,7 +248,7 @@ class Webhooks:
             asked = True
             apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
             return self._platform.run(apply)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
+        except Exception as error:
             if isinstance(error, ConfigurationError) and not asked:  # without a key nothing can be asked
                 raise
             problem = f"{type(error).__name__}: {error}"
