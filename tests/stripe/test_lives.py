@@ -325,3 +325,46 @@ def test_what_is_lost_twice_is_booked_by_what_was_there_each_time(life: Lives) -
     assert ({"dp_1_1": 0}, 0) == end(life)
     sides = balances(life.store.read(lambda books: books.payments.entries()))
     assert -100 == sides["usd", Side.CREDITS].net
+
+
+def test_two_disputes_that_give_back_at_once_share_what_is_left() -> None:
+    """Each had taken its part of a single micro-PT, and keeps none of it once both keep less than half."""
+    life = Lives()
+    life.buy(3, 0, 1, 0)
+    (charge,) = life.charges
+    for cents in (3, 2):
+        charge.dispute(cents)
+    for name, cents in (("dp_1_1", 2), ("dp_1_2", 1)):
+        charge.lose(name)
+        life.look(0)
+        charge.reinstate(name, cents)
+
+    assert ({"dp_1_1": 0, "dp_1_2": 0}, 0) == end(life)
+    life.teardown()
+
+
+def test_a_dispute_freezes_what_one_that_is_lost_leaves_to_it(life: Lives) -> None:
+    """Both are seen at once: what is gone is taken first, and only the other half is set aside."""
+    (charge,) = life.charges
+    for _ in range(2):
+        charge.dispute(50)
+    charge.lose("dp_1_1")
+
+    assert ({"dp_1_1": 500, "dp_1_2": 0}, 50) == end(life)
+    assert {"core": 500} == life.records["pi_1"].claims["dp_1_2"].frozen
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen in between", "seen at the end"])
+def test_what_a_bank_keeps_is_booked_alike_whatever_was_seen_in_between(life: Lives, seen: bool) -> None:
+    """Of used PT it is lost first, of what was there it is no longer owed: 60 of 100 cents, and 20 PT were there."""
+    (charge,) = life.charges
+    life.spend("core", 800, False)
+    charge.dispute(100)
+    charge.lose("dp_1_1")
+    if seen:
+        life.look(0)
+    charge.reinstate("dp_1_1", 40)
+
+    assert ({"dp_1_1": 600}, 0) == end(life)
+    sides = balances(life.store.read(lambda books: books.payments.entries()))
+    assert (-80, 40) == (sides["usd", Side.CREDITS].net, sides["usd", Side.DISPUTE_LOSS].net)

@@ -8,6 +8,7 @@ balance there, so the books' clearing side is too. What a movement means goes by
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from .money import Side, entry
@@ -42,21 +43,34 @@ def moved(movement: Movement, record: PaymentRecord) -> list[MoneyEntry]:
 
 
 def closing(
-    dispute: Dispute, claim: Claim, amount: int, record: PaymentRecord, *, currency: str, key: str
+    dispute: Dispute,
+    record: PaymentRecord,
+    kept: int,
+    booked: Iterable[MoneyEntry],
+    *,
+    currency: str,
+    key: str,
 ) -> list[MoneyEntry]:
     """
     What a bank keeps for good: of PT that were there still it is no longer owed, of used ones it is lost.
 
-    A negative *amount* is what it no longer keeps.
+    Some of it may be *booked* already, so this is what is missing on each side, or is too much there.
     """
+    there: Counter[Side] = Counter()
+    for each in booked:
+        if each.debit is Side.DISPUTE_HOLD:
+            there[each.credit] -= each.amount
+        elif each.credit is Side.DISPUTE_HOLD:
+            there[each.debit] += each.amount
+    shares = _split(kept, record, *_parts(record.claims[dispute.id]), for_used=Side.DISPUTE_LOSS)
     return [
         each
-        for side, part in _split(amount, record, *_parts(claim), for_used=Side.DISPUTE_LOSS).items()
+        for side in sorted({*shares, *there})
         for each in entry(
             f"{key}:{side}",
             side,
             Side.DISPUTE_HOLD,
-            part,
+            shares.get(side, 0) - there[side],
             currency,
             dispute.at,
             account=record.account,

@@ -1,24 +1,22 @@
 """
-Hold payments against the journal and the money: written apart from what books them, on purpose.
+Hold payments against the journal: written apart from what books them, on purpose.
 
 Every step that a refund or dispute took has a key of its own, made of the claim's name and the step's number, so what
 the steps moved is found again, and must come to what is on record of the claim. What is frozen of a lot is frozen for
-its payment. The money of a payment is as much as was paid, went where its claims say, and belongs to a payment.
-
-Whether all money is there that moved, only Stripe can say.
+its payment.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from .audit import Finding
 from .keys import transfer_id, transfer_ids
 from .ledger import Kind, WalletId
-from .money import Side, exponent
+from .money import exponent
+from .money_audit import money_findings
 from .payments import NANO, ClaimKind, DisputeStage, RefundStage
-from .pt import allocate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,9 +32,6 @@ _VERBS: Final = {
     "grant": Kind.GRANT,
 }
 _MOST_TURNS: Final = 10_000
-_CLOSED: Final = ":closed:"
-_OTHERS: Final = {"fee": Side.FEES, "bank": Side.BANK}
-"""What entries are called that are not called after their side."""
 
 
 class PaymentAudit:
@@ -96,21 +91,6 @@ def asked(record: PaymentRecord) -> dict[bytes, tuple[str, int, Kind]]:
     }
 
 
-def of_payout(name: str, money: Sequence[MoneyEntry]) -> list[Finding]:
-    """What is wrong with something that has a place to be locked and is no payment: it went to the bank, or nowhere."""
-    wrong = (each for each in money if each.account or each.key.rpartition(":")[2] not in _OTHERS)
-    return [_money(each, f"it is of a payment, and {name} is none") for each in wrong] or _form_findings(
-        money
-    )
-
-
-def astray(entry: MoneyEntry) -> Finding:
-    """That an entry belongs to nothing that is there."""
-    return Finding(
-        "ptm_money", entry.key, "row", f"it belongs to {entry.reference or 'nothing'!r}, which is not there"
-    )
-
-
 # --- lots -----------------------------------------------------------------------------------------
 
 
@@ -160,7 +140,8 @@ class _Moved:
     def __init__(self) -> None:
         self.frozen: Counter[str] = Counter()
         self.taken: Counter[str] = Counter()
-        self.parts: set[tuple[int, int]] = set()
+        self.parts: list[tuple[int, int]] = [(0, 0)]
+        """Those of all that was taken by then, step by step."""
 
 
 def _claim_problems(record: PaymentRecord, posted: Mapping[bytes, Transfer]) -> Iterator[str]:
@@ -207,7 +188,12 @@ def _add(moved: _Moved, kind: Kind, record: PaymentRecord, transfers: Sequence[T
             for part in each.allocations
             if part.lot == record.lots.get(each.wallet.unit)
         )
-        moved.parts.add((there, sum(each.amount for each in transfers) - there))
+        free, used = moved.parts[-1]
+        moved.parts.append((free + there, used + sum(each.amount for each in transfers) - there))
+    elif kind is Kind.GRANT:
+        free, used = moved.parts[-1]
+        given = sum(each.amount for each in transfers)
+        moved.parts.append((free - max(0, given - used), max(0, used - given)))
 
 
 def _problems(claim: Claim, moved: _Moved) -> Iterator[str]:
@@ -218,8 +204,8 @@ def _problems(claim: Claim, moved: _Moved) -> Iterator[str]:
         yield f"it has taken {dict(claim.taken)}, the journal gives {taken}"
     if dict(claim.frozen) != frozen:
         yield f"{dict(claim.frozen)} are frozen for it, the journal gives {frozen}"
-    if claim.parts not in {(0, 0), *moved.parts}:
-        yield f"of what it took {claim.parts} were there and used, the journal gives {sorted(moved.parts)}"
+    if claim.parts not in (moved.parts if claim.kind is ClaimKind.REFUND else moved.parts[-1:]):
+        yield f"of what it took {claim.parts} were there and used, the journal gives {moved.parts}"
     may_freeze, may_take = _MAY.get((claim.kind, claim.stage), (False, False))
     if (frozen and not may_freeze) or (taken and not may_take):
         yield f"at stage {claim.stage} it can have frozen {frozen} or taken {taken} no more"
@@ -237,141 +223,5 @@ def _some(amounts: Mapping[str, int]) -> dict[str, int]:
     return {unit: micro for unit, micro in sorted(amounts.items()) if micro}
 
 
-# --- money ----------------------------------------------------------------------------------------
-
-
-class _Group(NamedTuple):
-    """The entries of one movement, or of one step of closing a dispute."""
-
-    name: str
-    entries: list[MoneyEntry]
-
-    @property
-    def closing(self) -> bool:
-        return _CLOSED in self.name
-
-    @property
-    def anchor(self) -> Side:
-        """Where all of it comes from or goes to."""
-        return Side.DISPUTE_HOLD if self.closing else Side.CLEARING
-
-    def amounts(self) -> dict[Side, int]:
-        """By the other side, what came from there to the anchor, less what went."""
-        return {
-            each.credit if each.debit is self.anchor else each.debit: (
-                each.amount if each.debit is self.anchor else -each.amount
-            )
-            for each in self.entries
-        }
-
-
-def money_findings(record: PaymentRecord, money: Sequence[MoneyEntry]) -> list[Finding]:
-    """What is wrong with the money of a payment: the form of its entries, then what they come to."""
-    found = _form_findings(money)
-    found += [
-        _money(each, f"it is of account {each.account!r}, and its payment of {record.account!r}")
-        for each in money
-        if each.account != record.account
-    ]
-    if found:
-        return found
-    groups = _groups(money)
-    found += [_money(group.entries[0], problem) for group in groups for problem in _sums(record, group)]
-    return found + [_finding(record.id, problem) for problem in _held_problems(record, money)]
-
-
-def _form_findings(money: Sequence[MoneyEntry]) -> list[Finding]:
-    found: list[Finding] = []
-    for group in _groups(money):
-        first = group.entries[0]
-        found += [
-            _money(each, "its key goes with other sides, or another amount")
-            for each in group.entries
-            if {each.debit, each.credit} != {group.anchor, _named(each)} or each.amount <= 0
-        ]
-        if any((each.currency, each.at) != (first.currency, first.at) for each in group.entries):
-            found.append(
-                _money(first, "what was moved with it was moved at another time, or in another currency")
-            )
-    return found
-
-
-def _sums(record: PaymentRecord, group: _Group) -> Iterator[str]:
-    """Whether a movement is of an amount that the payment knows, and as much of it tax as of the payment."""
-    amounts = group.amounts()
-    if group.closing:
-        yield from _tax_problems(record, amounts)
-        return
-    amounts.pop(Side.FEES, None)
-    if not amounts or amounts.keys() & {Side.DISPUTE_HOLD, Side.OTHER}:
-        return
-    yield from _tax_problems(record, amounts)
-    total = sum(amounts.values())
-    claims = [claim.amount for claim in record.claims.values()]
-    known = {record.amount, *claims, *(record.amount + each for each in claims)} if total > 0 else {*claims}
-    if group.entries[0].currency == record.currency and abs(total) not in known:
-        yield f"it moved {total}, which is no amount of {record.id} or of what was claimed of it"
-
-
-def _tax_problems(record: PaymentRecord, amounts: Mapping[Side, int]) -> Iterator[str]:
-    total = sum(amounts.values())
-    parts = (record.tax, record.amount - record.tax) if record.amount else (0, 1)
-    tax, _ = allocate(abs(total), parts) if min(parts) >= 0 else (0, 0)
-    if abs(amounts.get(Side.TAX, 0)) != tax:
-        yield f"{abs(amounts.get(Side.TAX, 0))} of {abs(total)} is tax, {tax} if it is as in all of {record.id}"
-
-
-def _held_problems(record: PaymentRecord, money: Sequence[MoneyEntry]) -> Iterator[str]:
-    """Whether what disputes keep for good was booked, and nothing is held for those that are decided."""
-    closed: Counter[str] = Counter()
-    held: Counter[str] = Counter()
-    turns: Counter[str] = Counter()
-    for each in money:
-        if Side.DISPUTE_HOLD not in (each.debit, each.credit):
-            continue
-        amount = each.amount if each.debit is Side.DISPUTE_HOLD else -each.amount
-        held[each.currency] += amount
-        name, is_closing, turn = each.key.partition(_CLOSED)
-        if is_closing:
-            closed[name] -= amount
-            turns[name] = max(turns[name], _number(turn.partition(":")[0]))
-    for name in sorted({*closed, *record.claims}):
-        claim = record.claims.get(name)
-        if closed[name] != (claim.closed if claim else 0):
-            yield f"claim {name} keeps {claim.closed if claim else 0} for good, and {closed[name]} were booked"
-        elif claim and turns[name] > claim.turns:
-            yield f"claim {name} has taken {claim.turns} turns, and its money {turns[name]}"
-        elif claim and claim.closed and (claim.kind, claim.stage) != (ClaimKind.DISPUTE, DisputeStage.LOST):
-            yield f"claim {name} keeps {claim.closed} for good, and is no dispute that was lost"
-    undecided = any(
-        claim.kind is ClaimKind.DISPUTE and claim.stage in (DisputeStage.OPEN, DisputeStage.WON)
-        for claim in record.claims.values()
-    )
-    for currency, amount in held.items():
-        if amount and not undecided:
-            yield f"{amount} {currency} are held for disputes, and all are decided"
-
-
-def _groups(money: Sequence[MoneyEntry]) -> list[_Group]:
-    groups: dict[str, list[MoneyEntry]] = defaultdict(list)
-    for each in money:
-        groups[each.key.rpartition(":")[0]].append(each)
-    return [_Group(*each) for each in groups.items()]
-
-
-def _named(entry: MoneyEntry) -> Side | None:
-    """The side that its key names."""
-    name = entry.key.rpartition(":")[2]
-    return _OTHERS.get(name) or next((side for side in Side if side.value == name), None)
-
-
 def _finding(payment: str, problem: str) -> Finding:
     return Finding("ptm_payment", payment, "row", problem)
-
-
-def _money(entry: MoneyEntry, problem: str) -> Finding:
-    return Finding("ptm_money", entry.key, "row", problem)
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else _MOST_TURNS + 1

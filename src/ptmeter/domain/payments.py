@@ -115,9 +115,9 @@ class Claim:
     """
     What the books say of a refund or dispute: how far it was seen to be, and what it has done to the lots.
 
-    ``amount`` is the money it claims. ``parts`` are the micro-PT that were taken at last: those that were there still,
-    and those that had been used up, which are owed since. ``closed`` is what of the money has left the dispute's side
-    for good; ``turns`` counts what was done, which makes the keys of that.
+    ``amount`` is the money it claims. ``parts`` are the micro-PT that are taken: those that were there still, and those
+    that had been used up, which are owed since; of a refund as they were when its money was booked. ``closed`` is what
+    of the money has left the dispute's side for good; ``turns`` counts what was done, which makes the keys of that.
     """
 
     stage: int
@@ -134,10 +134,19 @@ class Claim:
         """Whether the money is gone, for good as far as one can see, so that its PT are taken back."""
         return self.stage == _IN_FORCE[self.kind]
 
-    @property
-    def booked(self) -> bool:
-        """Whether its money is in the books by its parts, so that these stay as they are."""
-        return self.in_force and (self.kind is ClaimKind.REFUND or self.closed != 0)
+    def took(self, there: int, used: int) -> Claim:
+        """The same with so much more taken; the money of a refund is booked at once, so its parts stay."""
+        if self.kind is ClaimKind.REFUND and self.in_force:
+            return self
+        return replace(self, parts=(self.parts[0] + there, self.parts[1] + used))
+
+    def gave_back(self, micro: int) -> Claim:
+        """The same with so much less taken: of what is owed first, which it repays."""
+        if self.kind is ClaimKind.REFUND:
+            return self
+        there, used = self.parts
+        repaid = min(micro, used)
+        return replace(self, parts=(there - (micro - repaid), used - repaid))
 
 
 _IN_FORCE: Final[Mapping[ClaimKind, int]] = {
@@ -170,14 +179,13 @@ class PaymentRecord:
 
 
 def claims_of(payment: Payment) -> tuple[Refund | Dispute, ...]:
-    """All that is claimed back of a payment: first what gives back what it had taken, then what takes."""
+    """All that is claimed back of a payment: first what gives back, then what takes, and last what sets aside."""
 
-    def takes(each: Refund | Dispute) -> bool:
-        return (
-            each.stage is RefundStage.MADE if isinstance(each, Refund) else each.stage is DisputeStage.LOST
-        )
+    def turn(each: Refund | Dispute) -> int:
+        is_open = isinstance(each, Dispute) and each.stage is DisputeStage.OPEN
+        return 2 if is_open else int(_takes(each))
 
-    return tuple(sorted((*payment.refunds, *payment.disputes), key=takes))
+    return tuple(sorted((*payment.refunds, *payment.disputes), key=turn))
 
 
 def is_older(payment: Payment, known: Collection[str]) -> bool:
@@ -202,24 +210,33 @@ class Step(NamedTuple):
     frozen: Amounts = NONE
 
 
-def refund_steps(record: PaymentRecord, refund: Refund) -> tuple[Step, ...]:
+def gone(record: PaymentRecord, payment: Payment) -> Mapping[str, int]:
+    """How much of the money is given back, or kept by a bank, by claim: of all of them as they are now."""
+    found = {name: claim.amount for name, claim in record.claims.items() if claim.in_force}
+    for each in claims_of(payment):
+        claim = record.claims.get(each.id)
+        if claim is None or not _is_old(claim, each):
+            found[each.id] = each.amount if _takes(each) else 0
+    return found
+
+
+def refund_steps(record: PaymentRecord, refund: Refund, gone: Mapping[str, int]) -> tuple[Step, ...]:
     """What a refund asks for that the books have not got."""
     claim = record.claims.get(refund.id, NO_REFUND)
-    if refund.stage < claim.stage:
+    if _is_old(claim, refund):
         return ()
-    taken = share(record, refund.id, refund.amount) if refund.stage is RefundStage.MADE else NONE
-    return tuple(_towards(claim, taken=taken))
+    return tuple(_towards(claim, taken=share(record, refund, gone) if _takes(refund) else NONE))
 
 
-def dispute_steps(record: PaymentRecord, dispute: Dispute) -> tuple[Step, ...]:
+def dispute_steps(record: PaymentRecord, dispute: Dispute, gone: Mapping[str, int]) -> tuple[Step, ...]:
     """What a dispute asks for that the books have not got."""
     claim = record.claims.get(dispute.id, NO_DISPUTE)
-    if is_stale(claim, dispute):
+    if _is_old(claim, dispute):
         return ()
-    part = share(record, dispute.id, dispute.amount)
+    part = share(record, dispute, gone)
     if dispute.stage is DisputeStage.OPEN:
         return (Step(Do.FREEZE, part),) if claim.stage < DisputeStage.OPEN and part else ()
-    return tuple(_towards(claim, taken=part if dispute.stage is DisputeStage.LOST else NONE))
+    return tuple(_towards(claim, taken=part if _takes(dispute) else NONE))
 
 
 def is_stale(claim: Claim, dispute: Dispute) -> bool:
@@ -227,17 +244,20 @@ def is_stale(claim: Claim, dispute: Dispute) -> bool:
     return dispute.stage < min(claim.stage, DisputeStage.WON)
 
 
-def share(record: PaymentRecord, claim: str, amount: int) -> Amounts:
+def share(record: PaymentRecord, claim: Refund | Dispute, gone: Mapping[str, int]) -> Amounts:
     """
-    What of the PT *amount* of the payment's money stands for, beside what other claims have taken of them.
+    What of the PT the money of *claim* stands for, beside what other claims have taken of them.
 
-    All claims together take the PT that all their money stands for, rounded down, whichever of them came first.
+    All claims together take the PT that all their money stands for, rounded down, whichever of them came first: *gone*
+    is how much each of them comes to.
     """
-    others = [each for name, each in record.claims.items() if name != claim and each.in_force]
-    claimed = min(record.amount, sum(each.amount for each in others) + amount)
+    money = min(
+        record.amount, sum(amount for name, amount in gone.items() if name != claim.id) + claim.amount
+    )
+    others = [each for name, each in record.claims.items() if name != claim.id]
     found: dict[str, int] = {}
     for unit, granted in record.granted.items():
-        target = granted * claimed // record.amount if record.amount else granted
+        target = granted * money // record.amount if record.amount else granted
         before = sum(each.taken.get(unit, 0) for each in others)
         if (micro := target - before) > 0:
             found[unit] = micro
@@ -262,6 +282,16 @@ def sold_for(payment: Payment, prices: Mapping[str, Money]) -> Amounts:
     weights = [micro * listed[unit].nano for unit, micro in payment.offer.items()]
     parts = allocate(net, weights) if any(weights) else (0,) * len(weights)
     return dict(zip(payment.offer, parts, strict=True))
+
+
+def _takes(claim: Refund | Dispute) -> bool:
+    """Whether its money is gone, for good as far as one can see."""
+    return claim.stage == _IN_FORCE[ClaimKind.REFUND if isinstance(claim, Refund) else ClaimKind.DISPUTE]
+
+
+def _is_old(claim: Claim, said: Refund | Dispute) -> bool:
+    """Whether what is said of a claim was so before what the books know of it."""
+    return said.stage < claim.stage if isinstance(said, Refund) else is_stale(claim, said)
 
 
 def _towards(claim: Claim, *, taken: Amounts) -> Iterator[Step]:

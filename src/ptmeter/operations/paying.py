@@ -24,6 +24,7 @@ from ..domain.payments import (
     Refund,
     claims_of,
     dispute_steps,
+    gone,
     is_older,
     is_stale,
     refund_steps,
@@ -56,11 +57,12 @@ def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentR
         record = yield from _receive(books, payment, paid)
     elif is_older(payment, known(books.payments.entries(reference=payment.id))):
         return record
+    away = gone(record, payment)
     for each in claims_of(payment):
         if isinstance(each, Refund):
-            record = yield from _refund(books, record, each)
+            record = yield from _refund(books, record, each, away)
         else:
-            record = yield from _dispute(books, record, each)
+            record = yield from _dispute(books, record, each, away)
     books.payments.enter([entry for each in payment.movements for entry in moved(each, record)])
     for dispute in payment.disputes:
         record = _close(books, record, dispute, payment)
@@ -120,42 +122,39 @@ def _granted(books: Books, account: str, name: str) -> list[Posted]:
     return books.ledger.posted(account, ids)
 
 
-def _refund(books: Books, record: PaymentRecord, refund: Refund) -> Posting[PaymentRecord]:
-    claim = before = record.claims.get(refund.id, NO_REFUND)
-    for step in refund_steps(record, refund):
+def _refund(books: Books, record: PaymentRecord, refund: Refund, away: Amounts) -> Posting[PaymentRecord]:
+    claim = record.claims.get(refund.id, NO_REFUND)
+    for step in refund_steps(record, refund, away):
         claim = yield from _carry_out(books, record, refund.id, claim, step)
     stage = max(claim.stage, refund.stage)
-    return record.with_claim(refund.id, _kept(before, replace(claim, stage=stage, amount=refund.amount)))
+    return record.with_claim(refund.id, replace(claim, stage=stage, amount=refund.amount))
 
 
-def _dispute(books: Books, record: PaymentRecord, dispute: Dispute) -> Posting[PaymentRecord]:
-    claim = before = record.claims.get(dispute.id, NO_DISPUTE)
+def _dispute(
+    books: Books, record: PaymentRecord, dispute: Dispute, away: Amounts
+) -> Posting[PaymentRecord]:
+    claim = record.claims.get(dispute.id, NO_DISPUTE)
     if is_stale(claim, dispute):
         return record
-    for step in dispute_steps(record, dispute):
+    for step in dispute_steps(record, dispute, away):
         claim = yield from _carry_out(books, record, dispute.id, claim, step)
-    return record.with_claim(
-        dispute.id, _kept(before, replace(claim, stage=dispute.stage, amount=dispute.amount))
-    )
-
-
-def _kept(before: Claim, claim: Claim) -> Claim:
-    """The claim with the parts by which its money is in the books, if it is."""
-    return replace(claim, parts=before.parts) if before.booked else claim
+    return record.with_claim(dispute.id, replace(claim, stage=dispute.stage, amount=dispute.amount))
 
 
 def _close(books: Books, record: PaymentRecord, dispute: Dispute, payment: Payment) -> PaymentRecord:
     """Book what a bank keeps, or no longer keeps, once a dispute is decided."""
     claim = record.claims[dispute.id]
     theirs = [each for each in payment.movements if each.source == dispute.id]
-    kept = -sum(each.amount for each in theirs) if claim.stage is DisputeStage.LOST else 0
-    difference = kept - claim.closed
-    if not difference:
+    kept = -sum(each.amount for each in theirs) if claim.stage == DisputeStage.LOST else 0
+    if not kept and not claim.closed:
         return record
-    turn = claim.turns + 1
+    turn, name = claim.turns + 1, f"{dispute.id}:closed:"
+    booked = [e for e in books.payments.entries(reference=record.id) if e.key.startswith(name)]
     currency = theirs[0].currency if theirs else record.currency
-    key = f"{dispute.id}:closed:{turn}"
-    books.payments.enter(closing(dispute, claim, difference, record, currency=currency, key=key))
+    missing = closing(dispute, record, kept, booked, currency=currency, key=f"{name}{turn}")
+    if not missing:
+        return record
+    books.payments.enter(missing)
     return record.with_claim(dispute.id, replace(claim, closed=kept, turns=turn))
 
 
@@ -206,14 +205,15 @@ def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, ste
         case Do.TAKE:
             taken = yield from _post(books, record, Reverse, key, step)
             there = sum(_of_its_lot(each, record) for each in taken)
-            parts = there, sum(step.amounts.values()) - there
             left = _sum(claim.frozen, step.frozen, -1)
-            return replace(claim, taken=_sum(claim.taken, step.amounts, 1), frozen=left, parts=parts)
+            claim = claim.took(there, sum(step.amounts.values()) - there)
+            return replace(claim, taken=_sum(claim.taken, step.amounts, 1), frozen=left)
         case Do.GIVE_BACK:
             source = f"given back: {name}"
             given = yield from grant(books, record.account, step.amounts, source=source, key=key)
             if isinstance(given, PtmeterError):
                 raise given
+            claim = claim.gave_back(sum(step.amounts.values()))
             return replace(claim, taken=_sum(claim.taken, step.amounts, -1))
 
 

@@ -9,7 +9,8 @@ from ..domain.audit import Finding, Report, WalletAudit, misnamed, unreadable
 from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, vanished
 from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
 from ..domain.keys import transfer_id, wallet_number
-from ..domain.payment_audit import PaymentAudit, asked, astray, of_payout
+from ..domain.money_audit import astray, of_payout
+from ..domain.payment_audit import PaymentAudit, asked
 from ..domain.periods import month, reports, seal
 from ..domain.quarantine import QuarantineState, call_id, disagreement
 from ..domain.rollup_audit import RollupAudit
