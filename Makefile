@@ -19,7 +19,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require
 export NO_MKDOCS_2_WARNING = 1
 
 
-.PHONY: help demo test simulate mutate soak check format docs stripe-cli bench bench-ledger accuracy wheel lock clean
+.PHONY: help demo test simulate mutate soak check format docs stripe-cli localstripe bench bench-ledger accuracy wheel lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,8 @@ docs: .venv/.dev-stamp  ## Build the documentation into site/, readable without 
 
 stripe-cli: .venv/stripe-cli/.stamp  ## Install Stripe's own command line, by which the fake Stripe is tested (needs npm)
 
+localstripe: .venv/localstripe/.stamp  ## Install a Stripe that we did not write, whose webhooks a test takes in
+
 bench: .venv/.dev-stamp  ## Run the benchmarks; a figure for this machine, never a gate
 	$(BIN)/pytest bench --override-ini "python_files=bench_*.py" --benchmark-enable --benchmark-only $(ARGS)
 
@@ -80,6 +82,13 @@ lock:  ## Choose all versions anew, with hashes (needs uv)
 	echo pip | $(LOCK) - --output-file requirements/pip.txt
 	$(LOCK) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 	$(LOCK) pyproject.toml --extra cli --group demo --constraint requirements/dev.txt --output-file requirements/demo.txt
+	echo localstripe | $(LOCK) - --output-file requirements/localstripe.txt
+
+# It is of another licence (GPL): in an environment of its own, run as a process of its own, and never imported.
+.venv/localstripe/.stamp: requirements/localstripe.txt .venv/.dev-stamp
+	@$(BIN)/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 # The lock is npm's, with hashes and, made by `npm install --omit-lockfile-registry-resolved`, without addresses; it
 # pins the binary for Linux on x64. Elsewhere, or with a CLI of your own: PTMETER_STRIPE_CLI=/path/to/stripe make test

@@ -112,7 +112,7 @@ _READ = """
 SELECT 'hold' AS what, wallet_id, number, amount, expires_at, hold_id AS id, allocations, 0 AS remaining,
     0 AS held, 0 AS priority FROM ptm_open_hold WHERE wallet_id IN (%s) AND expires_at <= %s
 UNION ALL SELECT 'lot', wallet_id, number, granted, expires_at, 0, NULL, remaining, held, priority
-    FROM ptm_lot WHERE wallet_id IN (%s) AND (remaining > 0 OR held > 0)
+    FROM ptm_lot WHERE wallet_id IN (%s) AND (remaining > 0 OR held > 0 OR frozen > 0)
 UNION ALL SELECT 'known', t.wallet_id, 0, 0, 0, transfer_id, NULL, 0, 0, 0
     FROM ptm_wallet JOIN ptm_transfer AS t USING (wallet_id) WHERE account IN (%s) AND transfer_id IN (%s)
 UNION ALL SELECT 'known', r.wallet_id, 0, 0, 0, transfer_id, NULL, 0, 0, 0

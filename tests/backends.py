@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 POSTGRES: Final = os.environ.get("PTMETER_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
 MYSQL: Final = os.environ.get("PTMETER_TEST_MYSQL", "mysql://root@127.0.0.1:3306")
+REDIS: Final = os.environ.get("PTMETER_TEST_REDIS", "redis://127.0.0.1:6379/0")
 REQUIRED: Final = frozenset(filter(None, os.environ.get("PTMETER_REQUIRE", "").split(",")))
 
 
@@ -156,6 +158,16 @@ def mysql() -> Iterator[Backend]:
     if not reachable(MYSQL):
         missing("mysql", f"no server at {MYSQL} (set PTMETER_TEST_MYSQL to another)")
     yield from _database(MYSQL)
+
+
+def redis() -> str:
+    """The URL of the Redis that is there."""
+    place = urlsplit(REDIS)
+    try:
+        socket.create_connection((place.hostname or "", place.port or 6379), timeout=2).close()
+    except OSError:
+        missing("redis", f"no server at {REDIS} (set PTMETER_TEST_REDIS to another)")
+    return REDIS
 
 
 def missing(backend: str, reason: str) -> NoReturn:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ptmeter.homes import HOMES as _HOMES  # absolute: what is relative here is public
+
 if TYPE_CHECKING:
     from ._async import AsyncCall, AsyncMeter
     from ._sync import Call, Meter
@@ -36,9 +38,12 @@ if TYPE_CHECKING:
     from .domain.inbox import EventState, Inboxes, Intake, KeptEvent, Received, Worked
     from .domain.ledger import Overage
     from .domain.limits import Limits
+    from .domain.margin_mitigations import Mitigated, MitigationTerms
     from .domain.margins import Grouping, Light, Margin, MarginGoals, MarginReport
     from .domain.messages import Backoff, Delivered, Message, MessageState
     from .domain.mitigations import Mitigation
+    from .domain.money import Side, SideBalance
+    from .domain.payment_reports import ClaimKind, ClaimReport, PaymentReport
     from .domain.periods import PeriodReport
     from .domain.plans import Plan, Plans, RollOver, Trial
     from .domain.policy import Ceiling, Durability, HoldSize, OutOfFunds, Policy
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
     from .domain.sketches import Quantile
     from .domain.subscriptions import Discount, Interval, Status, Subscribed, Subscription, When
     from .domain.summaries import ModelUse, Summary
+    from .domain.top_up_sales import TopUpSales, VolumeDiscount
     from .domain.top_up_terms import TopUpTerms
     from .domain.top_ups import TopUp, TopUpState
     from .domain.unpriced import UnpricedModel
@@ -90,15 +96,19 @@ if TYPE_CHECKING:
         LimitError,
         LotNotFoundError,
         MessageNotFoundError,
+        MitigationNotFoundError,
+        MitigationOverError,
         ModelLockedError,
         NotFoundError,
         NotFrozenError,
+        PaymentNotFoundError,
         PeriodClosedError,
         PeriodNotOverError,
         PeriodNotSealedError,
         PeriodOrderError,
         PtmeterError,
         QuarantineResolvedError,
+        RateLimitedError,
         ReferralRefusedError,
         RefusedError,
         SchemaOutdatedError,
@@ -124,10 +134,18 @@ if TYPE_CHECKING:
         UsageMissingError,
     )
     from .operations.alerting import Scanned
+    from .operations.reporting_usage import Reported
     from .operations.topping_up import Asked
     from .providers.prices import GenaiPrices
     from .providers.tokens import Tokenizers
     from .providers.usage import Reading, Shape, UsageStream, read_usage
+    from .stripe.billing import ChangePreview, PreviewLine, Proration, StripeSubscription
+    from .stripe.catalogue import SyncedPlans
+    from .stripe.checkout import Checkout
+    from .stripe.customers import TaxId
+    from .stripe.endpoints import Endpoint, Stripe
+    from .stripe.refunds import CreditNote, CreditReason, CreditTo, RefundReason, StripeRefund
+    from .stripe.settings import Invoices, Metered, Tax
 
 __all__ = [
     "PT",
@@ -148,19 +166,27 @@ __all__ = [
     "Calibration",
     "Call",
     "Ceiling",
+    "ChangePreview",
     "Charge",
+    "Checkout",
     "Checkpoint",
     "CheckpointInvalidError",
     "CheckpointMismatchError",
+    "ClaimKind",
+    "ClaimReport",
     "Complexity",
     "ConfigurationError",
     "ConflictError",
     "Content",
     "ContentionError",
     "Count",
+    "CreditNote",
+    "CreditReason",
+    "CreditTo",
     "Delivered",
     "Discount",
     "Durability",
+    "Endpoint",
     "Entitlement",
     "Entry",
     "Estimate",
@@ -185,6 +211,7 @@ __all__ = [
     "Interval",
     "InvalidArgumentError",
     "InvariantError",
+    "Invoices",
     "KeptEvent",
     "LedgerBusyError",
     "Light",
@@ -199,8 +226,13 @@ __all__ = [
     "MessageNotFoundError",
     "MessageState",
     "Meter",
+    "Metered",
     "Method",
+    "Mitigated",
     "Mitigation",
+    "MitigationNotFoundError",
+    "MitigationOverError",
+    "MitigationTerms",
     "ModelChange",
     "ModelLockedError",
     "ModelPrices",
@@ -214,6 +246,8 @@ __all__ = [
     "Outcome",
     "Overage",
     "Page",
+    "PaymentNotFoundError",
+    "PaymentReport",
     "PeriodClosedError",
     "PeriodNotOverError",
     "PeriodNotSealedError",
@@ -222,11 +256,13 @@ __all__ = [
     "Plan",
     "Plans",
     "Policy",
+    "PreviewLine",
     "Price",
     "PriceChange",
     "PriceCheck",
     "PriceUse",
     "Processing",
+    "Proration",
     "PtmeterError",
     "PublicKey",
     "Quality",
@@ -236,6 +272,7 @@ __all__ = [
     "QuarantineState",
     "Quarantined",
     "RateCard",
+    "RateLimitedError",
     "Reading",
     "Receipt",
     "Received",
@@ -245,8 +282,10 @@ __all__ = [
     "ReferralState",
     "ReferralStats",
     "ReferralTerms",
+    "RefundReason",
     "RefusedError",
     "Report",
+    "Reported",
     "Rerating",
     "Reward",
     "RewardKind",
@@ -256,23 +295,32 @@ __all__ = [
     "Scanned",
     "SchemaOutdatedError",
     "Shape",
+    "Side",
+    "SideBalance",
     "SignatureInvalidError",
     "SigningKey",
     "Status",
     "StorageError",
+    "Stripe",
     "StripeError",
+    "StripeRefund",
     "StripeRefusedError",
+    "StripeSubscription",
     "StripeUnavailableError",
     "Subscribed",
     "Subscription",
     "SubscriptionExistsError",
     "SubscriptionNotFoundError",
     "Summary",
+    "SyncedPlans",
+    "Tax",
+    "TaxId",
     "Tier",
     "Tokenizers",
     "TopUp",
     "TopUpNotFoundError",
     "TopUpNotOpenError",
+    "TopUpSales",
     "TopUpState",
     "TopUpTerms",
     "Trial",
@@ -292,6 +340,7 @@ __all__ = [
     "UsageInconsistentError",
     "UsageMissingError",
     "UsageStream",
+    "VolumeDiscount",
     "When",
     "Worked",
     "Workload",
@@ -303,77 +352,6 @@ __all__ = [
     "reference_plans",
 ]
 
-_HOMES = {
-    "domain.inbox": (
-        "EventState",
-        "Inboxes",
-        "Intake",
-        "KeptEvent",
-        "Received",
-        "Worked",
-    ),
-    "_async": ("AsyncCall", "AsyncMeter"),
-    "_sync": ("Call", "Meter"),
-    "checkpoints.keys": ("PublicKey", "SigningKey"),
-    "configuration": (
-        "read_plans",
-        "read_prices",
-        "read_rate_card",
-        "reference_card",
-        "reference_plans",
-    ),
-    "domain.accounting": ("RollForward", "TrialBalance"),
-    "domain.alerts": ("Alert", "Notice"),
-    "domain.forecasts": ("Ahead",),
-    "domain.messages": ("Backoff", "Delivered", "Message", "MessageState"),
-    "domain.top_up_terms": ("TopUpTerms",),
-    "domain.top_ups": ("TopUp", "TopUpState"),
-    "operations.alerting": ("Scanned",),
-    "operations.topping_up": ("Asked",),
-    "domain.audit": ("Finding", "Report"),
-    "domain.checkpoints": ("Checkpoint",),
-    "domain.calibration": ("Calibration",),
-    "domain.accounts": ("Account",),
-    "domain.admission": ("Limit",),
-    "domain.headroom": ("Headroom",),
-    "domain.limits": ("Limits",),
-    "domain.mitigations": ("Mitigation",),
-    "domain.routing": ("Outcome", "Route"),
-    "domain.margins": ("Grouping", "Light", "Margin", "MarginGoals", "MarginReport"),
-    "domain.entitlements": ("Entitlement",),
-    "domain.estimates": ("Count", "Estimate", "Method"),
-    "domain.flags": ("Flag",),
-    "domain.ledger": ("Overage",),
-    "domain.periods": ("PeriodReport",),
-    "domain.plans": ("Plan", "Plans", "RollOver", "Trial"),
-    "domain.policy": ("Ceiling", "Durability", "HoldSize", "OutOfFunds", "Policy"),
-    "domain.price_changes": ("ModelPrices", "PriceChange", "PriceCheck"),
-    "domain.prices": ("Price", "PriceUse", "Processing", "Tier"),
-    "domain.pt": ("PT", "Money"),
-    "domain.quarantine": ("Backlog", "QuarantinePage", "QuarantineState", "Quarantined"),
-    "domain.rates": ("Charge", "Complexity", "Content", "RateCard", "Workload"),
-    "domain.receipts": (
-        "Balance",
-        "Entry",
-        "Granted",
-        "Hold",
-        "OpenHolds",
-        "Page",
-        "Receipt",
-        "UnitBalance",
-    ),
-    "domain.referral_terms": ("ReferralTerms", "RewardKind"),
-    "domain.referrals": ("Referral", "ReferralRefusal", "ReferralState", "ReferralStats", "Reward"),
-    "domain.rerating": ("AccountChange", "Basis", "ModelChange", "Rerating"),
-    "domain.subscriptions": ("Discount", "Interval", "Status", "Subscribed", "Subscription", "When"),
-    "domain.summaries": ("ModelUse", "Summary"),
-    "domain.sketches": ("Quantile",),
-    "domain.unpriced": ("UnpricedModel",),
-    "domain.usage": ("Quality", "Usage"),
-    "providers.prices": ("GenaiPrices",),
-    "providers.tokens": ("Tokenizers",),
-    "providers.usage": ("Reading", "Shape", "UsageStream", "read_usage"),
-}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names} | {
     name: "errors" for name in __all__ if name.endswith("Error")
 }

@@ -131,7 +131,7 @@ def test_verify_is_never_clean_with_gaps(run: Run, meter: Meter, tmp_path: Path)
     """What could not be covered is said, and makes the exit code 1 even if nothing wrong was found."""
     tamper(
         tmp_path,
-        "INSERT INTO ptm_lot (wallet_id, priority, number, granted, remaining, held) VALUES (99, 1, 1, 1, 1, 0)",
+        "INSERT INTO ptm_lot (wallet_id, priority, number, granted, remaining, held, frozen) VALUES (99, 1, 1, 1, 1, 0, 0)",
     )
     shown, found = run("verify"), run("verify", "--json")
 

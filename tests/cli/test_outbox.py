@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ptmeter import Backoff, Message
+from ptmeter import Backoff, Message, Meter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from ptmeter import Meter
 
     from .conftest import Run
 
@@ -62,6 +60,20 @@ def test_a_dead_message_is_delivered_again(run: Run, dead: str, meter: Meter) ->
     assert dead in told
     missing = run("outbox", "retry", "a2", dead, "--json")
     assert "message_not_found" == missing.error["code"]
+
+
+def test_what_was_delivered_long_ago_is_dropped(run: Run, dead: str, meter: Meter, db: str) -> None:
+    """In as many portions as it takes; what was delivered today stays, and less than a month is refused."""
+    kept = run("outbox", "prune", "--json").json
+    with Meter.open(db, clock=lambda: datetime.now(UTC) + timedelta(days=40)) as later:
+        assert 1 == later.outbox.prune(older_than=timedelta(days=39))
+    told = {each.account for each in meter.outbox.list()}
+    refused = run("outbox", "prune", "--days", "31", "--json")
+
+    assert {"dropped": 0} == kept
+    assert {"a1", "a3"} == told
+    assert "invalid_argument" == refused.error["code"]
+    assert "0 messages dropped" in run("outbox", "prune", "--days", "32").out
 
 
 def test_nothing_is_made_where_there_is_no_database(run: Run, tmp_path: Path) -> None:

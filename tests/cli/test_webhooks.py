@@ -65,6 +65,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 def test_a_worker_works_off_what_waits(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker works off what waits."""
     assert told(capsys, "webhooks", "backlog")["counts"] == {
         "waiting": 1,
         "applied": 0,
@@ -85,6 +86,7 @@ def test_a_worker_works_off_what_waits(db: str, capsys: pytest.CaptureFixture[st
 
 
 def test_events_are_listed_and_shown(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Events are listed and shown."""
     (parked,) = told(capsys, "webhooks", "list", "--state", "parked")["events"]
 
     assert parked["problem"] == "nothing is done about events of type price.created"
@@ -99,6 +101,7 @@ def test_events_are_listed_and_shown(db: str, capsys: pytest.CaptureFixture[str]
 def test_a_dead_letter_is_resolved_or_retried(
     db: str, fake: FakeStripe, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A dead letter is resolved or retried."""
     (waiting,) = told(capsys, "webhooks", "list", "--state", "waiting")["events"]
     fake.fail(status=400, times=None)
     assert run(["worker", "--once", "--json"]) == 1  # asking for what did not come failed too
@@ -115,10 +118,12 @@ def test_a_dead_letter_is_resolved_or_retried(
 
 
 def test_what_did_not_come_is_asked_for(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What did not come is asked for."""
     assert told(capsys, "webhooks", "catch-up", "--all")["stored"] >= 2
 
 
 def test_a_worker_that_is_told_to_stop_stops(db: str) -> None:
+    """A worker that is told to stop stops."""
     process = subprocess.Popen([sys.executable, "-m", "ptmeter.cli", "worker", "--every", "0.1"])
     with Meter.open(db) as meter:
         for _ in range(200):

@@ -52,7 +52,10 @@ def event(name: str, at: datetime, subject: Subject | None = PAYMENT, **more: An
 
 
 def keep(store: Store, kept: Event, *, parked: str = "") -> Received:
-    work = partial(receiving.keep, event=kept, parked=parked, source="webhook")
+    def work(books: Books) -> Posting[Received]:
+        at = books.ledger.now()
+        return receiving.keep(books, kept, parked=parked, source="webhook", at=at)
+
     return store.run(partial(alone, work=work))
 
 

@@ -13,6 +13,7 @@ from ptmeter import (
     PT,
     Alert,
     Backoff,
+    InvalidArgumentError,
     Message,
     MessageNotFoundError,
     MessageState,
@@ -206,3 +207,32 @@ def test_times_are_utc(store: Store) -> None:
     store.run(lambda books: books.outbox.add([notice(1, at)]))
 
     assert [at] == [each.noted_at for each in store.read(lambda books: books.outbox.listed())]
+
+
+def test_only_what_was_delivered_long_ago_is_dropped(store: Store, clock: Clock) -> None:
+    """What waits, is dead or was delivered of late stays; as many at a time as is said, until there are none."""
+    names: dict[str, list[str]] = {}
+    for word, days in (("long ago", 40), ("of late", 1), ("waiting", 0)):
+        made = [notice(len(names) * 10 + number, clock()) for number in range(3)]
+        store.run(lambda books, made=made: books.outbox.add(made))
+        names[word] = [each.id for each in made]
+        if word != "waiting":
+            for each in take(store).messages:
+                store.run(partial(delivering.finish, message=each))
+        clock.turn(timedelta(days=days))
+    (dead, *_) = take(store).messages
+    once = Backoff(attempts=1)
+    store.run(partial(delivering.fail, message=dead, problem="x", backoff=once, jitter=0))
+    prune = partial(delivering.prune, older_than=timedelta(days=32), limit=2)
+    dropped = [store.run(prune) for _ in range(3)]
+
+    assert [2, 1, 0] == dropped
+    assert sorted(names["of late"] + names["waiting"]) == sorted(listed(store))
+    assert [dead.id] == listed(store, MessageState.DEAD)
+    assert 0 == store.run(partial(delivering.prune, older_than=timedelta.max))
+
+
+def test_less_than_a_month_is_not_dropped(store: Store) -> None:
+    """What is told once a month would be told again."""
+    with pytest.raises(InvalidArgumentError, match="32 days"):
+        store.run(partial(delivering.prune, older_than=timedelta(days=31, hours=23)))

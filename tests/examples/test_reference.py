@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import ptmeter
-from ptmeter.configuration import forms, plan_forms, referral_forms
+from ptmeter.configuration import forms, plan_forms, referral_forms, top_up_forms
 from ptmeter.domain.ledger import REMEMBERED, Kind, WalletState
 from ptmeter.domain.rates import Banded
+from ptmeter.storage.schema import VERSION_TABLE
 from ptmeter.storage.tables import metadata
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ FORMS: Final = {
     ("plans", "Roll-over"): plan_forms.RollOverForm,
     ("plans", "A flag"): plan_forms.FlagForm,
     ("plans", "A trial"): plan_forms.TrialForm,
+    ("plans", "Top-ups"): top_up_forms.TopUpsForm,
+    ("plans", "A volume discount"): top_up_forms.VolumeDiscountForm,
     ("plans", "Referrals"): referral_forms.ReferralsForm,
     ("plans", "A reward"): referral_forms.RewardForm,
     ("plans", "A tier"): referral_forms.RewardTierForm,
@@ -107,6 +110,15 @@ def test_what_is_generated_is_asked_for() -> None:
 
 
 # --- tables of the database ---
+
+
+def test_the_roles_have_rights_on_every_table() -> None:
+    """What the application may do is said of each table, so that none is missed when one is added."""
+    roles = section(page("how-to/database"), "Roles")
+
+    assert {table.name for table in metadata.sorted_tables} == set(re.findall(r"\bptm_\w+", roles)) - {
+        VERSION_TABLE
+    }
 
 
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=str)

@@ -21,7 +21,9 @@ from ptmeter._async.calibration import AsyncCalibrations
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.margins import AsyncMargins
+from ptmeter._async.mitigations import AsyncMitigations
 from ptmeter._async.outbox import AsyncOutbox
+from ptmeter._async.payments import AsyncPayments
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
 from ptmeter._async.quarantine import AsyncQuarantine
@@ -39,6 +41,7 @@ ITS_OWN_NAME = {"aclose": "close"}
 NAMESPACES: dict[str, type] = {
     "funds": AsyncFunds,
     "margins": AsyncMargins,
+    "mitigations": AsyncMitigations,
     "plans": AsyncSubscriptions,
     "periods": AsyncPeriods,
     "checkpoints": AsyncCheckpoints,
@@ -50,6 +53,7 @@ NAMESPACES: dict[str, type] = {
     "quarantine": AsyncQuarantine,
     "accounts": AsyncAccounts,
     "referrals": AsyncReferrals,
+    "payments": AsyncPayments,
     "webhooks": AsyncWebhooks,
     "worker": AsyncWorker,
 }

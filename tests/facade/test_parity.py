@@ -12,6 +12,7 @@ from ptmeter._async.alerts import AsyncAlerts
 from ptmeter._async.checkpoints import AsyncCheckpoints
 from ptmeter._async.funds import AsyncFunds
 from ptmeter._async.margins import AsyncMargins
+from ptmeter._async.mitigations import AsyncMitigations
 from ptmeter._async.outbox import AsyncOutbox
 from ptmeter._async.periods import AsyncPeriods
 from ptmeter._async.prices import AsyncPrices
@@ -23,6 +24,7 @@ from ptmeter._sync.alerts import Alerts
 from ptmeter._sync.checkpoints import Checkpoints
 from ptmeter._sync.funds import Funds
 from ptmeter._sync.margins import Margins
+from ptmeter._sync.mitigations import Mitigations
 from ptmeter._sync.outbox import Outbox
 from ptmeter._sync.periods import Periods
 from ptmeter._sync.prices import Prices
@@ -41,6 +43,7 @@ TWINS = [
     (AsyncSubscriptions, Subscriptions),
     (AsyncPeriods, Periods),
     (AsyncMargins, Margins),
+    (AsyncMitigations, Mitigations),
     (AsyncCheckpoints, Checkpoints),
     (AsyncPrices, Prices),
     (AsyncOutbox, Outbox),

@@ -186,6 +186,7 @@ def _in_march(meter: Meter, clock: Clock) -> None:
     _in_a_team(meter, clock)
     meter.plans.subscribe("acme", "freemium", key="s1")
     _by_referral(meter)
+    _mitigate(meter)
     _by_webhook(meter)
     _paid_at_stripe(meter, clock)
     learnt = Calibration()
@@ -223,6 +224,13 @@ def _by_referral(meter: Meter) -> None:
     meter.referrals.refunded("pi:first", amount=Money.usd(4))
 
 
+def _mitigate(meter: Meter) -> None:
+    """Two mitigations, of which somebody undid one."""
+    what: dict[str, Any] = {"unit": "core", "share": 900, "lasts": timedelta(days=400), "reason": "thin"}
+    applied, _ = (meter.mitigations.apply(**what, by="ann", key=key) for key in ("m1", "m2"))
+    meter.mitigations.undo(applied.id, by="bob", reason="enough")
+
+
 def _by_webhook(meter: Meter) -> None:
     """Events: one that waits, one whose subject was looked up in vain before, one that somebody has dealt with."""
 
@@ -236,10 +244,19 @@ def _by_webhook(meter: Meter) -> None:
     def receive(books: Books) -> None:
         for number in (1, 1, 2):
             known = event(f"evt_{number}", Subject(SubjectKind.PAYMENT, f"pi_{number}"))
-            alone(books, partial(receiving.keep, event=known, parked="", source="webhook"))
+            alone(
+                books,
+                partial(receiving.keep, event=known, parked="", source="webhook", at=books.ledger.now()),
+            )
         alone(
             books,
-            partial(receiving.keep, event=event("evt_3", None), parked="of no concern", source="sweep"),
+            partial(
+                receiving.keep,
+                event=event("evt_3", None),
+                parked="of no concern",
+                source="sweep",
+                at=books.ledger.now(),
+            ),
         )
         receiving.resolve(books, "evt_3", actor="ann", reason="it is of no concern")
 

@@ -125,6 +125,18 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "topic": "alert",
         "body": "{}",
     },
+    "ptm_mitigation": {
+        "mitigation_id": 1,
+        "fingerprint": 1,
+        "starts_at": 1,
+        "ends_at": 2,
+        "share": 0,
+        "scope": "",
+        "unit": "advanced",
+        "author": "ann",
+        "request_key": '"m1"',
+        "reason": "thin",
+    },
     "ptm_referral_code": {"account": "acme", "noted_at": 1, "code": "A"},
     "ptm_referral": {
         "account": "acme",
@@ -177,6 +189,7 @@ ROWS: Final[dict[str, dict[str, Any]]] = {
         "deliveries": 2,
         "altered": 1,
         "state": 0,
+        "lined": 0,
         "livemode": 0,
         "type": "charge.succeeded",
         "source": "webhook",
@@ -213,6 +226,10 @@ OTHER_KEYS: Final = {
 
 DECIDED: Final = {"state": 1, "resolved_at": 2, "resolver": "ann", "decision": 1}
 """What a call in quarantine has once somebody decided about it."""
+
+
+UNDONE: Final = {"undone_at": 2, "undone_by": "bob", "undone_because": "enough"}
+"""What a mitigation has once somebody undid it."""
 
 
 class Check(NamedTuple):
@@ -253,6 +270,10 @@ CHECKS: Final = (
             *((DECIDED, {**DECIDED, name: None}) for name in ("resolved_at", "resolver", "decision")),
         )
     ),
+    Check("ptm_mitigation_share", {"share": 10_000}, {"share": 10_001}),
+    Check("ptm_mitigation_share", {"share": 0}, {"share": -1}),
+    Check("ptm_mitigation_ends", {"ends_at": 2}, {"ends_at": 1}),
+    *(Check("ptm_mitigation_undone", UNDONE, {**UNDONE, name: None}) for name in UNDONE),
     Check("ptm_account_not_its_own_parent", {"parent": "zeta"}, {"parent": "acme"}),
     Check("ptm_referral_not_its_own", {"referrer": "zeta"}, {"referrer": "acme"}),
     Check("ptm_referral_refunded", {"payment": 5, "refunded": 5}, {"payment": 5, "refunded": 6}),

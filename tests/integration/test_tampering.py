@@ -36,14 +36,18 @@ ASKED = "it says what a request came to, so that it gets the same answer; what i
 BROUGHT = "it says who brought whom; the PT that were given for it, and taken back, are on the journal"
 LEARNT = "what calls taught decides about no money, and is read anew as it stands"
 
-WANTED = "what is asked for moves no PT, and what it brought is a grant in the journal"
+WANTED = "what is asked for and not paid moves no PT; what is paid must have its grant in the journal"
 
 HINTED = "an event is a hint: what follows from it is looked up at Stripe, whatever it says and however often it came"
 IN_LINE = "it says what is looked up next, and looking something up twice or late comes to the same"
 KNOWN = "it says who is who at Stripe: no PT follow from it, and a payment says itself whose it is"
 THEIRS = "Stripe alone says when money moved, and in which currency it was paid: reconciliation holds it against that"
 TOLD = "what is to be told moves no PT, and what caused it is in the journal"
+MITIGATED = "it moves no PT: how calls were routed by it is on their rows in the journal"
 SENT = "what the provider sent moves nothing: a person decides by it, and that is on record"
+
+PAID: Final = 1
+"""The state of a top-up that brought something."""
 
 UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.plan": (frozenset({"present", "absent", "other"}), SETTING),
@@ -57,9 +61,10 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     **{
         f"ptm_top_up.{column}": (frozenset(changes), WANTED)
         for changes, columns in (
-            (("more", "less"), "top_up_id amount price requested_at cool_down attempts state"),
-            (("other",), "account unit currency"),
-            (("other", "present", "absent"), "open_unit payment problem"),
+            (("more", "less"), "top_up_id price requested_at cool_down attempts state"),
+            (("other",), "currency"),
+            (("present",), "payment"),
+            (("other", "present", "absent"), "open_unit problem"),
             (("more", "less", "present", "absent"), "done_at cools_until"),
         )
         for column in columns.split()
@@ -99,10 +104,23 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),
     "ptm_calibration.body": (frozenset({"other"}), LEARNT),
+    "ptm_mitigation.mitigation_id": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.fingerprint": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.starts_at": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.ends_at": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.undone_at": (frozenset({"more", "less", "absent", "present"}), MITIGATED),
+    "ptm_mitigation.share": (frozenset({"more", "less"}), MITIGATED),
+    "ptm_mitigation.scope": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.unit": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.author": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.undone_by": (frozenset({"other", "absent", "present"}), MITIGATED),
+    "ptm_mitigation.request_key": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.reason": (frozenset({"other"}), MITIGATED),
+    "ptm_mitigation.undone_because": (frozenset({"other", "absent", "present"}), MITIGATED),
     **{
         f"ptm_webhook.{column}": (frozenset(changes), HINTED)
         for changes, columns in (
-            (("more", "less"), "received_at created_at digest deliveries altered state livemode"),
+            (("more", "less"), "received_at created_at digest deliveries altered state lined livemode"),
             (("more", "less", "present", "absent"), "done_at"),
             (("other",), "event_id type source body"),
             (("other", "present", "absent"), "subject problem resolver"),
@@ -157,6 +175,7 @@ UNNOTICED_ROWS: Final = {
         "ptm_quarantine": "nothing in the journal rests on it; what was charged for it stays charged",
         "ptm_outbox": TOLD,
         "ptm_top_up": WANTED,
+        "ptm_mitigation": MITIGATED,
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
@@ -171,6 +190,7 @@ UNNOTICED_ROWS: Final = {
         "ptm_calibration": LEARNT,
         "ptm_outbox": TOLD,
         "ptm_top_up": WANTED,
+        "ptm_mitigation": MITIGATED,
         "ptm_referral_code": BROUGHT,
         "ptm_referral": BROUGHT,
         "ptm_referral_trace": BROUGHT,
@@ -235,7 +255,8 @@ def changes(column: Column[Any], row: dict[str, Any]) -> dict[str, Any]:
 def attempts(
     table: Table, rows: list[dict[str, Any]]
 ) -> Iterator[tuple[Column[Any], str, Any, dict[str, Any]]]:
-    """Every change of every column, each to the first of *rows* where it can be made."""
+    """Every change of every column, each to the first of *rows* where it can be made; of top-ups to one that is paid."""
+    rows = sorted(rows, key=lambda row: "top_up_id" in row and row["state"] != PAID)
     for column in table.columns:
         tried: set[str] = set()
         for row in rows:
@@ -254,6 +275,7 @@ OF_NO_WALLET: Final = {
     "ptm_account": "ptm_account/{account} row:",
     "ptm_boundary": "ptm_boundary/1 row:",
     "ptm_calibration": "ptm_calibration/{model} {route}:",
+    "ptm_mitigation": "ptm_mitigation/{mitigation_id}:",
     "ptm_outbox": "ptm_outbox/{account} {message_id}:",
     "ptm_customer": "ptm_customer/{account}:",
     "ptm_money": "ptm_money/{entry} row:",

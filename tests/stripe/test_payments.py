@@ -89,6 +89,7 @@ async def core(meter: AsyncMeter) -> tuple[PT, PT]:
 async def test_a_top_up_is_granted_once_however_many_events_tell_of_it(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A top up is granted once however many events tell of it."""
     buy(fake)
 
     for _ in range(3):
@@ -103,6 +104,7 @@ async def test_a_top_up_is_granted_once_however_many_events_tell_of_it(
 async def test_a_payment_that_is_under_way_brings_nothing_until_it_is_paid(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A payment that is under way brings nothing until it is paid."""
     buy(fake, card="pm_usBankAccount_processing")
     await hear(meter, fake)
     assert await has_nothing(meter)
@@ -116,6 +118,7 @@ async def test_a_payment_that_is_under_way_brings_nothing_until_it_is_paid(
 
 
 async def test_a_payment_that_fails_after_all_brings_nothing(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """A payment that fails after all brings nothing."""
     buy(fake, card="pm_usBankAccount_processing")
     (intent,) = fake.objects("payment_intent")
     fake.settle(intent["id"], paid=False)
@@ -129,6 +132,7 @@ async def test_a_payment_that_fails_after_all_brings_nothing(meter: AsyncMeter, 
 async def test_a_payment_that_says_nothing_of_us_is_a_dead_letter_until_it_does(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A payment that says nothing of us is a dead letter until it does."""
     client = fake.client()
     intent = client.v1.payment_intents.create(
         {
@@ -154,12 +158,35 @@ async def test_a_payment_that_says_nothing_of_us_is_a_dead_letter_until_it_does(
     assert (await meter.webhooks.find(dead[0].event.id)).state is EventState.APPLIED
 
 
+async def test_what_cost_nothing_is_granted_too(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """A purchase by Checkout with all of it off is complete without any payment."""
+    api = fake.client().v1
+    coupon = api.coupons.create({"percent_off": 100, "duration": "once"}).id
+    product: Any = {"currency": "usd", "unit_amount": 500, "product_data": {"name": "PT"}}
+    asked: Any = {
+        "mode": "payment",
+        "success_url": "https://example.com/paid",
+        "line_items": [{"price_data": product, "quantity": 1}],
+        "discounts": [{"coupon": coupon}],
+        "metadata": {"ptmeter_account": "acme", "ptmeter_core": "10"},
+    }
+    fake.complete_checkout(api.checkout.sessions.create(asked).id)
+
+    for _ in range(2):
+        await hear(meter, fake)
+
+    assert not fake.objects("payment_intent")
+    assert await core(meter) == (PT(10_000_000), PT(0))
+    await agree(meter, fake)
+
+
 # --- refunds ------------------------------------------------------------------------------------
 
 
 async def test_two_refunds_in_part_take_what_they_stand_for_once_each(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """Two refunds in part take what they stand for once each."""
     charge = buy(fake)
     await hear(meter, fake)
     fake.refund(charge, 2_000)
@@ -174,6 +201,7 @@ async def test_two_refunds_in_part_take_what_they_stand_for_once_each(
 
 
 async def test_refunds_of_odd_parts_take_all_in_the_end(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """Refunds of odd parts take all in the end."""
     charge = buy(fake, core="1", cents=700)
     for cents in (233, 233, 234):
         fake.refund(charge, cents)
@@ -186,6 +214,7 @@ async def test_refunds_of_odd_parts_take_all_in_the_end(meter: AsyncMeter, fake:
 async def test_a_refund_of_what_was_used_is_owed_and_stops_new_spending(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A refund of what was used is owed and stops new spending."""
     charge = buy(fake)
     await hear(meter, fake)
     await spend(meter, 80, "s")
@@ -201,6 +230,7 @@ async def test_a_refund_of_what_was_used_is_owed_and_stops_new_spending(
 
 
 async def test_a_refund_that_fails_gives_back_what_it_took(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """A refund that fails gives back what it took."""
     charge = buy(fake)
     await hear(meter, fake)
     refund = fake.refund(charge, 2_000)
@@ -218,6 +248,7 @@ async def test_a_refund_that_fails_gives_back_what_it_took(meter: AsyncMeter, fa
 
 
 async def test_an_inquiry_moves_nothing(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """An inquiry moves nothing."""
     charge = buy(fake)
     dispute = fake.dispute(charge, inquiry=True)
     await hear(meter, fake)
@@ -233,6 +264,7 @@ async def test_an_inquiry_moves_nothing(meter: AsyncMeter, fake: FakeStripe) -> 
 async def test_a_dispute_freezes_what_is_left_of_its_own_lot_and_a_won_one_gives_it_back(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A dispute freezes what is left of its own lot and a won one gives it back."""
     charge = buy(fake)
     await hear(meter, fake)
     await spend(meter, 30, "s")
@@ -251,6 +283,7 @@ async def test_a_dispute_freezes_what_is_left_of_its_own_lot_and_a_won_one_gives
 async def test_a_lost_dispute_takes_what_is_frozen_and_what_was_used_is_owed(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """A lost dispute takes what is frozen and what was used is owed."""
     charge = buy(fake)
     await hear(meter, fake)
     await spend(meter, 30, "s")
@@ -270,6 +303,7 @@ async def test_a_lost_dispute_takes_what_is_frozen_and_what_was_used_is_owed(
 async def test_what_a_bank_gives_back_of_a_lost_dispute_is_given_back(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """What a bank gives back of a lost dispute is given back."""
     charge = buy(fake)
     dispute = fake.dispute(charge)
     fake.close_dispute(dispute["id"], "lost", reinstated=2_000)
@@ -280,6 +314,7 @@ async def test_what_a_bank_gives_back_of_a_lost_dispute_is_given_back(
 
 
 async def test_a_refund_before_a_dispute_leaves_the_rest_to_it(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """A refund before a dispute leaves the rest to it."""
     charge = buy(fake)
     fake.refund(charge, 2_000)
     await hear(meter, fake)
@@ -326,6 +361,7 @@ async def test_any_order_and_any_number_of_times_come_to_the_same(
 async def test_every_order_of_what_happened_to_a_refund_comes_to_the_same(
     order: tuple[int, ...], meter: AsyncMeter, fake: FakeStripe
 ) -> None:
+    """Every order of what happened to a refund comes to the same."""
     charge = buy(fake)
     refund = fake.refund(charge, 2_500)
     fake.finish_refund(refund["id"], succeeded=False)
@@ -343,6 +379,7 @@ async def test_every_order_of_what_happened_to_a_refund_comes_to_the_same(
 
 
 async def test_a_stripe_that_does_not_answer_is_asked_again(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """A Stripe that does not answer is asked again."""
     buy(fake)
     fake.outage()
     await hear(meter, fake)
@@ -358,6 +395,7 @@ async def test_a_stripe_that_does_not_answer_is_asked_again(meter: AsyncMeter, f
 
 
 async def test_events_that_never_came_are_asked_for(meter: AsyncMeter, fake: FakeStripe) -> None:
+    """Events that never came are asked for."""
     buy(fake)
 
     outcomes = await meter.webhooks.catch_up(undelivered=False)

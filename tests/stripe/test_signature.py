@@ -100,19 +100,23 @@ BAD: dict[str, str | None] = {
 
 @pytest.mark.parametrize("header", GOOD.values(), ids=GOOD)
 def test_what_stripe_sends_is_taken(header: str) -> None:
+    """What Stripe sends is taken."""
     assert is_good(header)
 
 
 @pytest.mark.parametrize("header", BAD.values(), ids=BAD)
 def test_what_stripe_does_not_send_is_refused(header: str | None) -> None:
+    """What Stripe does not send is refused."""
     assert not is_good(header)
 
 
 def test_any_of_several_secrets_will_do() -> None:
+    """Any of several secrets will do."""
     assert is_good(f"t={NOW},v1={mac(secret=OTHER)}", BODY, SECRET, OTHER)
 
 
 def test_what_is_signed_here_is_good_to_stripe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is signed here is good to Stripe."""
     header = sign(BODY, SECRET.encode(), at=AT)
 
     assert is_good(header)
@@ -121,6 +125,7 @@ def test_what_is_signed_here_is_good_to_stripe(monkeypatch: pytest.MonkeyPatch) 
 
 @given(st.text(), st.binary())
 def test_whatever_comes_nothing_else_is_raised(header: str, body: bytes) -> None:
+    """Whatever comes nothing else is raised."""
     assert not is_good(header, body)
 
 
@@ -146,11 +151,13 @@ def test_hostile_input_is_judged_as_stripe_judges_it_or_more_strictly(
 
 @pytest.mark.parametrize("secrets", ["", "  ", [], ["whsec_a", "\n"]])
 def test_an_endpoint_without_a_secret_cannot_be(secrets: str | list[str]) -> None:
+    """An endpoint without a secret cannot be."""
     with pytest.raises(ConfigurationError, match="secret"):
         Endpoint(secrets=secrets, livemode=False)
 
 
 def test_white_space_around_a_secret_is_taken_off_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    """White space around a secret is taken off and said."""
     endpoint = Endpoint(secrets=f"{SECRET}\n", livemode=False)
 
     assert verified(BODY, f"t={NOW},v1={mac()}", [endpoint], at=AT) == [endpoint]
@@ -158,6 +165,7 @@ def test_white_space_around_a_secret_is_taken_off_and_said(caplog: pytest.LogCap
 
 
 def test_a_secret_is_not_shown() -> None:
+    """A secret is not shown."""
     assert SECRET not in repr(Endpoint(secrets=SECRET, livemode=False))
 
 

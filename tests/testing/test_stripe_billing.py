@@ -172,6 +172,56 @@ def test_a_proration_is_invoiced_at_once_or_not_at_all(
     assert pending == len(v1.invoice_items.list({"pending": True}).data)
 
 
+def test_items_are_changed_one_by_one(v1: Any) -> None:
+    """Items can be added, changed in number and taken away; the last one stays."""
+    made = subscribe(v1, customer(v1), price(v1, 3100))
+    added = v1.subscription_items.create({"subscription": made.id, "price": price(v1, 500), "quantity": 2})
+    v1.subscription_items.update(added.id, {"quantity": 5})
+
+    assert [1, 5] == [item.quantity for item in v1.subscriptions.retrieve(made.id)["items"].data]
+    assert 2 == len(v1.subscription_items.list({"subscription": made.id}).data)
+    assert [2500, -1000, 1000] == [each.amount for each in v1.invoice_items.list({"pending": True}).data]
+
+    v1.subscription_items.delete(added.id)
+    with pytest.raises(stripe.InvalidRequestError):
+        v1.subscription_items.delete(made["items"].data[0].id)
+
+
+@pytest.mark.parametrize(
+    ("mode", "total"), [("graduated", 10 * 100 + 5 * 80 + 500), ("volume", 15 * 80 + 500)]
+)
+def test_tiers_charge_by_the_part_or_as_a_whole(v1: Any, mode: str, total: int) -> None:
+    """Graduated tiers charge each part at its own price, volume tiers all of it at the one that is reached."""
+    tiers = [{"up_to": 10, "unit_amount": 100}, {"up_to": "inf", "unit_amount": 80, "flat_amount": 500}]
+    product = v1.products.create({"name": "seats"}).id
+    wanted = {
+        "product": product,
+        "currency": "usd",
+        "recurring": {"interval": "month"},
+        "expand": ["tiers"],
+    }
+    tiered = v1.prices.create({**wanted, "billing_scheme": "tiered", "tiers_mode": mode, "tiers": tiers})
+    items = [{"price": tiered.id, "quantity": 15}]
+    made = v1.subscriptions.create({"customer": customer(v1), "items": items, "expand": ["latest_invoice"]})
+
+    assert 2 == len(tiered.tiers)
+    assert total == made.latest_invoice.amount_paid
+
+
+def test_another_interval_begins_anew(clock: Clock, v1: Any) -> None:
+    """From a month to a year: the rest of the month comes back, the year begins and is paid now."""
+    made = subscribe(v1, customer(v1), price(v1, 3100))
+    clock.turn(timedelta(days=15, hours=12))
+    v1.subscriptions.update(
+        made.id, {"items": [{"id": made["items"].data[0].id, "price": price(v1, 30_000, "year")}]}
+    )
+    [latest, _] = v1.invoices.list().data
+    [item] = v1.subscriptions.retrieve(made.id)["items"].data
+
+    assert (30_000 - 1550, "paid") == (latest.total, latest.status)
+    assert clock().replace(year=2027) == datetime.fromtimestamp(item.current_period_end, UTC)
+
+
 def test_a_downgrade_is_credit_for_later(clock: Clock, v1: Any) -> None:
     """An invoice below nothing pays nobody: the rest is the customer's credit, used by the next."""
     who = customer(v1)

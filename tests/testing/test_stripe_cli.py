@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.backends import missing
 
 from ptmeter.testing.stripe import FakeStripe
 
@@ -92,13 +93,19 @@ TRIGGERS: Final = (
 )
 
 
-@pytest.mark.skipif(CLI is None, reason="no Stripe CLI: make stripe-cli, or name one in PTMETER_STRIPE_CLI")
+@pytest.fixture
+def cli() -> str:
+    if CLI is None:
+        missing("stripe-cli", "no Stripe CLI: make stripe-cli, or name one in PTMETER_STRIPE_CLI")
+    return CLI
+
+
 @pytest.mark.parametrize("event", TRIGGERS)
-def test_what_the_command_line_triggers_happens(event: str, tmp_path: Path) -> None:
+def test_what_the_command_line_triggers_happens(event: str, cli: str, tmp_path: Path) -> None:
     """``stripe trigger`` exits with 0, and the event it is for was emitted."""
     settings = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "STRIPE_CLI_TELEMETRY_OPTOUT": "1"}
     with FakeStripe() as fake:
-        command = [str(CLI), "trigger", event, "--api-key", "sk_test_1234567890123", "--api-base", fake.url]
+        command = [cli, "trigger", event, "--api-key", "sk_test_1234567890123", "--api-base", fake.url]
         done = subprocess.run(
             command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=60, check=False
         )

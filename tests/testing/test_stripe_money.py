@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptmeter.testing import Clock
-from ptmeter.testing.stripe import FakeStripe, Settings
+from ptmeter.testing.stripe import FakeStripe, RefusedError, Settings
 
 stripe = pytest.importorskip("stripe")
 
@@ -123,6 +123,19 @@ def test_a_saved_card_is_charged_off_session(fake: FakeStripe) -> None:
     assert [] == client.v1.customers.payment_methods.list(customer.id).data
 
 
+def test_the_balance_transaction_may_come_later() -> None:
+    """If it is set up so, a charge that succeeded has no fee yet; ``charge.updated`` brings it."""
+    with FakeStripe(settings=Settings(balance_later=True)) as fake:
+        pay(fake)
+        [first], [second] = fake.events("charge.succeeded"), fake.events("charge.updated")
+
+        assert first["data"]["object"]["balance_transaction"] is None
+        assert {"balance_transaction": None} == second["data"]["previous_attributes"]
+        assert (
+            second["data"]["object"]["balance_transaction"] == fake.objects("balance_transaction")[0]["id"]
+        )
+
+
 # --- Checkout ---
 
 
@@ -163,7 +176,7 @@ def test_a_declined_checkout_stays_open(fake: FakeStripe) -> None:
     """A card that is declined leaves the session open, to be tried with another."""
     session = open_session(fake)
     for _ in range(2):
-        with pytest.raises(Exception, match="declined"):
+        with pytest.raises(RefusedError, match="declined"):
             fake.complete_checkout(session.id, "pm_card_chargeDeclined")
     fake.complete_checkout(session.id)
 
@@ -210,6 +223,55 @@ def test_a_bank_answers_by_itself_in_time(fake: FakeStripe, clock: Clock) -> Non
     assert 1 == len(fake.events("checkout.session.async_payment_succeeded"))
 
 
+@pytest.mark.parametrize(
+    ("trial", "status", "paid", "total"),
+    [({}, "active", "paid", 5900), ({"trial_period_days": 7}, "trialing", "paid", 1000)],
+)
+def test_checkout_subscribes(
+    fake: FakeStripe, trial: dict[str, int], status: str, paid: str, total: int
+) -> None:
+    """In subscription mode there is a customer, a subscription and a paid invoice, one-time prices included."""
+    v1: Any = fake.client().v1
+    product = v1.products.create({"name": "pro"}).id
+    monthly = {
+        "product": product,
+        "currency": "usd",
+        "unit_amount": 4900,
+        "recurring": {"interval": "month"},
+    }
+    once = {"product": product, "currency": "usd", "unit_amount": 1000}
+    session = v1.checkout.sessions.create(
+        {
+            "mode": "subscription",
+            "line_items": [{"price": v1.prices.create(each).id, "quantity": 1} for each in (monthly, once)],
+            "subscription_data": {"metadata": {"account": "acme"}, **trial},
+            "success_url": "https://example.com",
+        }
+    )
+    done = fake.complete_checkout(session.id, email="a@example.com")
+    subscription = v1.subscriptions.retrieve(done["subscription"])
+
+    assert (total, paid) == (done["amount_total"], done["payment_status"])
+    assert total == v1.invoices.retrieve(done["invoice"]).amount_paid
+    assert (status, "acme") == (subscription.status, subscription.metadata["account"])
+    assert "a@example.com" == v1.customers.retrieve(done["customer"]).email
+
+
+def test_a_declined_subscription_leaves_the_session_open(fake: FakeStripe) -> None:
+    """A first payment that fails on the payment page subscribes to nothing."""
+    recurring = {**LINE["price_data"], "recurring": {"interval": "month"}}
+    session = open_session(fake, mode="subscription", line_items=[{"price_data": recurring, "quantity": 1}])
+    with pytest.raises(RefusedError, match="declined"):
+        fake.complete_checkout(session.id, "pm_card_chargeCustomerFail")
+
+    assert [] == fake.objects("subscription")
+    assert "open" == fake.client().v1.checkout.sessions.retrieve(session.id).status
+
+    fake.complete_checkout(session.id)
+
+    assert ["active"] == [each["status"] for each in fake.objects("subscription")]
+
+
 def test_an_open_session_expires(fake: FakeStripe, clock: Clock) -> None:
     """After 24 hours a session is expired, and cannot be paid."""
     session = open_session(fake)
@@ -217,7 +279,7 @@ def test_an_open_session_expires(fake: FakeStripe, clock: Clock) -> None:
     fake.catch_up()
 
     assert "expired" == fake.client().v1.checkout.sessions.retrieve(session.id).status
-    with pytest.raises(Exception, match="expired"):
+    with pytest.raises(RefusedError, match="expired"):
         fake.complete_checkout(session.id)
 
 
@@ -255,6 +317,18 @@ def test_a_coupon_and_tax_change_what_is_paid() -> None:
 
 
 # --- refunds ---
+
+
+def test_what_was_not_captured_cannot_be_refunded(fake: FakeStripe) -> None:
+    """Of a charge that was captured in part, that part can be given back, and no more."""
+    client = fake.client()
+    intent = pay(fake, capture_method="manual")
+    client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 600})
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.refunds.create({"payment_intent": intent.id, "amount": 601})
+
+    assert 600 == client.v1.refunds.create({"payment_intent": intent.id}).amount
+    assert client.v1.charges.retrieve(intent.latest_charge).refunded
 
 
 def test_refunds_in_parts_end_at_what_was_paid(fake: FakeStripe) -> None:
@@ -354,7 +428,7 @@ def test_an_automatic_payout_is_the_sum_of_its_rows(fake: FakeStripe, clock: Clo
     pay(fake)
     client = fake.client()
     client.v1.refunds.create({"charge": str(pay(fake, amount=5000).latest_charge), "amount": 200})
-    with pytest.raises(Exception, match="nothing available"):
+    with pytest.raises(RefusedError, match="nothing available"):
         fake.pay_out()
 
     clock.turn(timedelta(days=2))

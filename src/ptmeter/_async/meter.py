@@ -23,7 +23,9 @@ from .call import AsyncCall, reading_of
 from .checkpoints import AsyncCheckpoints
 from .funds import AsyncFunds
 from .margins import AsyncMargins
+from .mitigations import AsyncMitigations
 from .outbox import AsyncOutbox
+from .payments import AsyncPayments
 from .periods import AsyncPeriods
 from .platform import AsyncPlatform
 from .prices import AsyncPrices
@@ -77,13 +79,15 @@ class AsyncMeter(AsyncReading):
         self.top_ups = AsyncTopUps(platform)
         self.quarantine = AsyncQuarantine(platform)
         self.accounts = AsyncAccounts(platform)
-        self.margins = AsyncMargins(platform)
+        self.margins, self.mitigations = AsyncMargins(platform), AsyncMitigations(platform)
         self.referrals = AsyncReferrals(platform)
         self._stripe = stripe or AsyncStripeApi(Stripe())
         self.webhooks = AsyncWebhooks(platform, self._stripe)
+        self.payments = AsyncPayments(platform, self._stripe)
         self.worker = AsyncWorker(
             platform,
             webhooks=self.webhooks,
+            payments=self.payments,
             outbox=self.outbox,
             plans=self.plans,
             alerts=self.alerts,

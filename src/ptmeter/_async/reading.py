@@ -56,8 +56,9 @@ class AsyncReading:
         """
         The model to send the account's request to: *model*, one that the plans name in its place, or none.
 
-        Hand ``route.workload()`` to the call, so that its row on the journal says how it was routed. *mitigations*
-        are those that hold now, as far as you have any; see `Mitigation`.
+        Hand ``route.workload()`` to the call, so that its row on the journal says how it was routed. It goes by the
+        mitigations that are kept (``meter.mitigations``), read with the account's plan: one query more, by an index,
+        however many there are. *mitigations* hold besides, such as one that is to be tried.
 
         Raises:
             UnknownModelError: No price or rate is known for the model, or for one in its place.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..domain import subscriptions
+from ..domain.choices import one_of
 from ..domain.subscriptions import Interval, Renewed, When
-from ..errors import ConfigurationError, InvalidArgumentError, PtmeterError, StorageError
+from ..errors import ConfigurationError, PtmeterError, StorageError
 from ..operations import subscribing
 from ..operations.posting import alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-    from enum import StrEnum
 
     from ..domain.plans import Plans
     from ..domain.pt import Money
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ..domain.subscriptions import Discount, Subscribed, Subscription
     from ..ports import Books, Posting
     from .platform import AsyncPlatform
-
-    Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class AsyncSubscriptions:
@@ -75,7 +73,7 @@ class AsyncSubscriptions:
             account=account,
             plans=plans,
             plan=plans.find(plan),
-            interval=_one_of(Interval, interval),
+            interval=one_of(Interval, interval),
             anchor=anchor,
             zone=zone,
             trial=trial,
@@ -110,8 +108,8 @@ class AsyncSubscriptions:
             account=account,
             plans=plans,
             plan=plans.find(plan),
-            interval=None if interval is None else _one_of(Interval, interval),
-            when=None if when is None else _one_of(When, when),
+            interval=None if interval is None else one_of(Interval, interval),
+            when=None if when is None else one_of(When, when),
             key=key,
         )
         return await self._carry_out(go_on)
@@ -127,7 +125,7 @@ class AsyncSubscriptions:
             SubscriptionNotFoundError: The account has none that goes on.
         """
         end = partial(
-            subscribing.cancel, account=account, plans=self._plans(), when=_one_of(When, when), key=key
+            subscribing.cancel, account=account, plans=self._plans(), when=one_of(When, when), key=key
         )
         return await self._carry_out(end)
 
@@ -205,11 +203,3 @@ class AsyncSubscriptions:
     async def _carry_out(self, work: Callable[[Books], Posting[Subscribed | PtmeterError]]) -> Subscribed:
         """In a transaction of its own: what is decided rests on a row that nobody may change meanwhile."""
         return await self._platform.run(partial(alone, work=work))
-
-
-def _one_of(choices: type[Choice], value: str) -> Choice:
-    try:
-        return choices(value)
-    except ValueError:
-        msg = f"{value!r} is none of {', '.join(choices)}"
-        raise InvalidArgumentError(msg) from None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..operations.delivering import AsyncHandler
     from .alerts import AsyncAlerts
     from .outbox import AsyncOutbox
+    from .payments import AsyncPayments
     from .platform import AsyncPlatform
     from .subscriptions import AsyncSubscriptions
     from .top_ups import AsyncTopUps
@@ -36,7 +37,8 @@ class AsyncWorker:
     What is to be done beside requests: ``meter.worker``.
 
     It looks up what webhooks are about, delivers messages, and does the jobs that are due: books what ran out,
-    renews subscriptions, looks ahead for alerts and top-ups, and asks Stripe for events that did not come. Run one
+    renews subscriptions, looks ahead for alerts and top-ups, writes down metered usage, and asks Stripe for events
+    that did not come. Run one
     beside the application (``ptmeter worker``) or inside it; several share the work. Nothing is lost if none runs
     for a while: what waits is done by the next.
     """
@@ -46,6 +48,7 @@ class AsyncWorker:
         platform: AsyncPlatform,
         *,
         webhooks: AsyncWebhooks,
+        payments: AsyncPayments,
         outbox: AsyncOutbox,
         plans: AsyncSubscriptions,
         alerts: AsyncAlerts,
@@ -53,6 +56,7 @@ class AsyncWorker:
     ) -> None:
         self._platform = platform
         self._webhooks = webhooks
+        self._payments = payments
         self._outbox = outbox
         self._plans = plans
         self._alerts = alerts
@@ -124,6 +128,8 @@ class AsyncWorker:
         if self._has_key:
             jobs[Job("catch_up", 5 * _MINUTE)] = self._webhooks.catch_up
             jobs[Job("sweep_events", 24 * _HOUR)] = partial(self._webhooks.catch_up, undelivered=False)
+        if self._webhooks.settings.metered:
+            jobs[Job("report_usage", _HOUR)] = self._payments.report_usage
         return jobs
 
     async def _do_jobs(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..domain.inbox import Subject, SubjectKind
 from ..domain.payments import sold_for
 from ..errors import UnknownPaymentError
-from ..operations import paying
-from ..stripe import reading
+from ..operations import following, paying
+from ..stripe import reading, subscriptions
 from ..stripe.subjects import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
+    from ..domain.payments import Payment
     from ..ports import Books, Posting
     from .platform import Platform
     from .stripe_api import StripeApi
@@ -61,6 +63,10 @@ class Lookups:
                 return self._payment_of(self._api.get(f"disputes/{subject.id}"))
             case SubjectKind.SESSION:
                 return self._session(self._api.get(f"checkout/sessions/{subject.id}"))
+            case SubjectKind.INVOICE:
+                return self._invoice(subject.id)
+            case SubjectKind.SUBSCRIPTION:
+                return self._subscription(subject.id)
             case SubjectKind.PAYOUT:
                 return self._payout(subject.id)
             case _:
@@ -75,8 +81,11 @@ class Lookups:
         raise UnknownPaymentError(part["id"], problem)
 
     def _session(self, session: Json) -> Work:
-        name = identifier(session.get("payment_intent"))
-        return self._payment(name) if name else paying.nothing
+        if name := identifier(session.get("payment_intent")):
+            return self._payment(name)
+        if not reading.is_free(session):
+            return paying.nothing
+        return self._settle(reading.free_payment(session, units=self._platform.pricing.card.units))
 
     def _payment(self, name: str) -> Work:
         intent = self._api.get(f"payment_intents/{name}", expand=_EXPAND_INTENT)
@@ -84,16 +93,28 @@ class Lookups:
         if intent["status"] != "succeeded":
             return self._unpaid(intent, metadata)
         session = self._session_of(name)
+        said = metadata if reading.says_what(metadata) else reading.metadata_of(session)
+        if not reading.says_what(said) and (invoice := self._invoice_of(name)):
+            return self._invoice(invoice)
+        return self._settled(intent, said, tax=reading.tax_of(session))
+
+    def _settled(self, intent: Json, said: Json, *, tax: int, cycle: datetime | None = None) -> Work:
+        """A payment with all that was claimed back of it, to be settled in the books."""
+        name = intent["id"]
         found = reading.payment(
             intent,
-            metadata if reading.says_what(metadata) else reading.metadata_of(session),
-            tax=reading.tax_of(session),
+            said,
+            tax=tax,
             refunds=self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND),
             disputes=self._api.every("disputes", payment_intent=name),
             units=self._platform.pricing.card.units,
+            cycle=cycle,
         )
+        return self._settle(found)
+
+    def _settle(self, payment: Payment) -> Work:
         prices = {name: unit.sells_at for name, unit in self._platform.pricing.card.units.items()}
-        return partial(paying.settle, payment=found, paid=sold_for(found, prices))
+        return partial(paying.settle, payment=payment, paid=sold_for(payment, prices))
 
     def _unpaid(self, intent: Json, metadata: Json) -> Work:
         """An automatic top-up whose payment failed pauses; anything else that is not paid changes nothing."""
@@ -110,6 +131,57 @@ class Lookups:
         page = self._api.get("checkout/sessions", payment_intent=intent, limit=1)
         found: list[Json] = page["data"]
         return found[0] if found else _NO_SESSION
+
+    def _invoice(self, name: str) -> Work:
+        """The subscription that an invoice is for, as it stands, and then the invoice's payment."""
+        invoice = self._api.get(f"invoices/{name}")
+        subscription = subscriptions.of_invoice(invoice)
+        if not subscription:
+            return paying.nothing
+        document, follow = self._followed(subscription)
+        if document is None:
+            return paying.nothing
+        paid = self._api.every("invoice_payments", invoice=name, status="paid")
+        settled = [
+            self._settled(
+                self._api.get(f"payment_intents/{intent}", expand=_EXPAND_INTENT),
+                reading.metadata_of(document),
+                tax=subscriptions.tax_of(invoice),
+                cycle=reading.moment(subscriptions.period_of(invoice)),
+            )
+            for each in paid
+            if (intent := identifier(each["payment"].get("payment_intent")))
+        ]
+        return partial(paying.one_by_one, works=[follow, *settled])
+
+    def _invoice_of(self, intent: str) -> str:
+        """The invoice that a payment was for, if it was for one."""
+        of = {"type": "payment_intent", "payment_intent": intent}
+        page = self._api.get("invoice_payments", payment=of, limit=1)
+        found: list[Json] = page["data"]
+        return identifier(found[0]["invoice"]) if found else ""
+
+    def _subscription(self, name: str) -> Work:
+        _, follow = self._followed(name)
+        return follow
+
+    def _followed(self, name: str) -> tuple[Json | None, Work]:
+        """A subscription that is for a plan of ours, and what it takes to follow it."""
+        document = self._api.get(f"subscriptions/{name}", expand=["latest_invoice"])
+        if self._platform.plans is None or not subscriptions.is_ours(document):
+            return None, paying.nothing
+        theirs = subscriptions.followed(self._standing(document))
+        return document, partial(following.follow, theirs=theirs, plans=self._platform.plans)
+
+    def _standing(self, document: Json) -> Json:
+        """The subscription that its account is on: if another began later and goes on, that says so."""
+        found = self._api.every(
+            "subscriptions",
+            customer=identifier(document["customer"]),
+            status="all",
+            expand=["data.latest_invoice"],
+        )
+        return subscriptions.standing(document, found)
 
     def _payout(self, name: str) -> Work:
         expand = ["balance_transaction", "failure_balance_transaction"]

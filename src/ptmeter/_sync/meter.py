@@ -24,7 +24,9 @@ from .call import Call, reading_of
 from .checkpoints import Checkpoints
 from .funds import Funds
 from .margins import Margins
+from .mitigations import Mitigations
 from .outbox import Outbox
+from .payments import Payments
 from .periods import Periods
 from .platform import Platform
 from .prices import Prices
@@ -78,13 +80,15 @@ class Meter(Reading):
         self.top_ups = TopUps(platform)
         self.quarantine = Quarantine(platform)
         self.accounts = Accounts(platform)
-        self.margins = Margins(platform)
+        self.margins, self.mitigations = Margins(platform), Mitigations(platform)
         self.referrals = Referrals(platform)
         self._stripe = stripe or StripeApi(Stripe())
         self.webhooks = Webhooks(platform, self._stripe)
+        self.payments = Payments(platform, self._stripe)
         self.worker = Worker(
             platform,
             webhooks=self.webhooks,
+            payments=self.payments,
             outbox=self.outbox,
             plans=self.plans,
             alerts=self.alerts,

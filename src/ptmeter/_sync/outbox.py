@@ -15,6 +15,7 @@ from ..operations import delivering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from ..domain.messages import Message
     from ..operations.delivering import Handler
@@ -102,6 +103,21 @@ class Outbox:
             MessageNotFoundError: The account has none of that id.
         """
         return self._platform.run(partial(delivering.retry, account=account, message=message))
+
+    def prune(self, *, older_than: timedelta) -> int:
+        """
+        Drop messages that were delivered longer than that ago, and say how many; what waits or is dead stays.
+
+        It takes 500 at a time, so it may run beside everything else. The same again drops no more, so it needs no key.
+
+        Raises:
+            InvalidArgumentError: It is less than 32 days: while a message is there, the same is not told again, such as
+                what a job that looks ahead finds every day.
+        """
+        dropped = 0
+        while more := self._platform.run(partial(delivering.prune, older_than=older_than)):
+            dropped += more
+        return dropped
 
     def _check(self, handlers: Mapping[str, Handler], limit: int) -> None:
         problem = None

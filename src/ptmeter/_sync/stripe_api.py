@@ -9,6 +9,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from ..errors import StripeUnavailableError
 from ..stripe.client import answer, connect, place, translated, wait
+from ..stripe.reading import last_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,12 +57,11 @@ class StripeApi:
     def every(self, path: str, **params: Any) -> list[Mapping[str, Any]]:
         """All of a list, page after page; raises what `get` raises."""
         found: list[Mapping[str, Any]] = []
-        more = True
+        more: str | bool | None = True
         while more:
             page = self.get(path, **{"limit": 100, **params})
             found += page["data"]
-            more = page["has_more"]
-            params["starting_after"] = found[-1]["id"] if found else None
+            params["starting_after"] = more = last_of(page)
         return found
 
     def _send(

@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import timedelta
 from functools import partial
 from random import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.inbox import EventState, Intake, Received, Worked, parking
 from ..domain.messages import Backoff
@@ -24,6 +24,7 @@ from ..operations import receiving
 from ..operations.posting import alone
 from ..stripe.endpoints import API_VERSION, verified
 from ..stripe.events import read_event
+from ..stripe.reading import last_of
 from .lookups import Lookups
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _log: Final = logging.getLogger("ptmeter.webhooks")
 LOOK_UPS: Final = Backoff(attempts=8, first=timedelta(seconds=5), longest=timedelta(hours=6))
 """How often and how soon a subject is looked up again."""
 
-_PORTION: Final = 10
 _UNDELIVERED: Final = timedelta(days=30)
 """How far Stripe's list of events goes back (docs.stripe.com/api/events/list)."""
 
@@ -82,8 +82,9 @@ class Webhooks:
             StorageError: It could not be kept.
             ConfigurationError: The meter has no endpoint.
         """
-        found, endpoints = self._verified(body, headers, self._platform.pricing.now())
-        return self._keep(found, endpoints, source="webhook")
+        at = self._platform.pricing.now()
+        found, endpoints = self._verified(body, headers, at)
+        return self._keep(found, endpoints, source="webhook", at=at)
 
     def work(
         self, *, limit: int = 100, backoff: Backoff | None = None, jitter: Callable[[], float] = random
@@ -101,13 +102,11 @@ class Webhooks:
         self._check(limit)
         backoff = backoff or LOOK_UPS
         ended: Counter[EventState] = Counter()
-        while (left := limit - ended.total()) > 0:
-            take = partial(receiving.take, backoff=backoff, limit=min(left, _PORTION))
-            tasks = self._platform.run(take)
-            for task in tasks:
-                ended[self._look_up(task, backoff, jitter)] += 1
+        while ended.total() < limit:  # one at a time, so that each has the whole of its lease
+            tasks = self._platform.run(partial(receiving.take, backoff=backoff, limit=1))
             if not tasks:
                 break
+            ended[self._look_up(tasks[0], backoff, jitter)] += 1
         return Worked(ended[EventState.APPLIED], ended[EventState.WAITING], ended[EventState.DEAD])
 
     def catch_up(
@@ -128,14 +127,19 @@ class Webhooks:
         if not timedelta(0) < since <= _UNDELIVERED:
             msg = f"Stripe keeps events for {_UNDELIVERED.days} days, so it cannot be asked for {since}"
             raise InvalidArgumentError(msg)
-        begin = int((self._platform.pricing.now() - since).timestamp())
-        params = {"created": {"gte": begin}} | ({"delivery_success": False} if undelivered else {})
-        found = self._api.every("events", **params)
+        at = self._platform.pricing.now()
+        begin = int((at - since).timestamp())
+        params: dict[str, Any] = {"created": {"gte": begin}}
+        if undelivered:
+            params["delivery_success"] = False
         outcomes: Counter[Intake] = Counter()
-        for document in reversed(found):
-            event = read_event(json.dumps(document).encode())
-            received = self._keep(event, self._api.settings.asking, source="sweep")
-            outcomes[received.outcome] += 1
+        more: str | bool | None = True
+        while more:
+            page = self._api.get("events", limit=100, **params)
+            for document in page["data"]:
+                if received := self._listed(document, at):
+                    outcomes[received.outcome] += 1
+            params["starting_after"] = more = last_of(page)
         return outcomes
 
     def list(
@@ -213,14 +217,22 @@ class Webhooks:
         signed = verified(content, header, endpoints, at=at)
         return read_event(content), signed
 
-    def _keep(self, event: Event, endpoints: Sequence[Endpoint], *, source: str) -> Received:
+    def _listed(self, document: Mapping[str, Any], at: datetime) -> Received | None:
+        """An event out of Stripe's list, kept; one that cannot be read keeps none of the others away."""
+        try:
+            event = read_event(json.dumps(document).encode())
+        except EventInvalidError as error:
+            _log.error("event %s is in Stripe's list and cannot be read: %s", document.get("id"), error)
+            return None
+        return self._keep(event, self._api.settings.asking, source="sweep", at=at)
+
+    def _keep(self, event: Event, endpoints: Sequence[Endpoint], *, source: str, at: datetime) -> Received:
         parked = parking(
             event,
             livemodes=frozenset(each.livemode for each in endpoints),
-            accounts=frozenset(each.account for each in endpoints),
             newest=API_VERSION,
         )
-        work = partial(receiving.keep, event=event, parked=parked, source=source)
+        work = partial(receiving.keep, event=event, parked=parked, source=source, at=at)
         received = self._platform.post(event.id, None, work)
         if received.problem and event.subject is not None:
             _log.warning("event %s (%s): %s", event.id, event.type, received.problem)
@@ -230,19 +242,22 @@ class Webhooks:
 
     def _look_up(self, task: Task, backoff: Backoff, jitter: Callable[[], float]) -> EventState:
         subject = task.waiting.subject
+        asked = False
         try:
             work = self._lookups.look_up(subject)
+            asked = True
             apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
             return self._platform.run(apply)
-        except ConfigurationError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
+        except Exception as error:
+            if isinstance(error, ConfigurationError) and not asked:  # without a key nothing can be asked
+                raise
             problem = f"{type(error).__name__}: {error}"
             if _may_pass(error):
                 _log.warning("%s could not be looked up, and will be again: %s", subject, problem)
                 fail = partial(receiving.fail, task=task, problem=problem, backoff=backoff, jitter=jitter())
                 return self._platform.run(fail)
-            _log.exception("%s is a dead letter", subject)
+            foreign = not isinstance(error, PtmeterError)  # where that came from, nobody has said yet
+            _log.error("%s is a dead letter: %s", subject, problem, exc_info=foreign)
             return self._platform.run(partial(receiving.bury, task=task, problem=problem))
 
     def _check(self, limit: int) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..operations.delivering import Handler
     from .alerts import Alerts
     from .outbox import Outbox
+    from .payments import Payments
     from .platform import Platform
     from .subscriptions import Subscriptions
     from .top_ups import TopUps
@@ -37,7 +38,8 @@ class Worker:
     What is to be done beside requests: ``meter.worker``.
 
     It looks up what webhooks are about, delivers messages, and does the jobs that are due: books what ran out,
-    renews subscriptions, looks ahead for alerts and top-ups, and asks Stripe for events that did not come. Run one
+    renews subscriptions, looks ahead for alerts and top-ups, writes down metered usage, and asks Stripe for events
+    that did not come. Run one
     beside the application (``ptmeter worker``) or inside it; several share the work. Nothing is lost if none runs
     for a while: what waits is done by the next.
     """
@@ -47,6 +49,7 @@ class Worker:
         platform: Platform,
         *,
         webhooks: Webhooks,
+        payments: Payments,
         outbox: Outbox,
         plans: Subscriptions,
         alerts: Alerts,
@@ -54,6 +57,7 @@ class Worker:
     ) -> None:
         self._platform = platform
         self._webhooks = webhooks
+        self._payments = payments
         self._outbox = outbox
         self._plans = plans
         self._alerts = alerts
@@ -125,6 +129,8 @@ class Worker:
         if self._has_key:
             jobs[Job("catch_up", 5 * _MINUTE)] = self._webhooks.catch_up
             jobs[Job("sweep_events", 24 * _HOUR)] = partial(self._webhooks.catch_up, undelivered=False)
+        if self._webhooks.settings.metered:
+            jobs[Job("report_usage", _HOUR)] = self._payments.report_usage
         return jobs
 
     def _do_jobs(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -19,7 +19,9 @@ from . import (
     estimating,
     margins,
     metrics,
+    mitigations,
     outbox,
+    payments,
     periods,
     plans,
     prices,
@@ -127,14 +129,20 @@ GROUPS: Final = (
     ("periods", periods.COMMANDS, "Accounting months: close them, and see what they come to."),
     ("plans", plans.COMMANDS, "Plans: show a file, check one, begin with one; renew subscriptions."),
     ("prices", prices.COMMANDS, "Price lists: show and export them, tell two apart, check the ledger's."),
-    ("outbox", outbox.COMMANDS, "Messages: which wait, which are dead; have one delivered again."),
+    (
+        "outbox",
+        outbox.COMMANDS,
+        "Messages: which wait, which are dead; have one delivered again, drop old ones.",
+    ),
     (
         "quarantine",
         quarantine.COMMANDS,
         "Calls that were answered and not charged: settle or dismiss them.",
     ),
+    ("payments", payments.COMMANDS, "Payments: what each brought, what was claimed back; refunds."),
     ("referrals", referrals.COMMANDS, "Referrals: an account's code, who used it, what that came to."),
     ("webhooks", webhooks.COMMANDS, "Webhooks: what Stripe sent, and what to do about dead letters."),
+    ("mitigations", mitigations.COMMANDS, "What is done for a while because margins are thin."),
     ("calibration", calibration.COMMANDS, "What settled calls taught the estimates."),
 )
 """Commands that go by two words: the first, those it has, and what they are for."""

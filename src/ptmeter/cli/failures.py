@@ -39,7 +39,7 @@ MEANINGS: Final = {
     ExitCode.OK: "done",
     ExitCode.FAILED: "a check found something (verify, prices), or not all was renewed",
     ExitCode.USAGE: "wrong usage: an argument, a file or the configuration",
-    ExitCode.REFUSED: "refused: too few PT, a locked model, a key used for something else, or by Stripe",
+    ExitCode.REFUSED: "refused: too few PT, a locked model, a key already used; or by Stripe",
     ExitCode.DATABASE: "the database: unreachable, not set up, or it could lose commits",
     ExitCode.RETRY: "try again as it is: contention, or a connection lost around a commit",
     ExitCode.BUG: "a fault in ptmeter: please report it",

@@ -61,7 +61,7 @@ def margins(
     advanced PT in all that were used, against its target.
     """
     options.must_exist(db)
-    first, end = _day(since, "--since"), _day(until, "--until")
+    first, end = day(since, "--since"), day(until, "--until")
     with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         found = meter.margins.report(by=by, since=first, until=end)
     _draw(found, svg, png)
@@ -74,7 +74,13 @@ def margins(
     return ExitCode.OK
 
 
-def _day(text: str | None, option: str) -> date | None:
+def day(text: str | None, option: str) -> date | None:
+    """
+    The day that *text* names, if it names one.
+
+    Raises:
+        InvalidArgumentError: It is none.
+    """
     if text is None:
         return None
     try:

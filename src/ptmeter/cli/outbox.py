@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -23,6 +24,7 @@ State = Annotated[MessageState | None, typer.Option("--state", help="Of this sta
 Of = Annotated[str | None, typer.Option("--account", metavar="ACCOUNT", help="Of this account only.")]
 Topic = Annotated[str, typer.Option("--topic", help="How their topics begin, such as alert.")]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="So many at most.")]
+Days = Annotated[int, typer.Option("--days", metavar="N", min=1, help="Since they were delivered.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The message, as `ptmeter outbox list` shows it.")]
 
 
@@ -78,8 +80,32 @@ def retry(
     return ExitCode.OK
 
 
+def prune(
+    *,
+    db: options.Database,
+    days: Days = 90,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Drop messages that were delivered so many days ago or longer.
+
+    What waits or is dead stays. At least 32 days: while a message is there, the
+    same is not told again.
+    """
+    from .writing import screen, write_json
+
+    dropped = _on_ledger(db, durability, lambda meter: meter.outbox.prune(older_than=timedelta(days=days)))
+    if as_json:
+        write_json({"dropped": dropped})
+    else:
+        screen().print(f"{dropped:,} messages dropped", highlight=False)
+    return ExitCode.OK
+
+
 COMMANDS = (
     (list_, ("ptmeter outbox list --state dead", "ptmeter outbox list --topic alert. --json")),
+    (prune, ("ptmeter outbox prune --days 60",)),
     (retry, ("ptmeter outbox retry acme 8f3a5be0c1d2e3f4",)),
 )
 """Every command, with examples of it."""

@@ -42,7 +42,8 @@ def worker(
     """
     Look up what webhooks are about, and do the jobs that are due, until it is told to stop.
 
-    Run as many as you like: they share the work. SIGTERM and Ctrl-C end it after the round that is under
+    With a key for Stripe it also charges automatic top-ups and reports usage that is billed afterwards. Run as many
+    as you like: they share the work. SIGTERM and Ctrl-C end it after the round that is under
     way; killed in the middle of one, it leaves nothing half done.
     """
     from .writing import screen, write_json
@@ -50,8 +51,9 @@ def worker(
     options.must_exist(db)
     chosen = options.policy(durability)
     with options.open_stripe(db, chosen, key, card=card, plans=plans) as meter:
+        handlers = meter.payments.handlers if key else None
         if once:
-            done = meter.worker.round()
+            done = meter.worker.round(handlers=handlers)
             if as_json:
                 write_json({"looked_up": done.looked_up, "done": done.done, "failed": done.failed})
             else:
@@ -65,7 +67,7 @@ def worker(
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        meter.worker.run(stopped.is_set, every=timedelta(seconds=every))
+        meter.worker.run(stopped.is_set, handlers=handlers, every=timedelta(seconds=every))
     return ExitCode.OK
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from ..domain.flags import Flag
 from ..domain.limits import HOUR, MINUTE, Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
 from ..domain.plans import Plan, Plans, RollOver, Trial
+from ..domain.top_up_sales import ANY
 from ..domain.windows import Every
 from .documents import Problem
 from .forms import filled
 from .referral_forms import PlansForm, referral_problems, referral_terms
+from .top_up_forms import sale_problems, sales
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +43,7 @@ def plans(document: Document) -> Plans:
         },
         {pattern: tuple(models) for pattern, models in form.downgrades.items()},
         form.referrals and referral_terms(form.referrals),
+        sales(form.top_ups) if form.top_ups else ANY,
     )
 
 
@@ -92,6 +95,8 @@ def _burn(form: BurnForm) -> Burn:
 
 def _problems(form: PlansForm) -> Iterator[Problem]:
     yield from _flags_astray(form)
+    if form.top_ups:
+        yield from sale_problems(form.top_ups)
     for name, plan in form.plans.items():
         place = ("plans", name)
         yield from _shares_upside_down(plan, (*place, "shares"))

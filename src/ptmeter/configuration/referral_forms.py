@@ -12,6 +12,7 @@ from ..domain.referral_terms import Bound, Bounds, ReferralTerms, RewardKind, Re
 from .documents import Problem
 from .forms import Form, Model, Name, Pattern, SomeDollars, SomePt, Unit
 from .plan_forms import Feature, FlagForm, Number, Part, PlanForm, Span
+from .top_up_forms import TopUpsForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,11 +66,12 @@ class ReferralsForm(Form):
 
 
 class PlansForm(Form):
-    """All plans of a platform, and what its users earn for bringing others."""
+    """All plans of a platform, what its users earn for bringing others, and what top-ups it sells."""
 
     notes: list[str] = []
     flags: dict[Feature, FlagForm] = {}
     referrals: ReferralsForm | None = None
+    top_ups: TopUpsForm | None = None
     downgrades: dict[Pattern, Annotated[list[Model], Field(min_length=1)]] = {}
     plans: Annotated[dict[Name, PlanForm], Field(min_length=1)]
 

@@ -290,7 +290,6 @@ class Execution:
 
     def _reverse(self, command: Reverse) -> Posted:
         """Take from the lot what is there; what is not is lent for it, which what else is available repays."""
-        self._lot(command)
         self._moves.free_lots(command.wallet, command.lot, command.amount - command.frozen)
         if command.frozen:  # nothing of it lapses or repays in between
             follow = follows(self._moves.wallets[command.wallet], "#unfreeze")

@@ -145,7 +145,7 @@ class Inboxes:
     oldest_dead: datetime | None = None
 
 
-def parking(event: Event, *, livemodes: frozenset[bool], accounts: frozenset[str], newest: str) -> str:
+def parking(event: Event, *, livemodes: frozenset[bool], newest: str) -> str:
     """
     Why nothing is to be done about an event, empty if there is something to do.
 
@@ -154,8 +154,8 @@ def parking(event: Event, *, livemodes: frozenset[bool], accounts: frozenset[str
     """
     if event.livemode not in livemodes:
         return f"it is {'live' if event.livemode else 'a test'}, and the endpoint is not"
-    if event.account not in accounts:
-        return f"it is of account {event.account or 'the platform'!s}, and the endpoint is not"
+    if event.account:
+        return f"it is of the connected account {event.account}, and those are not followed"
     if event.api_version[:10] > newest[:10]:
         return (
             f"its API version {event.api_version} is newer than {newest}, which this version of ptmeter reads: "

@@ -32,7 +32,6 @@ _WITHOUT_MINOR_UNITS: Final = frozenset(
         "mga",
         "pyg",
         "rwf",
-        "ugx",
         "vnd",
         "vuv",
         "xaf",
@@ -41,7 +40,10 @@ _WITHOUT_MINOR_UNITS: Final = frozenset(
     ]
 )
 _THOUSANDTHS: Final = frozenset(["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"])
-"""Currencies as Stripe counts them: docs.stripe.com/currencies, "Zero-decimal" and "Three-decimal currencies"."""
+"""Currencies as Stripe counts them: docs.stripe.com/currencies, "Zero-decimal" and "Three-decimal currencies".
+
+UGX has no minor units and is counted in hundredths all the same, as ISK is ("Special cases").
+"""
 
 
 class Side(StrEnum):

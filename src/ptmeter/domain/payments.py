@@ -103,6 +103,8 @@ class Payment:
     at: datetime
     top_up: str = ""
     """The automatic top-up that it pays, if it does."""
+    cycle: datetime | None = None
+    """When the cycle of a plan begins that it pays for, if it does: what that gave is what it brought."""
     refunds: tuple[Refund, ...] = ()
     disputes: tuple[Dispute, ...] = ()
     movements: tuple[Movement, ...] = ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import ConfigurationError
 from .limits import NO_LIMITS
 from .rates import bare_name
+from .top_up_sales import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .pt import PT, Money
     from .referral_terms import ReferralTerms
+    from .top_up_sales import TopUpSales
 
 ALERTS: Final = (8_000, 9_000, 10_000)
 """From which shares of an allowance on its user is told, in ten-thousandths, unless a plan says otherwise."""
@@ -92,7 +94,8 @@ class Plans:
     """
     All plans of a platform, by name, and the flags of features that are let out little by little.
 
-    ``referrals`` says what users earn for bringing others; there are no referrals where it is ``None``.
+    ``referrals`` says what users earn for bringing others; there are no referrals where it is ``None``. ``top_ups``
+    says how many PT may be bought at once, and what is off a large top-up.
     """
 
     by_name: Mapping[str, Plan]
@@ -100,6 +103,7 @@ class Plans:
     downgrades: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """What may be sent to which models instead, in that order: by pattern, the first that matches counts."""
     referrals: ReferralTerms | None = None
+    top_ups: TopUpSales = ANY
 
     @property
     def units(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from .ledger import Overage
+from .margin_mitigations import MitigationTerms
 from .margins import MarginGoals
 from .prices import UNPRICED, Price
 from .usage import TOKEN_CLASSES
@@ -110,6 +111,9 @@ class Policy:
 
     margins: MarginGoals = field(default_factory=MarginGoals)
     """From where on margins are green or yellow, and what share of PT may be of the unit that costs most."""
+
+    mitigations: MitigationTerms = field(default_factory=MitigationTerms)
+    """Below which margins ``meter.mitigations.from_margins`` calls for what, and for how long."""
 
     chain_key: bytes = field(default=b"", repr=False)
     """Key of the hash chain (up to 64 bytes), kept outside the database: with one, nobody who can only

@@ -180,8 +180,9 @@ def allocate(total: int, weights: Sequence[int]) -> tuple[int, ...]:
 
 RESERVED: Final = frozenset(
     {"account", "expires_at", "hold", "key", "overage", "paid", "priority", "reason", "source", "ttl"}
+    | {"amount", "cancel_url", "interval", "plan", "save_card", "success_url", "top_up"}
 )
-"""Keywords that the meter's verbs take beside the units."""
+"""Keywords that the meter's verbs take beside the units, and what payments note in the same place."""
 
 
 def unit_name(name: str) -> str:

@@ -49,6 +49,8 @@ class Status(StrEnum):
     ACTIVE = "active"
     CANCELLING = "cancelling"
     """It goes on until it ends, and is not renewed then."""
+    PAST_DUE = "past_due"
+    """The cycle that holds now is not paid for, so it is not granted."""
     ENDED = "ended"
 
 
@@ -103,13 +105,17 @@ class Subscription:
     closed: bool = False
     """Whether the end has been carried out: the account was taken off the plan."""
     discount: Discount | None = None
+    paid_until: datetime | None = None
+    """Until when it is paid for: no cycle that begins later is granted; ``None`` if nobody waits for payments."""
 
     @property
     def status(self) -> Status:
         """How it stands."""
         if self.ends_at is not None:
             return Status.ENDED if self.ends_at <= self.at else Status.CANCELLING
-        return Status.TRIALING if self.is_trial else Status.ACTIVE
+        if self.is_trial:
+            return Status.TRIALING
+        return Status.PAST_DUE if self.paid_until and self.paid_until <= self.at else Status.ACTIVE
 
     @property
     def is_trial(self) -> bool:
@@ -131,6 +137,8 @@ class Subscription:
         """When there is something to do for it next: a cycle to grant, or the end to carry out."""
         if self.closed:
             return None
+        if self.paid_until and self.paid_until <= self.granted_until:
+            return self.ends_at
         return self.granted_until if self.ends_at is None else min(self.granted_until, self.ends_at)
 
 
@@ -197,14 +205,16 @@ def begin(
     anchor: datetime | None = None,
     zone: str = "UTC",
     trial: bool = False,
+    trial_end: datetime | None = None,
     discount: Discount | None = None,
+    paid_until: datetime | None = None,
     at: datetime,
 ) -> Subscription:
     """
     Begin a subscription; nothing of it is granted yet.
 
     Cycles begin at *anchor*, now if left out. It may be in the past: then it goes on with the cycle that holds
-    now. With a *trial* they begin when that is over.
+    now. With a *trial* they begin when that is over: by the plan, or at *trial_end*.
 
     Raises:
         InvalidArgumentError: The anchor is to come or has no offset, or there is no such zone or no trial.
@@ -215,13 +225,13 @@ def begin(
         msg = "an anchor is a time with its offset, not after now, and a trial has none: cycles follow it"
         raise InvalidArgumentError(msg)
     _check_interval(plan, interval)
-    first, trial_end = (anchor or at).astimezone(UTC), None
+    first = (anchor or at).astimezone(UTC)
     if trial:
         if plan.trial is None:
             msg = f"plan {plan.name!r} has no trial: give it one in the plan file, or subscribe without"
             raise InvalidArgumentError(msg)
         local = at.astimezone(wall).replace(tzinfo=None) + timedelta(days=plan.trial.days)
-        first = trial_end = local.replace(tzinfo=wall).astimezone(UTC)
+        first = trial_end = trial_end or local.replace(tzinfo=wall).astimezone(UTC)
     started = Subscription(
         account=account,
         plan=plan.name,
@@ -234,6 +244,7 @@ def begin(
         granted_until=first,
         trial_end=trial_end,
         discount=discount,
+        paid_until=paid_until,
     )
     return started if trial else replace(started, granted_until=cycle(started, at).start)
 
@@ -247,7 +258,8 @@ def renewal(subscription: Subscription, plans: Plans) -> Due | None:
     """
     start = subscription.granted_until
     over = subscription.ends_at is not None and subscription.ends_at <= start
-    if start > subscription.at or over:
+    unpaid = subscription.paid_until is not None and subscription.paid_until <= start
+    if start > subscription.at or over or unpaid:
         return None
     current = effective(subscription, start)
     plan, found = plans.find(current.plan), cycle(current, start)

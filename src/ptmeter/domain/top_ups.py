@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 from .alerts import Alert, Notice
 from .instants import microseconds
 from .keys import digest
+from .ledger import Kind
 from .pt import MICRO, PT, Money, ceil_div
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from .ledger import Wallet
+    from .ledger import Transfer, Wallet
     from .top_up_terms import TopUpTerms
     from .windows import Window
 
@@ -136,3 +137,15 @@ def _capped(wallet: Wallet, terms: TopUpTerms, cycle: Window, at: datetime) -> N
         window=microseconds(cycle.start),
         at=at,
     )
+
+
+def ungranted(top_up: TopUp, granted: Transfer | None) -> str | None:
+    """What of a paid top-up does not go with the journal: with what was *granted* under its payment's key."""
+    if not top_up.key:
+        return "it is paid, and by no payment"
+    if granted is None or granted.kind is not Kind.GRANT:
+        return f"it is paid by {top_up.key!r}, and nothing was granted for that"
+    if (granted.wallet.unit, granted.amount) != (top_up.unit, top_up.amount.micro):
+        given = f"{PT(granted.amount)} {granted.wallet.unit}"
+        return f"it is paid by {top_up.key!r}, and {given} were granted for that, not {top_up.amount} {top_up.unit}"
+    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ..errors import InvalidArgumentError
 
@@ -23,12 +23,21 @@ def visitor_name(ip: str, *, under: str, secret: bytes) -> str:
     if not 16 <= len(secret) <= blake2b.MAX_KEY_SIZE:  # noqa: PLR2004 - said in the message
         msg = "the secret that addresses are hashed with has 16 to 64 bytes, and stays the same"
         raise InvalidArgumentError(msg)
+    return f"{under}/{blake2b(network(ip).packed, digest_size=8, key=secret).hexdigest()}"
+
+
+def network(ip: str) -> IPv4Address | IPv6Address:
+    """
+    What of *ip* says whose it is: the address, and of IPv6 the network's; IPv4 in IPv6's clothes is IPv4.
+
+    Raises:
+        InvalidArgumentError: It is no IP address.
+    """
     try:
         address = ip_address(ip)
     except ValueError:
         msg = f"{ip!r} is no IP address"
         raise InvalidArgumentError(msg) from None
     if isinstance(address, IPv6Address):
-        mapped = address.ipv4_mapped
-        address = mapped or ip_network((int(address), PREFIX), strict=False).network_address
-    return f"{under}/{blake2b(address.packed, digest_size=8, key=secret).hexdigest()}"
+        return address.ipv4_mapped or IPv6Address(int(address) >> PREFIX << PREFIX)
+    return address

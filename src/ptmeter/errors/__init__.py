@@ -7,15 +7,17 @@ Every error ptmeter raises on purpose, and what to do about each.
     ├── NotFoundError (LookupError)         AccountNotFoundError · HoldNotFoundError
     │                                       · SubscriptionNotFoundError · MessageNotFoundError
     │                                       · TopUpNotFoundError · LotNotFoundError
-    │                                       · EventNotFoundError
+    │                                       · EventNotFoundError · PaymentNotFoundError
+    │                                       · MitigationNotFoundError
     ├── RefusedError                        InsufficientFundsError · ModelLockedError · AccountFrozenError
     │                                       · LimitError · ApprovalMissingError · TrialUsedError
-    │                                       · ReferralRefusedError
+    │                                       · ReferralRefusedError · RateLimitedError
     ├── ConflictError                       IdempotencyConflictError · HoldNotPendingError
     │                                       · PeriodNotOverError · PeriodOrderError · PeriodNotSealedError
     │                                       · PeriodClosedError · CheckpointMismatchError
     │                                       · SubscriptionExistsError · TopUpNotOpenError
     │                                       · QuarantineResolvedError · NotFrozenError
+    │                                       · MitigationOverError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -39,7 +41,9 @@ from .arguments import (
     InvalidArgumentError,
     LotNotFoundError,
     MessageNotFoundError,
+    MitigationNotFoundError,
     NotFoundError,
+    PaymentNotFoundError,
     SubscriptionNotFoundError,
     TopUpNotFoundError,
     UnknownModelError,
@@ -52,6 +56,7 @@ from .conflicts import (
     ConflictError,
     HoldNotPendingError,
     IdempotencyConflictError,
+    MitigationOverError,
     NotFrozenError,
     PeriodClosedError,
     PeriodNotOverError,
@@ -81,6 +86,7 @@ from .refusals import (
     InsufficientFundsError,
     LimitError,
     ModelLockedError,
+    RateLimitedError,
     ReferralRefusedError,
     RefusedError,
     TrialUsedError,
@@ -116,15 +122,19 @@ __all__ = [
     "LimitError",
     "LotNotFoundError",
     "MessageNotFoundError",
+    "MitigationNotFoundError",
+    "MitigationOverError",
     "ModelLockedError",
     "NotFoundError",
     "NotFrozenError",
+    "PaymentNotFoundError",
     "PeriodClosedError",
     "PeriodNotOverError",
     "PeriodNotSealedError",
     "PeriodOrderError",
     "PtmeterError",
     "QuarantineResolvedError",
+    "RateLimitedError",
     "ReferralRefusedError",
     "RefusedError",
     "SchemaOutdatedError",

@@ -142,6 +142,26 @@ class EventNotFoundError(NotFoundError):
         super().__init__(f"no webhook event {event!r} has come in")
 
 
+class PaymentNotFoundError(NotFoundError):
+    """The books have no payment of that id: look it up at Stripe with ``meter.payments.refresh(payment)``."""
+
+    code = "payment_not_found"
+
+    def __init__(self, payment: str) -> None:
+        self.payment = payment
+        super().__init__(f"the books have no payment {payment!r}")
+
+
+class MitigationNotFoundError(NotFoundError):
+    """There is no mitigation of that id: ``ptmeter mitigations list`` shows those there are."""
+
+    code = "mitigation_not_found"
+
+    def __init__(self, mitigation: str) -> None:
+        self.mitigation = mitigation
+        super().__init__(f"there is no mitigation {mitigation!r}")
+
+
 class TopUpNotFoundError(NotFoundError):
     """Nobody asked for a top-up of that id: it is the one in the message ``top_up.requested``."""
 

@@ -149,3 +149,13 @@ class QuarantineResolvedError(ConflictError):
         self.state = state
         self.resolver = resolver
         super().__init__(f"call {key!r} of account {account!r} was {state} by {resolver!r} already")
+
+
+class MitigationOverError(ConflictError):
+    """The mitigation has ended or was undone, so nothing is left of it to undo; apply another to change what holds."""
+
+    code = "mitigation_over"
+
+    def __init__(self, mitigation: str, problem: str) -> None:
+        self.mitigation = mitigation
+        super().__init__(f"mitigation {mitigation!r} {problem}: nothing is left of it to undo")

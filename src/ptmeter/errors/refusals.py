@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .base import PtmeterError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from decimal import Decimal
     from enum import StrEnum
@@ -122,3 +123,37 @@ class ReferralRefusedError(RefusedError):
         self.account = account
         self.reason = reason
         super().__init__(f"account {account!r} may not use the referral code: {reason.replace('_', ' ')}")
+
+
+class RateLimitedError(RefusedError):
+    """
+    Too many requests in too short a time, counted outside of the ledger: try again at ``retry_at``.
+
+    ``name`` is who asked; it is in no message, for it may be a secret. ``answered`` is false where what counts did not
+    answer, and that refuses. ``status`` and ``headers`` are what to answer with over HTTP.
+    """
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        allowed: int,
+        seconds: int,
+        retry_at: datetime,
+        answered: bool,
+        status: int,
+        headers: Mapping[str, str],
+    ) -> None:
+        self.name = name
+        self.allowed = allowed
+        self.seconds = seconds
+        self.retry_at = retry_at
+        self.answered = answered
+        self.status = status
+        self.headers = headers
+        many = f"more than {allowed:,} requests in {seconds:,} seconds"
+        what = many if answered else "requests cannot be counted at the moment"
+        super().__init__(f"{what}: try again at {retry_at:%Y-%m-%d %H:%M:%S} UTC")

@@ -8,6 +8,7 @@ anything of: they are due again when the lease ends, so they are delivered at le
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..domain.keys import is_id
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 PORTION: Final = 10
 """So many messages are taken at once: what a process that dies keeps from others for a while."""
+
+DROPPED: Final = 500
+"""So many messages are dropped in one transaction."""
+
+KEPT: Final = timedelta(days=32)
+"""How long a message stays at least once it was delivered: a month, whenever it begins."""
 
 _LONGEST_PROBLEM: Final = 500
 _LOST: Final = "every process that took it died, or took longer than the lease"
@@ -79,6 +86,23 @@ def retry(books: Books, account: str, message: str) -> Message:
     again = replace(found, due_at=books.ledger.now(), delivered_at=None, attempts=0)
     books.outbox.save(again)
     return again
+
+
+def prune(books: Books, *, older_than: timedelta, limit: int = DROPPED) -> int:
+    """
+    Drop up to *limit* messages that were delivered longer than that ago; returns how many.
+
+    Raises:
+        InvalidArgumentError: It is less than a month: a message that is there keeps the same from being told again.
+    """
+    if older_than < KEPT:
+        msg = f"keep what was delivered for at least {KEPT.days} days, so that nothing is told twice in a month"
+        raise InvalidArgumentError(msg)
+    try:
+        before = books.ledger.now() - older_than
+    except OverflowError:  # longer than there have been years
+        return 0
+    return books.outbox.forget(before, limit=limit)
 
 
 def listed(

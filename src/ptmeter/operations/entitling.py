@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..domain import entitlements, routing
 from ..domain.accounts import plan_of
+from ..domain.mitigations import scopes_over
 from ..domain.plans import Plans
 
 if TYPE_CHECKING:
@@ -45,5 +46,11 @@ def route(
     mitigations: Sequence[Mitigation],
     rules: Rules,
 ) -> Route:
-    """Which of *candidates* a request of the account goes to: the first is what it asks for."""
-    return routing.route(books.accounts.path(account), candidates, mitigations, rules, books.ledger.now())
+    """
+    Which of *candidates* a request of the account goes to: the first is what it asks for.
+
+    *mitigations* hold besides those that are kept.
+    """
+    path, at = books.accounts.path(account), books.ledger.now()
+    kept = books.mitigations.holding(scopes_over(path, plan_of(path)), at)
+    return routing.route(path, candidates, (*kept, *mitigations), rules, at)

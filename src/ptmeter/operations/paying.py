@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..domain.commands import Freeze, Reverse, Unfreeze
-from ..domain.keys import fingerprint, transfer_ids
+from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Refusal, Refused, wallet_id
 from ..domain.movements import closing, known, moved, to_bank
 from ..domain.payments import (
@@ -35,7 +35,8 @@ from .funding import grant
 from .posting import post_one
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from ..domain.ledger import Posted
     from ..domain.money import Movement
@@ -88,6 +89,9 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
         raise granted
     ids = transfer_ids(account, "grant", key, offer) if offer else {}
     posted = books.ledger.posted(account, list(ids.values()))
+    if payment.cycle:
+        posted = _given(books, account, payment.cycle)
+        offer = {each.transfer.wallet.unit: each.transfer.amount for each in posted}
     return PaymentRecord(
         id=payment.id,
         account=account,
@@ -98,6 +102,24 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
         granted=offer,
         lots={each.transfer.wallet.unit: each.transfer.seq for each in posted},
     )
+
+
+def _given(books: Books, account: str, cycle: datetime) -> list[Posted]:
+    """What the cycle gave that begins then; if none does, the change of plan that was made last within one."""
+    ours = books.subscriptions.find(account)
+    found = _granted(books, account, f"cycle:{cycle.isoformat()}")
+    if found or ours is None or not ours.grants or not ours.grants[-1].startswith("change:"):
+        return found
+    now = replace(ours, at=cycle).cycle.end == ours.granted_until
+    return _granted(books, account, ours.grants[-1]) if now else found
+
+
+def _granted(books: Books, account: str, name: str) -> list[Posted]:
+    """What was given under that name, in the unit of each of the account's wallets."""
+    units = sorted(wallet.id.unit for wallet in books.ledger.wallets(account, live=True))
+    ids = [transfer_id(account, "subscription", name)]
+    ids += [transfer_id(account, "subscription", name, unit) for unit in units]
+    return books.ledger.posted(account, ids)
 
 
 def _refund(books: Books, record: PaymentRecord, refund: Refund, away: Amounts) -> Posting[PaymentRecord]:
@@ -134,6 +156,12 @@ def _close(books: Books, record: PaymentRecord, dispute: Dispute, payment: Payme
         return record
     books.payments.enter(missing)
     return record.with_claim(dispute.id, replace(claim, closed=kept, turns=turn))
+
+
+def one_by_one(books: Books, works: Sequence[Callable[[Books], Posting[object]]]) -> Posting[None]:
+    """Do several things one after the other, all or none."""
+    for work in works:
+        yield from work(books)
 
 
 def nothing(_books: Books) -> Posting[None]:

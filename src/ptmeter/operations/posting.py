@@ -53,7 +53,8 @@ def together(books: Books, works: Sequence[Callable[[Books], Posting[Any]]]) -> 
         except PtmeterError as failure:
             results[place] = failure
     while waiting:
-        outcomes = iter(post(books, [group for _, groups in waiting.values() for group in groups]))
+        batch = [group for _, groups in waiting.values() for group in groups]
+        outcomes = iter(post(books, batch) if batch else ())
         for place, (posting, groups) in list(waiting.items()):
             theirs = list(islice(outcomes, len(groups)))
             try:

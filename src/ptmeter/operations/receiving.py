@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ..domain.checks import check_note
-from ..domain.inbox import EventState, Intake, Received
+from ..domain.inbox import EventState, Intake, KeptEvent, Received
 from ..errors import ConflictError, EventNotFoundError, InvalidArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
-    from ..domain.inbox import Event, Inboxes, KeptEvent, Subject, Waiting
+    from ..domain.inbox import Event, Inboxes, Subject, Waiting
     from ..domain.messages import Backoff
     from ..ports import Books, Posting
 
@@ -34,22 +35,31 @@ class Task:
     events: Sequence[str]
 
 
-def keep(books: Books, event: Event, *, parked: str, source: str) -> Posting[Received]:
-    """Keep an event, in line unless it is *parked* for a reason. It posts nothing, and shares its transaction."""
-    state = EventState.PARKED if parked else EventState.WAITING
-    at = books.ledger.now()
-    if not books.inbox.add(event, state=state, problem=parked, source=source, at=at):
-        same = books.inbox.again(event)
-        return Received(Intake.DUPLICATE, event, "" if same else _ALTERED)
-    if event.subject is not None and not parked:
-        books.inbox.put_in_line(event.subject, at)
-    return Received(Intake.PARKED if parked else Intake.STORED, event, parked)
-    yield
+def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) -> Posting[Received]:
+    """
+    Keep an event that came in *at* a time, *parked* if there is a reason to; a worker puts in line what the others are about.
+
+    It posts nothing, and shares its transaction and its statement with whatever comes in at the same moment.
+    """
+    kept = KeptEvent(
+        event=event,
+        state=EventState.PARKED if parked else EventState.WAITING,
+        received_at=at,
+        source=source,
+        problem=parked,
+    )
+    books.inbox.expect(kept)
+    yield ()  # until all that came at this moment is expected
+    if books.inbox.add(kept):
+        return Received(Intake.PARKED if parked else Intake.STORED, event, parked)
+    same = books.inbox.again(event)
+    return Received(Intake.DUPLICATE, event, "" if same else _ALTERED)
 
 
 def take(books: Books, *, backoff: Backoff, limit: int) -> list[Task]:
     """Take up to *limit* subjects that are due for as long as the lease; what is worn out is dead."""
     at = books.ledger.now()
+    books.inbox.line_up(at)
     tasks: list[Task] = []
     for waiting in books.inbox.lease(at=at, until=at + backoff.lease, limit=limit):
         task = Task(waiting, books.inbox.waiting(waiting.subject))
@@ -66,13 +76,15 @@ def apply(books: Books, task: Task, work: Callable[[Books], Posting[object]]) ->
     """
     Do *work*, which follows from looking a subject up, and note that it is done; nothing if another did meanwhile.
 
-    What came in since is looked up again: it may tell of something that happened after the looking up.
+    That settles its dead letters too, for it says how the subject is now. What came in since is looked up again: it may tell of something that happened after the looking up.
     """
     if not _is_ours(books, task):
         return EventState.WAITING
     yield from work(books)
     at = books.ledger.now()
-    books.inbox.conclude(task.events, EventState.APPLIED, at=at, problem="")
+    dead = books.inbox.listed(state=EventState.DEAD, subject=task.waiting.subject)
+    told = [*task.events, *(kept.event.id for kept in dead)]
+    books.inbox.conclude(told, EventState.APPLIED, at=at, problem="")
     _let_go(books, task)
     return EventState.APPLIED
 

@@ -78,6 +78,8 @@ def subscribe(
     trial: bool,
     discount: Discount | None,
     key: str,
+    paid_until: datetime | None = None,
+    trial_end: datetime | None = None,
 ) -> Posting[Subscribed | PtmeterError]:
     """Begin a subscription, and grant the cycle that holds now or the trial."""
     books.subscriptions.open(wallet_id(account, "").account)
@@ -93,7 +95,16 @@ def subscribe(
     if trial and earlier and earlier.trial_end:
         return TrialUsedError(account)
     begun = subscriptions.begin(
-        account, plan, interval=interval, anchor=anchor, zone=zone, trial=trial, discount=discount, at=at
+        account,
+        plan,
+        interval=interval,
+        anchor=anchor,
+        zone=zone,
+        trial=trial,
+        trial_end=trial_end,
+        discount=discount,
+        paid_until=paid_until,
+        at=at,
     )
     if earlier and earlier.trial_end and not trial:  # it was had, and is not had again
         begun = replace(begun, trial_end=min(earlier.trial_end, at))

@@ -15,6 +15,7 @@ from ..domain.periods import month, reports, seal
 from ..domain.quarantine import QuarantineState, call_id, disagreement
 from ..domain.rollup_audit import RollupAudit
 from ..domain.tally_audit import TallyAudit
+from ..domain.top_ups import ungranted
 from ..errors import CheckpointMismatchError, UnreadableRowError
 from .closing import recorded
 from .quarantining import settlement
@@ -81,6 +82,7 @@ class _Verification:
         self._check_ledger()
         self._check_accounts()
         self._check_quarantine()
+        self._check_top_ups()
         self._check_payments()
         self.findings += self.books.cards.missing()
         self.uncovered += (*self.books.ledger.strays(), *self.books.periods.strays())
@@ -290,6 +292,22 @@ class _Verification:
                 self.findings.append(
                     Finding("ptm_quarantine", where, "row", f"{problem} (key {call.key!r})")
                 )
+
+    def _check_top_ups(self) -> None:
+        """Whether what is paid was granted, by the key of its payment."""
+        after: str | None = None
+        try:
+            while page := self.books.top_ups.paid(after=after, limit=PAGE):
+                for top_up in page:
+                    place = transfer_id(top_up.account, "grant", top_up.key) if top_up.key else b""
+                    found = self.books.ledger.posted(top_up.account, [place]) if place else []
+                    if problem := ungranted(top_up, found[0].transfer if found else None):
+                        where = f"{top_up.account} {top_up.id}"
+                        self.findings.append(Finding("ptm_top_up", where, "row", problem))
+                after = page[-1].id
+        except UnreadableRowError as problem:
+            self.findings.append(unreadable(problem))
+            self.uncovered.append("not all top-ups could be checked")
 
     # --- payments ---
 

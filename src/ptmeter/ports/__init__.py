@@ -12,6 +12,7 @@ from .accounts import Accounts
 from .books import Books, Calibrations, Cards, Ledger, Periods, Prices
 from .checkpoints import Checkpoints
 from .messages import Outbox, TopUps
+from .mitigations import Mitigations
 from .quarantine import Quarantine
 from .referrals import Referrals
 from .stores import AsyncStore, Posting, Store
@@ -24,6 +25,7 @@ __all__ = [
     "Cards",
     "Checkpoints",
     "Ledger",
+    "Mitigations",
     "Outbox",
     "Periods",
     "Posting",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .accounts import Accounts
     from .inbox import Inbox
     from .messages import Outbox, TopUps
+    from .mitigations import Mitigations
     from .payments import Payments
     from .quarantine import Quarantine
     from .referrals import Referrals
@@ -345,6 +346,11 @@ class Books(Protocol):
     @property
     def payments(self) -> Payments:
         """What was paid, and where the money is."""
+        ...
+
+    @property
+    def mitigations(self) -> Mitigations:
+        """What is done for a while because margins are thin."""
         ...
 
     @property

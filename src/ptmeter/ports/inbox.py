@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 class Inbox(Protocol):
     """Events as they came in, and the subjects in line because of them."""
 
-    def add(self, event: Event, *, state: EventState, problem: str, source: str, at: datetime) -> bool:
+    def expect(self, event: KeptEvent) -> None:
+        """Say that an event will be added in this transaction, so that it is written together with others."""
+        ...
+
+    def add(self, event: KeptEvent) -> bool:
         """Keep an event; ``False`` if one of its id is there, which is left as it is."""
+        ...
+
+    def line_up(self, at: datetime, *, limit: int = 1_000) -> int:
+        """Put what waiting events are about in line, of up to *limit* that came since; returns how many."""
         ...
 
     def again(self, event: Event) -> bool:

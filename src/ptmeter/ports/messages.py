@@ -42,6 +42,10 @@ class Outbox(Protocol):
         """
         ...
 
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """Drop up to *limit* messages that were delivered before that; returns how many there were."""
+        ...
+
     def listed(
         self,
         *,
@@ -75,6 +79,10 @@ class TopUps(Protocol):
 
     def save(self, changed: TopUp) -> None:
         """Write what has become of a top-up just locked."""
+        ...
+
+    def paid(self, *, after: str | None = None, limit: int = 1_000) -> list[TopUp]:
+        """Those that were paid, by id as the database orders it, beginning after that one."""
         ...
 
     def listed(

@@ -17,6 +17,7 @@ from .calibration import SqlCalibrations
 from .cards import PriceShelf, SqlCards, Versions
 from .inbox import SqlInbox
 from .ledger import SqlLedger
+from .mitigations import SqlMitigations
 from .outbox import SqlOutbox
 from .paths import Paths
 from .payments import SqlPayments
@@ -54,6 +55,7 @@ class SqlBooks:
     quarantine: SqlQuarantine
     inbox: SqlInbox
     payments: SqlPayments
+    mitigations: SqlMitigations
     chain_key: bytes
 
 
@@ -93,6 +95,7 @@ class Binder:
             SqlQuarantine(connection),
             SqlInbox(connection),
             SqlPayments(connection),
+            SqlMitigations(connection),
             key,
         )
 

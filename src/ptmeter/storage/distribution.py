@@ -41,7 +41,7 @@ EVERYWHERE: Final = (
 )
 """The tables that are small, and of which every server may have a copy."""
 
-SEQUENTIAL: Final = ("day", "delivered_at", "due_at", "expires_at", "refused_at")
+SEQUENTIAL: Final = ("day", "delivered_at", "due_at", "expires_at", "refused_at", "starts_at")
 """Times that lead an index: what comes next is always written at its end."""
 
 

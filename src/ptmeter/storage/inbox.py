@@ -35,11 +35,44 @@ class SqlInbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._expected: dict[str, dict[str, Any]] = {}
+        self._new: set[str] = set()
 
-    def add(self, event: Event, *, state: EventState, problem: str, source: str, at: datetime) -> bool:
-        """See `ports.Inbox.add`."""
-        kept = KeptEvent(event=event, state=state, received_at=at, source=source, problem=problem)
-        return self._inserted(webhook, _row(kept))
+    def expect(self, event: KeptEvent) -> None:
+        """See `ports.Inbox.expect`."""
+        self._expected.setdefault(event.event.id, _row(event))
+
+    def add(self, event: KeptEvent) -> bool:
+        """See `ports.Inbox.add`; all that is expected is written with it."""
+        self.expect(event)
+        rows, self._expected = list(self._expected.values()), {}
+        if event.event.id not in self._new:
+            self._new |= self._added(rows)
+        new = event.event.id in self._new
+        self._new.discard(event.event.id)  # what is the same again came again
+        return new
+
+    def _added(self, rows: list[dict[str, Any]]) -> set[str]:
+        """Write events, but for those that are there; returns the ids of those that were not."""
+        statement = insert_new(webhook, self._connection.dialect.name)
+        if not self._connection.dialect.insert_returning:
+            return {row["event_id"] for row in rows if self._inserted(webhook, row)}
+        written = self._connection.execute(statement.returning(webhook.c.event_id), rows)
+        return set(written.scalars())
+
+    def line_up(self, at: datetime, *, limit: int = 1_000) -> int:
+        """See `ports.Inbox.line_up`."""
+        new = (webhook.c.state == int(EventState.WAITING)) & (webhook.c.lined == 0)
+        query = select(webhook.c.event_id, webhook.c.subject, webhook.c.received_at).where(new)
+        query = query.order_by(webhook.c.received_at)
+        found = self._connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
+        since = {row.subject: moment(row.received_at) for row in reversed(found)}
+        for text in sorted(since):
+            self.put_in_line(_subject_from(text), min(since[text], at))
+        if found:
+            these = update(webhook).where(webhook.c.event_id.in_([row.event_id for row in found]))
+            self._connection.execute(these.values(lined=1))
+        return len(found)
 
     def again(self, event: Event) -> bool:
         """See `ports.Inbox.again`."""
@@ -170,6 +203,7 @@ def _row(kept: KeptEvent) -> dict[str, Any]:
         "deliveries": kept.deliveries,
         "altered": kept.altered,
         "state": int(kept.state),
+        "lined": 0,
         "livemode": int(event.livemode),
         "type": event.type,
         "source": kept.source,

@@ -18,6 +18,7 @@ webhook = Table(
     Column("deliveries", Int32, nullable=False),
     Column("altered", Int32, nullable=False),
     Column("state", Int16, nullable=False),
+    Column("lined", Int16, nullable=False),
     Column("livemode", Int16, nullable=False),
     Column("type", name(120), nullable=False),
     Column("source", name(16), nullable=False),
@@ -28,7 +29,7 @@ webhook = Table(
     Column("problem", Body),
     Column("resolver", name()),
     CheckConstraint("altered >= 0 AND altered < deliveries", name="ptm_webhook_deliveries"),
-    Index("ptm_webhook_state", "state", "received_at"),
+    Index("ptm_webhook_state", "state", "lined", "received_at"),
     Index("ptm_webhook_subject_state", "subject", "state"),
     **clustered,
 )

@@ -18,6 +18,7 @@ from .memory_accounts import MemoryAccounts
 from .memory_calibration import MemoryCalibrations
 from .memory_inbox import MemoryInbox
 from .memory_ledger import MemoryLedger, Tables
+from .memory_mitigations import MemoryMitigations
 from .memory_outbox import MemoryOutbox, MemoryTopUps
 from .memory_payments import MemoryPayments
 from .memory_periods import MemoryPeriods
@@ -54,6 +55,7 @@ class MemoryBooks:
     quarantine: MemoryQuarantine
     inbox: MemoryInbox
     payments: MemoryPayments
+    mitigations: MemoryMitigations
     chain_key: bytes
 
 
@@ -117,6 +119,7 @@ class MemoryStore:
             MemoryQuarantine(tables.quarantine),
             MemoryInbox(tables.inbox),
             MemoryPayments(tables.payments),
+            MemoryMitigations(tables.mitigations),
             self._chain_key,
         )
 

@@ -33,13 +33,25 @@ class MemoryInbox:
         self._events = tables.events
         self._line = tables.line
 
-    def add(self, event: Event, *, state: EventState, problem: str, source: str, at: datetime) -> bool:
+    def expect(self, event: KeptEvent) -> None:
+        """See `ports.Inbox.expect`; nothing is gained by it here."""
+
+    def add(self, event: KeptEvent) -> bool:
         """See `ports.Inbox.add`."""
-        if event.id in self._events:
-            return False
-        kept = KeptEvent(event=event, state=state, received_at=at, source=source, problem=problem)
-        self._events[event.id] = kept
-        return True
+        return self._events.setdefault(event.event.id, event) is event
+
+    def line_up(self, at: datetime, *, limit: int = 1_000) -> int:
+        """See `ports.Inbox.line_up`; what is in line already stays where it is."""
+        waiting = [kept for kept in self._events.values() if kept.state is EventState.WAITING]
+        waiting.sort(key=lambda kept: kept.received_at, reverse=True)
+        since = {kept.event.subject: kept.received_at for kept in waiting if kept.event.subject}
+        new = sorted(since.keys() - self._lined())[:limit]
+        for subject in new:
+            self.put_in_line(subject, min(since[subject], at))
+        return len(new)
+
+    def _lined(self) -> set[Subject]:
+        return {each.subject for each in self._line.values() if each.due_at}
 
     def again(self, event: Event) -> bool:
         """See `ports.Inbox.again`."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..domain.commands import Linked
     from ..domain.ledger import Lot, OpenHold, UsageEvent, WalletId
     from ..domain.messages import Message
+    from ..domain.mitigations import Mitigation
     from ..domain.prices import Price
     from ..domain.quarantine import Quarantined
     from ..domain.rollups import Bucket
@@ -63,6 +64,9 @@ class Tables:
     rollups: dict[Bucket, Figures] = field(default_factory=dict["Bucket", "Figures"])
     quarantine: dict[tuple[str, bytes], Quarantined] = field(
         default_factory=dict[tuple[str, bytes], "Quarantined"]
+    )
+    mitigations: dict[str, tuple[Mitigation, bytes]] = field(
+        default_factory=dict[str, tuple["Mitigation", bytes]]
     )
     subscriptions: SubscriptionTables = field(default_factory=SubscriptionTables)
     referrals: ReferralTables = field(default_factory=ReferralTables)

@@ -56,6 +56,17 @@ class MemoryOutbox:
         self._messages[changed.account, changed.id] = changed
         return True
 
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """See `ports.Outbox.forget`."""
+        old = [
+            place
+            for place, found in self._messages.items()
+            if found.delivered_at and found.delivered_at < before
+        ]
+        for place in old[:limit]:
+            del self._messages[place]
+        return len(old[:limit])
+
     def listed(
         self,
         *,
@@ -108,6 +119,12 @@ class MemoryTopUps:
         """See `ports.TopUps.save`."""
         self._top_ups[changed.id] = changed
 
+    def paid(self, *, after: str | None = None, limit: int = 1_000) -> list[TopUp]:
+        """See `ports.TopUps.paid`; ids are ordered as the signed integers they are elsewhere."""
+        found = [t for t in self._top_ups.values() if t.state is TopUpState.PAID]
+        found.sort(key=lambda t: _signed(t.id))
+        return [t for t in found if after is None or _signed(t.id) > _signed(after)][:limit]
+
     def listed(
         self, *, account: str | None = None, state: TopUpState | None = None, limit: int = 100
     ) -> list[TopUp]:
@@ -116,3 +133,7 @@ class MemoryTopUps:
             t for t in self._top_ups.values() if account in (None, t.account) and state in (None, t.state)
         ]
         return sorted(found, key=lambda t: t.requested_at, reverse=True)[:limit]
+
+
+def _signed(name: str) -> int:
+    return int.from_bytes(bytes.fromhex(name), "big", signed=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from ..domain.instants import microseconds
 from ..domain.messages import MessageState
@@ -78,6 +78,17 @@ class SqlOutbox:
             this = this.where(outbox.c.attempts == leased, outbox.c.delivered_at.is_(None))
         done = self._connection.execute(this.values({name: row[name] for name in names}))
         return done.rowcount == 1
+
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """See `ports.Outbox.forget`; what others are dropping at this moment is passed over."""
+        old = select(outbox.c.account, outbox.c.message_id).where(
+            outbox.c.delivered_at < microseconds(before)
+        )
+        found = self._connection.execute(old.limit(limit).with_for_update(skip_locked=True)).all()
+        for row in found:
+            this = and_(outbox.c.account == row.account, outbox.c.message_id == row.message_id)
+            self._connection.execute(delete(outbox).where(this))
+        return len(found)
 
     def listed(
         self,

@@ -35,6 +35,7 @@ def create_webhooks() -> None:
         Column("deliveries", Int32, nullable=False),
         Column("altered", Int32, nullable=False),
         Column("state", Int16, nullable=False),
+        Column("lined", Int16, nullable=False),
         Column("livemode", Int16, nullable=False),
         Column("type", name(120), nullable=False),
         Column("source", name(16), nullable=False),
@@ -47,7 +48,7 @@ def create_webhooks() -> None:
         CheckConstraint("altered >= 0 AND altered < deliveries", name="ptm_webhook_deliveries"),
         **_clustered,
     )
-    create_index("ptm_webhook_state", "ptm_webhook", ["state", "received_at"])
+    create_index("ptm_webhook_state", "ptm_webhook", ["state", "lined", "received_at"])
     create_index("ptm_webhook_subject_state", "ptm_webhook", ["subject", "state"])
     create_table(
         "ptm_task",

@@ -133,6 +133,7 @@ def _document(of: Subscription) -> dict[str, Any]:
         "ends_at": _text(of.ends_at),
         "closed": of.closed,
         "discount": [discount.share, _text(discount.until)] if discount else None,
+        "paid_until": _text(of.paid_until),
     }
 
 
@@ -155,6 +156,7 @@ def _from_document(account: str, document: dict[str, Any]) -> Subscription:
         ends_at=_moment(document["ends_at"]),
         closed=document["closed"],
         discount=discount and Discount(discount[0], datetime.fromisoformat(discount[1])),
+        paid_until=_moment(document["paid_until"]),
     )
 
 

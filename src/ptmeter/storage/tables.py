@@ -8,9 +8,10 @@ a wallet was charged on a day; the outbox holds what is to be told, a top-up wha
 too little. A rejection is a refusal remembered for a day. Calibration is what settled calls taught the estimates;
 nothing in the journal rests on it. A subscription says which plan goes on until when, and its requests what was
 asked for under which key. What is unpriced is which calls were charged at a ceiling, and what is in quarantine
-waits for a person. A referral says whose code an account used and what that earned, and a
-trace, hashed with a key, where it came from. A webhook is an event that came from Stripe, and a task what is to be
-done by whoever takes it, such as to look up what some events are about; a payment says which lots it brought and what was claimed back, and money is where the money is.
+waits for a person. A mitigation is what is done for a while because margins are thin. A referral says whose code an
+account used and what that earned, and a trace, hashed with a key, where it came from. A webhook is an event that came
+from Stripe, and a task what is to be done by whoever takes it, such as to look up what some events are about; a
+payment says which lots it brought and what was claimed back, and money is where the money is.
 
 Whatever belongs to a wallet has the wallet first in every unique key, so that the tables can be spread
 over servers by it. Wide columns come before narrow ones, or PostgreSQL would fill the gaps with nothing.
@@ -23,7 +24,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, Index, Table, UniqueConstraint, text
 
 from ..domain.usage import TOKEN_CLASSES
-from . import inbox_tables, payment_tables, referral_tables
+from . import inbox_tables, mitigation_tables, payment_tables, referral_tables
 from .columns import Allocations, Body, Id, Instant, Int16, Int32, Int64, Version, digest, name
 from .metadata import clustered as _clustered
 from .metadata import metadata
@@ -371,6 +372,7 @@ quarantine = Table(
     **_clustered,
 )
 
+mitigation = mitigation_tables.mitigation
 referral = referral_tables.referral
 referral_code = referral_tables.referral_code
 referral_trace = referral_tables.referral_trace

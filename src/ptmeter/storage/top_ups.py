@@ -101,6 +101,16 @@ class SqlTopUps:
         this = top_up.c.top_up_id == values.pop("top_up_id")
         self._connection.execute(update(top_up).where(this).values(values))
 
+    def paid(self, *, after: str | None = None, limit: int = 1_000) -> list[TopUp]:
+        """See `ports.TopUps.paid`."""
+        query = select(top_up).where(top_up.c.state == state_row(TopUpState.PAID))
+        if after is not None:
+            query = query.where(top_up.c.top_up_id > id_row(bytes.fromhex(after)))
+        return [
+            top_up_from(row)
+            for row in self._connection.execute(query.order_by(top_up.c.top_up_id).limit(limit))
+        ]
+
     def listed(
         self, *, account: str | None = None, state: TopUpState | None = None, limit: int = 100
     ) -> list[TopUp]:

@@ -8,5 +8,6 @@ is imported when the first request is sent, and never builds objects of what arr
 """
 
 from .endpoints import API_VERSION, Endpoint, Stripe
+from .settings import Invoices, Metered, Tax
 
-__all__ = ["API_VERSION", "Endpoint", "Stripe"]
+__all__ = ["API_VERSION", "Endpoint", "Invoices", "Metered", "Stripe", "Tax"]

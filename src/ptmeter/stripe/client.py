@@ -13,7 +13,7 @@ from ..errors import ConfigurationError, StripeRefusedError, StripeUnavailableEr
 from .endpoints import API_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from tenacity import RetryCallState
 
@@ -37,6 +37,7 @@ def connect(stripe: Stripe) -> Connection:
     Raises:
         ConfigurationError: The meter has no key for Stripe.
     """
+    _check_key(stripe)
     import requests
     import stripe as sdk
 
@@ -51,6 +52,7 @@ def connect_async(stripe: Stripe) -> Connection:
     Raises:
         ConfigurationError: The meter has no key for Stripe, or httpx is not installed.
     """
+    _check_key(stripe)
     import stripe as sdk
 
     try:
@@ -58,6 +60,8 @@ def connect_async(stripe: Stripe) -> Connection:
     except ImportError as error:
         msg = "awaiting Stripe takes httpx: pip install 'ptmeter[async]'"
         raise ConfigurationError(msg) from error
+    asks: Any = client
+    asks._get_request_args_kwargs = _as_content(asks._get_request_args_kwargs)  # noqa: SLF001
     return _client(sdk, stripe, client)
 
 
@@ -105,10 +109,23 @@ def wait(state: RetryCallState) -> float:
 _backoff: Final = wait_random_exponential(multiplier=0.5, max=8)
 
 
-def _client(sdk: Any, stripe: Stripe, http: Any) -> Connection:
+def _as_content(arguments: Callable[..., Any]) -> Callable[..., Any]:
+    """The SDK's arguments for httpx, with the body where httpx wants it: it warns of where the SDK puts it."""
+
+    def found(*args: Any) -> Any:
+        positional, named = arguments(*args)
+        return positional, {**named, "content": named["data"] or None, "data": None}
+
+    return found
+
+
+def _check_key(stripe: Stripe) -> None:
     if not stripe.key:
         msg = "the meter has no key for Stripe: open it with stripe=Stripe(key=...)"
         raise ConfigurationError(msg)
+
+
+def _client(sdk: Any, stripe: Stripe, http: Any) -> Connection:
     addresses = {"api": stripe.url.rstrip("/")} if stripe.url else {}
     client = sdk.StripeClient(
         stripe.key,

@@ -8,11 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ConfigurationError, SignatureInvalidError
+from .settings import Invoices, Tax
 from .signature import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+
+    from .settings import Metered
 
 API_VERSION: Final = "2026-10-28.endive"
 """The version of Stripe's API that ptmeter reads and writes; it is sent with every request."""
@@ -35,8 +38,6 @@ class Endpoint:
     """What its events are signed with (``whsec_…``): one, or several while one is being rolled."""
     livemode: bool
     """Whether it receives live events; events of the other mode are parked."""
-    account: str = ""
-    """The connected account it is for (``acct_…``), empty for the platform's own."""
     tolerance: timedelta = timedelta(minutes=5)
     """How far the time of a signature may be from now, before or after."""
     largest_body: int = 1 << 20
@@ -75,6 +76,14 @@ class Stripe:
     """How often a request is tried in all: after lost connections, 409, 429 and 5xx."""
     url: str = ""
     """Another base address than Stripe's, for tests."""
+    prices: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The price of a plan at Stripe (``{"pro/month": "price_…"}``), where it is not one that `sync_plans` made."""
+    automatic_tax: bool = False
+    """Whether Stripe Tax computes the tax of what is bought by Checkout, and of subscriptions."""
+    tax: Tax = field(default_factory=Tax)
+    invoices: Invoices = field(default_factory=Invoices)
+    metered: Mapping[str, Metered] = field(default_factory=dict[str, "Metered"])
+    """Units of PT that are billed afterwards, through a billing meter."""
 
     def __post_init__(self) -> None:
         if self.key != self.key.strip() or self.timeout <= timedelta(0) or self.attempts < 1:

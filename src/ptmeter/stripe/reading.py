@@ -52,9 +52,10 @@ def payment(
     refunds: Iterable[Json],
     disputes: Sequence[Json],
     units: Collection[str],
+    cycle: datetime | None = None,
 ) -> Payment:
     """
-    A payment that succeeded, with all that was claimed back of it.
+    A payment that succeeded, with all that was claimed back of it; *cycle* is when what it pays of a plan begins.
 
     Raises:
         UnknownPaymentError: It does not say for whom, or for how many PT of what.
@@ -67,7 +68,8 @@ def payment(
     return Payment(
         id=name,
         account=account_in(metadata, name),
-        offer=offer_in(metadata, name, units),
+        offer={} if cycle else _received(offer_in(metadata, name, units), amount, intent["amount"]),
+        cycle=cycle,
         amount=amount,
         tax=tax,
         currency=intent["currency"],
@@ -79,6 +81,39 @@ def payment(
             *movements(charge.get("id", ""), charge.get("balance_transaction")),
             *(each for _, found in (*given, *contested) for each in found),
         ),
+    )
+
+
+def _received(offer: Mapping[str, int], received: int, asked: int) -> dict[str, int]:
+    """What of the PT was paid for where only a part of an authorized amount was captured, rounded down."""
+    if received >= asked:
+        return dict(offer)
+    parts = {unit: micro * received // asked for unit, micro in offer.items()}
+    return {unit: micro for unit, micro in parts.items() if micro}
+
+
+def is_free(session: Json) -> bool:
+    """Whether a purchase by Checkout is complete and cost nothing, such as by a coupon: then there is no payment."""
+    free = session.get("payment_status") == "no_payment_required"
+    return free and session.get("mode") == "payment" and session.get("status") == "complete"
+
+
+def free_payment(session: Json, *, units: Collection[str]) -> Payment:
+    """
+    What a purchase that cost nothing brings, under the session's id.
+
+    Raises:
+        UnknownPaymentError: It does not say for whom, or for how many PT of what.
+    """
+    name, metadata = session["id"], metadata_of(session)
+    return Payment(
+        id=name,
+        account=account_in(metadata, name),
+        offer=offer_in(metadata, name, units),
+        amount=0,
+        tax=0,
+        currency=session["currency"],
+        at=moment(session["created"]),
     )
 
 
@@ -128,6 +163,11 @@ def movements(source: str, *transactions: Any) -> tuple[Movement, ...]:
     )
 
 
+def last_of(page: Json) -> str | None:
+    """After what a list goes on; ``None`` if it does not, or if that cannot be said because a page is empty."""
+    return page["data"][-1]["id"] if page["data"] and page["has_more"] else None
+
+
 def metadata_of(document: Json) -> Json:
     """What somebody has noted on an object."""
     return document.get("metadata") or {}
@@ -152,10 +192,12 @@ def account_in(metadata: Json, name: str) -> str:
         UnknownPaymentError: It does not say, or nothing that can name an account.
     """
     account = metadata.get(ACCOUNT, "")
+    if not account:
+        raise UnknownPaymentError(name, f"its metadata has no {ACCOUNT}")
     try:
         check_name(account)
     except InvalidArgumentError as error:
-        raise UnknownPaymentError(name, f"its metadata has no {ACCOUNT} ({error})") from error
+        raise UnknownPaymentError(name, str(error)) from error
     return account
 
 

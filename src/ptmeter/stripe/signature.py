@@ -6,7 +6,7 @@ The rule is that of Stripe's page "Verify webhook signatures manually": the head
 HMAC-SHA256 of ``<t>.<body>`` under the whole secret. Other schemes, such as the ``v0`` of test events, count for
 nothing.
 
-It is stricter than Stripe's own library where that is lenient (`docs/explanation/webhooks.md` lists each): a time
+It is stricter than Stripe's own library where that is lenient (`docs/how-to/webhooks.md` says where): a time
 in the future is as wrong as one in the past, sizes are capped before anything is hashed, and whatever anybody
 sends, nothing is raised but `SignatureInvalidError`.
 """

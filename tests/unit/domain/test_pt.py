@@ -221,7 +221,7 @@ def test_units_are_named_like_keywords(name: str) -> None:
     assert name == unit_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "Core", "2x", "_x", "co-re", "x" * 33, "core\n", "é"])
+@pytest.mark.parametrize("name", ["", "Core", "2x", "_x", "co-re", "x" * 33, "core\n", "é", "key", "plan"])
 def test_other_names_of_units_are_refused(name: str) -> None:
     """A name that could not be a keyword argument is refused."""
     with pytest.raises(InvalidArgumentError, match="cannot name a unit"):

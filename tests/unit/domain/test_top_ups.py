@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptmeter import PT, Alert, ConfigurationError, Money, Notice, TopUp, TopUpState, TopUpTerms
-from ptmeter.domain.ledger import Wallet, WalletId
+from ptmeter.domain.ledger import Kind, Transfer, Wallet, WalletId
 from ptmeter.domain.pt import MICRO
-from ptmeter.domain.top_ups import balance, due
+from ptmeter.domain.top_ups import balance, due, ungranted
 from ptmeter.domain.windows import Every, Window, window
 
 if TYPE_CHECKING:
@@ -199,3 +199,37 @@ def _played(seed: int) -> Game:
 def test_what_is_left_is_what_can_be_used_less_what_is_owed() -> None:
     """Held counts, owed is taken off."""
     assert 5 == balance(wallet(0, available=4, held=3, owed=2))
+
+
+@pytest.mark.parametrize(
+    ("granted", "problem"),
+    [
+        ({}, None),
+        ({"amount": 499 * MICRO}, "499 PT core were granted for that, not 500 PT core"),
+        (
+            {"wallet": WalletId("acme", "advanced")},
+            "500 PT advanced were granted for that, not 500 PT core",
+        ),
+        ({"kind": Kind.ADJUST_UP}, "nothing was granted for that"),
+        (None, "nothing was granted for that"),
+    ],
+)
+def test_what_is_paid_was_granted(granted: Mapping[str, Any] | None, problem: str | None) -> None:
+    """As much, of the unit that was asked for, by a grant; anything else is said."""
+    paid = ask(wallet(0)).paid("pi_1", START)
+    facts: dict[str, Any] = {
+        "id": b"",
+        "wallet": WalletId("acme", "core"),
+        "seq": 1,
+        "kind": Kind.GRANT,
+        "amount": 500 * MICRO,
+        "available_after": 500 * MICRO,
+        "held_after": 0,
+        "fingerprint": b"",
+        "effective_at": START,
+        "booked_at": START,
+    }
+    found = ungranted(paid, None if granted is None else Transfer(**{**facts, **granted}))
+
+    assert found is None if problem is None else found and found.endswith(problem)
+    assert "it is paid, and by no payment" == ungranted(replace(paid, key=""), Transfer(**facts))

@@ -12,6 +12,7 @@ from __future__ import annotations
 from .delivery import Delivery, signature
 from .fake import FakeStripe, Webhook
 from .faults import DROP, Fault
+from .refusals import RefusedError
 from .settings import Settings
 
-__all__ = ["DROP", "Delivery", "FakeStripe", "Fault", "Settings", "Webhook", "signature"]
+__all__ = ["DROP", "Delivery", "FakeStripe", "Fault", "RefusedError", "Settings", "Webhook", "signature"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .values import Obj
     from .world import World
 
+logger = logging.getLogger("ptmeter.testing.stripe")
 NAME: Final = re.compile(r"\\\{(\w+)\\\}")
 
 UNSAVED: Final = frozenset({"parameter_missing", "parameter_invalid_integer"})
@@ -93,6 +95,9 @@ class Api:
                 return Answer(200, expand(world, answer, paths))
             except RefusedError as refused:
                 return refusal(refused)
+            except Exception as bug:
+                logger.exception("the fake could not carry out %s %s", request.method, request.path)
+                return _broken(bug)
             finally:
                 settle_at_once(world)
 
@@ -102,6 +107,12 @@ class Api:
                 ids = {name: unquote(part) for name, part in found.groupdict().items()}
                 return verb(self.world, Call(path, params, ids))
         raise RefusedError(f"Unrecognized request URL ({method}: {path}).", status=404)
+
+
+def _broken(bug: Exception) -> Answer:
+    """Return the answer to what the fake itself cannot do: an error that says so, never a made-up success."""
+    message = f"The fake could not do that: {type(bug).__name__}: {bug}"
+    return Answer(500, {"error": {"type": "api_error", "message": message}})
 
 
 def refusal(refused: RefusedError) -> Answer:

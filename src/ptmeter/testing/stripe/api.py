@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 VIEWS: Final[Mapping[str, View]] = {"balance_transaction": balance.view, "invoice": invoices.view}
 
 EXPANSIONS: Final[Mapping[tuple[str, str], View]] = {
+    **catalogue.EXPANSIONS,
     **charges.EXPANSIONS,
     **checkout.EXPANSIONS,
     **customers.EXPANSIONS,

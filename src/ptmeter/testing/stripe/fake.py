@@ -19,7 +19,7 @@ from .settings import Settings
 from .world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     import stripe
@@ -177,9 +177,32 @@ class FakeStripe:
 
     # --- what goes wrong ---
 
-    def fail(self, **fault: Any) -> Fault:
+    def fail(
+        self,
+        *,
+        times: int | None = 1,
+        status: int | None = 500,
+        headers: Mapping[str, str] | None = None,
+        before: bool = True,
+        method: str | None = None,
+        prefix: str = "/",
+        share: float = 1.0,
+        latency: float = 0.0,
+        kept: bool = False,
+    ) -> Fault:
         """Let requests fail as a `Fault` with these arguments says; without any: the next one, with a 500."""
-        return self._faults.add(Fault(**fault))
+        fault = Fault(
+            times=times,
+            status=status,
+            headers=headers or {},
+            before=before,
+            method=method,
+            prefix=prefix,
+            share=share,
+            latency=latency,
+            kept=kept,
+        )
+        return self._faults.add(fault)
 
     def outage(self) -> Fault:
         """Answer nothing but 503 until `recover`."""
@@ -191,8 +214,22 @@ class FakeStripe:
 
     # --- what customers and banks do ---
 
-    def complete_checkout(self, session: str, payment_method: str = "pm_card_visa", **details: Any) -> Obj:
-        """Pay a Checkout session as the customer, with ``email=``, ``name=``, ``address=`` if asked for."""
+    def complete_checkout(
+        self,
+        session: str,
+        payment_method: str = "pm_card_visa",
+        *,
+        email: str | None = None,
+        name: str | None = None,
+        address: Mapping[str, str] | None = None,
+    ) -> Obj:
+        """
+        Pay a Checkout session as the customer would.
+
+        Raises:
+            RefusedError: The session is not open, or the payment was declined: then it stays open.
+        """
+        details: Obj = {"email": email, "name": name, "address": address}
         return self._act(
             lambda world: checkout.complete(
                 world,

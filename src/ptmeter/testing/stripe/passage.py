@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .objects import checkout, invoice_payments, payment_intents, test_clocks
+from .objects import charges, checkout, invoice_payments, payment_intents, test_clocks
 from .refusals import RefusedError
 from .renewals import run
 
@@ -34,6 +34,8 @@ def settle_at_once(world: World) -> None:
     for obj in watched:
         if obj["object"] == "test_helpers.test_clock":
             _arrive(world, obj)
+        elif obj["object"] == "charge":
+            charges.book(world, obj)
         elif obj["status"] == "processing":
             _answer(world, obj)
         else:

@@ -41,11 +41,6 @@ def unknown(noun: str, identity: str, param: str = "id", *, status: int = 404) -
     )
 
 
-def unexpected(noun: str, status: str, verb: str, code: str = "resource_state") -> RefusedError:
-    """Return the refusal of a *verb* that an object in this status does not take."""
-    return RefusedError(f"This {noun} has a status of {status}: it cannot be {verb}.", code=code)
-
-
 def declined(code: str, decline_code: str | None, **more: Any) -> RefusedError:
     """Return the card error of a payment that was declined, with the objects it left behind."""
     message = DECLINES.get(decline_code or code, "Your card was declined.")

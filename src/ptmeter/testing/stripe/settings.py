@@ -30,6 +30,9 @@ class Settings:
     tax_percent: Decimal = Decimal(0)
     """The flat rate that automatic tax charges wherever an address is known."""
 
+    balance_later: bool = False
+    """Whether a charge has its balance transaction only with ``charge.updated``, after ``charge.succeeded``."""
+
     pending_days: int = 2
     """How long money of a charge is pending before it is available."""
 

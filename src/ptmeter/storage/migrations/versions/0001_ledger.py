@@ -23,6 +23,7 @@ from ptmeter.storage.columns import (
     digest,
     name,
 )
+from ptmeter.storage.mitigation_building import create_mitigations
 from ptmeter.storage.referral_building import create_referrals
 from ptmeter.storage.stripe_building import create_payments, create_webhooks
 from ptmeter.storage.triggers import keep_closed, keep_insert_only
@@ -61,6 +62,7 @@ def upgrade() -> None:
     create_referrals()
     create_webhooks()
     create_payments()
+    create_mitigations()
     for table in _JOURNAL:
         keep_insert_only(table)
     keep_closed()

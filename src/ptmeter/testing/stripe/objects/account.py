@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..nouns import Noun, Route, resource
+from ..nouns import Noun, Route, make, resource
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -47,8 +47,6 @@ ACCOUNT: Final = Noun(
 
 def own(world: World, _call: Call) -> Obj:
     """Show the account whose key is used."""
-    from ..nouns import make
-
     found = world.find("acct_fake")
     settings = world.settings
     return found or make(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ..listing import page
 from ..nouns import Noun, make, remove, resource
 from ..refusals import RefusedError, missing
-from ..values import merge
+from ..values import copied, merge
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -161,6 +162,7 @@ def priced(world: World, params: Obj) -> Obj:
     decimal = params.get("unit_amount_decimal") or (None if amount is None else str(amount))
     if amount is None and decimal is not None and "." not in decimal:
         amount = int(decimal)
+    price["_tiers"] = price.pop("tiers", None)
     price |= {
         "type": "recurring" if recurring else "one_time",
         "unit_amount": amount,
@@ -184,8 +186,6 @@ def create_price(world: World, call: Call) -> Obj:
 
 def list_prices(world: World, call: Call) -> Obj:
     """List prices, those of some lookup keys if that is asked for."""
-    from ..listing import page
-
     params = call.params
     where = {name: params[name] for name in PRICE.filters if params.get(name) is not None}
     rows = world.every("price", **where)
@@ -240,6 +240,12 @@ def plan_of(price: Obj) -> Obj:
     }
 
 
+def tiers(world: World, price: Obj) -> Obj | None:
+    """Return the tiers of a price, for ``expand[]=tiers``."""
+    return copied(world.get("price", price["id"])["_tiers"])
+
+
+EXPANSIONS: Final = {("price", "tiers"): tiers}
 ROUTES: Final = (
     *resource(PRODUCT, create=create_product, update=update_product, delete=delete_product),
     *resource(PRICE, create=create_price, all=list_prices),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..nouns import Route, listing
+from ..nouns import Call, Route, listing
 from ..periods import share
 from ..refusals import RefusedError, missing, unknown
 from ..values import Obj, copied, merge
@@ -20,7 +20,6 @@ from . import (
 from .standing import end
 
 if TYPE_CHECKING:
-    from ..nouns import Call
     from ..world import World
 
 Change = tuple[Obj | None, Obj | None, int | None]
@@ -258,12 +257,10 @@ def delete_item(world: World, call: Call) -> Obj:
 
 
 def _through(world: World, subscription: Obj, wanted: Obj, params: Obj) -> None:
-    from ..nouns import Call as Request
-
     known = ("proration_behavior", "proration_date", "payment_behavior", "off_session")
     passed = {name: copied(params[name]) for name in known if name in params}
     path = f"/v1/subscriptions/{subscription['id']}"
-    update(world, Request(path, {**passed, "items": [wanted]}, {"id": subscription["id"]}))
+    update(world, Call(path, {**passed, "items": [wanted]}, {"id": subscription["id"]}))
 
 
 def list_items(world: World, call: Call) -> Obj:

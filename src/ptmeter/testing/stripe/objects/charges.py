@@ -135,10 +135,20 @@ def collect(world: World, row: Obj, amount: int | None = None) -> Obj:
     row |= {"captured": True, "amount_captured": taken, "status": "succeeded", "paid": True}
     kind, fee = ("charge" if found.kind == "card" else "payment"), balance.fee_of(world, taken)
     moved = balance.move(world, row, taken, kind=kind, category="charge", fee=fee, at_once=found.available)
-    row["balance_transaction"] = moved["id"]
+    row["_moved"] = moved["id"]
+    if world.settings.balance_later:
+        world.watched.append(row)
+    else:
+        row["balance_transaction"] = moved["id"]
     if found.available:
         balance.tell(world)
     return row
+
+
+def book(world: World, row: Obj) -> None:
+    """Show the balance transaction of a charge that had none yet."""
+    with world.changing(row, "charge.updated"):
+        row["balance_transaction"] = row["_moved"]
 
 
 def refunds(world: World, row: Obj) -> Obj:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ..listing import page
 from ..nouns import Noun, Route, make, resource
 from ..refusals import RefusedError, missing
-from ..values import ADDRESS, copied, merge, rows_of
+from ..values import ADDRESS, copied, merge, part, rows_of
 from . import (
     checkout_lines,
     customers,
+    invoice_lines,
     payment_intents,
     payment_methods,
     setup_intents,
@@ -138,7 +139,9 @@ def create(world: World, call: Call) -> Obj:
         world.get("customer", params["customer"], "customer")
         if params.get("customer_email"):
             raise RefusedError("You may only specify one of these parameters: customer, customer_email.")
-    lines = [checkout_lines.line(world, wanted, mode) for wanted in params.get("line_items") or ()]
+    data = part(params, "subscription_data")
+    trial = bool(data.get("trial_period_days") or data.get("trial_end"))
+    lines = [checkout_lines.line(world, each, mode, trial=trial) for each in params.get("line_items") or ()]
     session = make(
         world, SESSION, params, _lines=lines, _data={name: params.get(name) or {} for name in _DATA}
     )
@@ -232,12 +235,22 @@ def _pay(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
 def _subscribe(world: World, session: Obj, method: Obj, customer: Obj | None) -> None:
     owner = customer or {}
     payment_methods.attached(world, method, owner["id"])
+    for line in session["_lines"]:
+        if not line["price"]["recurring"]:
+            more = {
+                "quantity": line["quantity"],
+                "description": line["description"],
+                "_price": line["price"],
+            }
+            invoice_lines.item(world, owner, line["amount_subtotal"], line["currency"], **more)
     wanted: Obj = {
         **session["_data"]["subscription_data"],
         "customer": owner["id"],
         "default_payment_method": method["id"],
         "items": [
-            {"price": line["price"]["id"], "quantity": line["quantity"]} for line in session["_lines"]
+            {"price": line["price"]["id"], "quantity": line["quantity"]}
+            for line in session["_lines"]
+            if line["price"]["recurring"]
         ],
         "automatic_tax": {"enabled": session["automatic_tax"]["enabled"]},
         "discounts": [checkout_lines.named(each) for each in session["_discounts"]],

@@ -27,8 +27,8 @@ def named(discount: Obj) -> Obj:
     return {"coupon": discount["coupon"], "promotion_code": discount["promotion_code"]}
 
 
-def line(world: World, wanted: Obj, mode: str) -> Obj:
-    """Return a line for a price that there is, or for one that comes along."""
+def line(world: World, wanted: Obj, mode: str, *, trial: bool = False) -> Obj:
+    """Return a line for a price that there is, or for one that comes along; in a trial, what recurs is free."""
     data: Obj = wanted.get("price_data") or {}
     price = (
         catalogue.priced(world, data)
@@ -44,7 +44,7 @@ def line(world: World, wanted: Obj, mode: str) -> Obj:
         "object": "item",
         "adjustable_quantity": wanted.get("adjustable_quantity"),
         "amount_discount": 0,
-        "amount_subtotal": (price["unit_amount"] or 0) * quantity,
+        "amount_subtotal": 0 if trial and price["recurring"] else (price["unit_amount"] or 0) * quantity,
         "amount_tax": 0,
         "amount_total": 0,
         "currency": price["currency"],

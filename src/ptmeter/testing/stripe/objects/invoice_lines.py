@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from ..listing import page
 from ..nouns import Noun, make, resource
 from ..refusals import RefusedError, missing
 from ..values import copied, merge, part
+from .totals import total
 
 if TYPE_CHECKING:
     from ..nouns import Call
@@ -81,27 +84,26 @@ def pricing(price: Obj | None, amount: int) -> Obj:
 
 def cost(price: Obj, quantity: int) -> int:
     """Return what *quantity* of a price costs, in minor units, rounded half up."""
-    from decimal import ROUND_HALF_UP, Decimal
-
-    if price.get("tiers"):
-        return _tiered(price, quantity)
-    whole = Decimal(price["unit_amount_decimal"] or 0) * quantity
+    whole = _tiered(price, quantity) if price.get("_tiers") else _unit(price) * quantity
     return int(whole.quantize(Decimal(1), ROUND_HALF_UP))
 
 
-def _tiered(price: Obj, quantity: int) -> int:
+def _unit(price: Obj) -> Decimal:
+    return Decimal(price.get("unit_amount_decimal") or price.get("unit_amount") or 0)
+
+
+def _tiered(price: Obj, quantity: int) -> Decimal:
     """Graduated tiers charge each part at its own, volume tiers everything at the one that is reached."""
-    charged, below = 0, 0
-    for tier in price["tiers"]:
-        top = tier.get("up_to")
-        bound = quantity if top in {None, "inf"} else min(int(top), quantity)
-        unit = int(tier.get("unit_amount") or tier.get("unit_amount_decimal") or 0)
-        flat = tier.get("flat_amount") or 0
+    charged, below = Decimal(0), 0
+    for tier in price["_tiers"]:
+        top: int | str | None = tier.get("up_to")
+        bound = min(top, quantity) if isinstance(top, int) else quantity
+        flat: int = tier.get("flat_amount") or 0
         if price["tiers_mode"] == "volume":
             if bound == quantity:
-                return quantity * unit + flat
+                return quantity * _unit(tier) + flat
         elif bound > below:
-            charged += (bound - below) * unit + flat
+            charged += (bound - below) * _unit(tier) + flat
             below = bound
     return charged
 
@@ -229,8 +231,6 @@ def create(world: World, call: Call) -> Obj:
 
 
 def _into(world: World, invoice: Obj, made: Obj) -> None:
-    from .totals import total
-
     if invoice["status"] != "draft":
         raise RefusedError(
             "This invoice is no longer editable", code="invoice_not_editable", param="invoice"
@@ -253,8 +253,6 @@ def delete(world: World, call: Call) -> Obj:
 
 def list_all(world: World, call: Call) -> Obj:
     """List them, those that still wait if ``pending`` says so."""
-    from ..listing import page
-
     params = call.params
     where = {name: params[name] for name in INVOICE_ITEM.filters if params.get(name)}
     rows = world.every("invoiceitem", **where)

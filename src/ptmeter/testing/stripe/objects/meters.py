@@ -7,12 +7,11 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from ..listing import page
-from ..nouns import Noun, Route, make, resource
+from ..nouns import Call, Noun, Route, make, resource
 from ..refusals import RefusedError, missing
 from ..values import part
 
 if TYPE_CHECKING:
-    from ..nouns import Call
     from ..values import Obj
     from ..world import World
 
@@ -264,10 +263,8 @@ def session(world: World, _call: Call) -> Obj:
 
 def stream(world: World, call: Call) -> Obj:
     """Take many events."""
-    from ..nouns import Call as Request
-
     for event in call.params.get("events") or ():
-        report(world, Request(call.path, event))
+        report(world, Call(call.path, event))
     return {}
 
 

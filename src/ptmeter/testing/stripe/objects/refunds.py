@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..nouns import Noun, make, resource
 from ..refusals import RefusedError
+from ..values import merge
 from . import balance
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def refund(world: World, row: Obj, amount: int | None = None, params: Obj | None
     Raises:
         RefusedError: It is more than is left, or the charge was disputed.
     """
-    left = row["amount_captured"] - row["amount_refunded"]
+    left = row["amount"] - row["amount_refunded"]  # what was let go at the capture counts as refunded
     given = left if amount is None else amount
     _check(row, given, left)
     made = make(
@@ -94,7 +95,7 @@ def refund(world: World, row: Obj, amount: int | None = None, params: Obj | None
     world.emit("refund.created", made)
     with world.changing(row, "charge.refunded"):
         row["amount_refunded"] += given
-        row["refunded"] = row["amount_refunded"] >= row["amount_captured"]
+        row["refunded"] = row["amount_refunded"] >= row["amount"]
     if found.refund == "fails":
         fail(world, made)
     return made
@@ -140,8 +141,6 @@ def _updated(world: World, made: Obj, *kinds: str) -> None:
 
 def update(world: World, call: Call) -> Obj:
     """Update one's metadata."""
-    from ..values import merge
-
     made = world.get("refund", call.id)
     merge(made, call.params, REFUND.changes)
     _updated(world, made)

@@ -9,6 +9,7 @@ from ..nouns import Noun, Route, make, resource
 from ..refusals import RefusedError, missing
 from ..values import merge
 from . import discounts, invoice_lines, invoice_payments, invoices, standing
+from .meters import used
 from .subscription_items import ITEM, add_item, begin_period, price_of
 from .totals import total
 
@@ -265,8 +266,6 @@ def period_lines(world: World, invoice: str, subscription: Obj) -> list[Obj]:
 
 def _metered(world: World, invoice: str, item: Obj) -> list[Obj]:
     """Return the line for what was used in the period that is over, if there is one."""
-    from .meters import used
-
     period: Any = item.get("_over")
     if period is None:
         return []

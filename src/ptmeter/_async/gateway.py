@@ -1,0 +1,75 @@
+"""What all that asks Stripe for something shares: sending, looking first, and who an account is there."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..errors import InvalidArgumentError
+from ..operations import purchasing
+from ..stripe import customers
+from ..stripe.requests import idempotency_key, setting_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..operations.purchasing import Known
+    from ..stripe.requests import StripeRequest
+    from .platform import AsyncPlatform
+    from .stripe_api import AsyncStripeApi
+
+Json: TypeAlias = "Mapping[str, Any]"
+
+
+class AsyncGateway:
+    """Sends requests, each outside of any transaction; raises what `AsyncStripeApi` raises."""
+
+    def __init__(self, platform: AsyncPlatform, api: AsyncStripeApi) -> None:
+        self.platform = platform
+        self.stripe = api.settings
+        self._api = api
+
+    async def send(self, request: StripeRequest, *, key: str) -> Json:
+        """Write something, once a day for that idempotency key."""
+        self._check()
+        return await self._api.post(request.path, key=key, **request.params)
+
+    async def get(self, request: StripeRequest) -> Json:
+        """Read something."""
+        self._check()
+        return await self._api.get(request.path, **request.params)
+
+    async def every(self, request: StripeRequest) -> list[Json]:
+        """Read a list to its end."""
+        self._check()
+        return await self._api.every(request.path, **request.params)
+
+    async def delete(self, path: str) -> Json:
+        """Delete something."""
+        self._check()
+        return await self._api.delete(path)
+
+    async def known(self, account: str) -> Known:
+        """What the books know of an account at Stripe, and the time there."""
+        return await self.platform.read(partial(purchasing.known, account=account))
+
+    async def customer(self, account: str) -> str:
+        """
+        Who an account is at Stripe: found in the books, or created and remembered there.
+
+        Two at once create one customer, for the request is the same; if they did not, the first remembered is it.
+        """
+        known = await self.known(account)
+        if known.customer:
+            return known.customer
+        made = await self.send(customers.create(account), key=idempotency_key("customer", account))
+        note = partial(purchasing.remember, account=account, customer=made["id"])
+        found = await self.platform.run(note)
+        if request := customers.update(found, invoices=self.stripe.invoices):
+            await self.send(request, key=setting_key(request, known.at))
+        return found
+
+    def _check(self) -> None:
+        if self.platform.joined:
+            msg = "ask Stripe outside of a transaction: with the meter, not with meter.joined(...)"
+            raise InvalidArgumentError(msg)

@@ -1,0 +1,111 @@
+"""
+What Stripe says of a subscription, as the domain's value.
+
+Which plan it is for is in the metadata of its price (``ptmeter_plan``), so that a change made in the customer portal
+says it too, else in its own. Periods are read off the items, where they are since the version of 2025-03-31.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ..domain.followed import Followed
+from ..domain.subscriptions import Interval
+from ..errors import UnknownPaymentError
+from .reading import ACCOUNT, PREFIX, account_in, metadata_of, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Json: TypeAlias = "Mapping[str, Any]"
+
+PLAN: Final = PREFIX + "plan"
+
+_GOES_ON: Final = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
+_KNOWN: Final = _GOES_ON | {"incomplete", "incomplete_expired", "canceled"}
+_PAID: Final = frozenset({"paid", "void"})
+
+
+def is_ours(document: Json) -> bool:
+    """Whether a subscription says which plan of ours it is for."""
+    return bool(_plan(document, _item(document)))
+
+
+def followed(document: Json) -> Followed:
+    """
+    A subscription with its latest invoice, as it stands.
+
+    What is past due was paid for until its period began; so was one whose invoice is not paid yet.
+
+    Raises:
+        UnknownPaymentError: It says no account, an interval that is not ours, or a status that is not known.
+    """
+    name, status = document["id"], document["status"]
+    item = _item(document)
+    interval = item["price"]["recurring"]["interval"]
+    if status not in _KNOWN or interval not in tuple(Interval):
+        problem = (
+            f"it is {status!r} and paid by the {interval}, which this version of ptmeter does not know"
+        )
+        raise UnknownPaymentError(name, problem)
+    invoice: Json = document.get("latest_invoice") or {"status": "paid"}
+    trial = status == "trialing"
+    paid = trial or (status == "active" and invoice["status"] in _PAID)
+    ends = document.get("cancel_at") or (
+        item["current_period_end"] if document.get("cancel_at_period_end") else None
+    )
+    return Followed(
+        id=name,
+        account=account_in(metadata_of(document), name),
+        plan=_plan(document, item),
+        interval=Interval(interval),
+        anchor=moment(document["billing_cycle_anchor"]),
+        paid_until=moment(item["current_period_end" if paid else "current_period_start"]),
+        goes_on=status in _GOES_ON,
+        is_paid=paid,
+        is_trial=trial,
+        ends_at=None if ends is None else moment(ends),
+    )
+
+
+def standing(document: Json, others: Iterable[Json]) -> Json:
+    """
+    Of a customer's subscriptions the one that counts for the account of *document*: the latest that goes on.
+
+    If none does, it is *document* itself; so whichever of two is looked up, the account is on the same.
+    """
+    account = metadata_of(document).get(ACCOUNT)
+    mine = [each for each in others if is_ours(each) and metadata_of(each).get(ACCOUNT) == account]
+    if document["id"] not in {each["id"] for each in mine}:
+        mine.append(document)
+    going_on = [each for each in mine if each["status"] in _GOES_ON]
+    return max(going_on, key=lambda each: (each["created"], each["id"]), default=document)
+
+
+def of_invoice(invoice: Json) -> str:
+    """The subscription that an invoice is for; empty if it is for something else."""
+    parent: Json = invoice.get("parent") or {}
+    details: Json = parent.get("subscription_details") or {}
+    return details.get("subscription") or ""
+
+
+def period_of(invoice: Json) -> int:
+    """When the period begins that an invoice is for, in seconds: that of its latest line."""
+    lines: list[Json] = invoice["lines"]["data"]
+    return max((line["period"]["start"] for line in lines), default=invoice["period_start"])
+
+
+def tax_of(invoice: Json) -> int:
+    """How much of an invoice is tax, in minor units."""
+    taxes: list[Json] = invoice.get("total_taxes") or []
+    return sum(each["amount"] for each in taxes)
+
+
+def _item(document: Json) -> Json:
+    items: list[Json] = document["items"]["data"]
+    planned = [item for item in items if metadata_of(item["price"]).get(PLAN)]
+    return (planned or items)[0]
+
+
+def _plan(document: Json, item: Json) -> str:
+    return metadata_of(item["price"]).get(PLAN) or metadata_of(document).get(PLAN, "")

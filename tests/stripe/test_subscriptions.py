@@ -1,0 +1,240 @@
+"""Subscriptions that are paid through Stripe: ours is on what is paid for there, cycle after cycle."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.stripe.conftest import receive, set_up
+from tests.stripe.test_payments import agree, core
+
+from ptmeter import PT, Status, read_plans
+from ptmeter.testing.stripe import FakeStripe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.facade.conftest import Opener
+
+    from ptmeter import AsyncMeter
+    from ptmeter.testing import Clock
+
+pytestmark = pytest.mark.anyio
+
+PLANS = read_plans(
+    {
+        "plans": {
+            "pro": {
+                "price_per_month": 20,
+                "price_per_year": 200,
+                "allowance": {"core": 100},
+                "units": ["core"],
+            },
+            "max": {"price_per_month": 50, "allowance": {"core": 300}, "units": ["core"]},
+        }
+    }
+)
+CENTS = {"pro": 2_000, "max": 5_000}
+
+
+@pytest.fixture
+def fake(clock: Clock) -> Iterator[FakeStripe]:
+    with FakeStripe(clock=clock, background=False) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def meter(opened: Opener, fake: FakeStripe, clock: Clock) -> AsyncIterator[AsyncMeter]:
+    async with opened(stripe=set_up(fake), plans=PLANS, clock=clock) as meter:
+        yield meter
+
+
+class Customer:
+    """Somebody at the fake Stripe who is on a plan, and whose events are heard once each."""
+
+    def __init__(self, fake: FakeStripe, meter: AsyncMeter, clock: Clock) -> None:
+        self.fake, self.meter, self.clock = fake, meter, clock
+        self.api = fake.client().v1
+        self._heard: set[str] = set()
+        product = self.api.products.create({"name": "plans"})
+        self._prices = {plan: self._price(product.id, plan) for plan in CENTS}
+        card: Any = {"payment_method": "pm_card_visa"}
+        card["invoice_settings"] = {"default_payment_method": "pm_card_visa"}
+        self.id = self.api.customers.create(card).id
+
+    def _price(self, product: str, plan: str) -> str:
+        asked: Any = {
+            "product": product,
+            "unit_amount": CENTS[plan],
+            "currency": "usd",
+            "recurring": {"interval": "month"},
+            "metadata": {"ptmeter_plan": plan},
+        }
+        return self.api.prices.create(asked).id
+
+    def subscribe(self, plan: str, **more: Any) -> str:
+        asked: Any = {"customer": self.id, "items": [{"price": self._prices[plan]}], **more}
+        asked["metadata"] = {"ptmeter_account": "acme"}
+        return self.api.subscriptions.create(asked).id
+
+    def change(self, subscription: str, plan: str, **more: Any) -> None:
+        item = self.api.subscriptions.retrieve(subscription)["items"].data[0].id
+        asked: Any = {"items": [{"id": item, "price": self._prices[plan]}], **more}
+        self.api.subscriptions.update(subscription, asked)
+
+    def pay_with(self, card: str) -> None:
+        method = self.api.payment_methods.attach(card, {"customer": self.id}).id
+        asked: Any = {"invoice_settings": {"default_payment_method": method}}
+        self.api.customers.update(self.id, asked)
+
+    async def pass_time(self, days: float) -> None:
+        self.clock.turn(timedelta(days=days))
+        self.fake.catch_up()
+        await self.hear()
+
+    async def hear(self) -> None:
+        """Have what is new come in, and work it off."""
+        for event in self.fake.events():
+            if event["id"] not in self._heard:
+                self._heard.add(event["id"])
+                await receive(self.meter, event, at=self.clock())
+        self.clock.turn(timedelta(milliseconds=5))
+        await self.meter.webhooks.work()
+        await self.meter.plans.renew_due()
+
+
+@pytest.fixture
+def customer(fake: FakeStripe, meter: AsyncMeter, clock: Clock) -> Customer:
+    return Customer(fake, meter, clock)
+
+
+async def test_a_plan_that_is_paid_for_is_granted_cycle_after_cycle(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe
+) -> None:
+    """A plan that is paid for is granted cycle after cycle."""
+    customer.subscribe("pro")
+    await customer.hear()
+    standing = await meter.plans.find("acme")
+    assert (standing.plan, standing.status) == ("pro", Status.ACTIVE)
+    assert await core(meter) == (PT(100_000_000), PT(0))
+
+    for _ in range(3):
+        await customer.pass_time(31)
+
+    assert await core(meter) == (PT(100_000_000), PT(0))  # what was not used has lapsed
+    page = await meter.statement("acme", limit=100)
+    assert sum(entry.kind == "grant" for entry in page.entries) == 4
+    await agree(meter, fake)
+
+
+async def test_a_cycle_that_is_not_paid_is_not_granted_until_it_is(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe
+) -> None:
+    """A cycle that is not paid is not granted until it is."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    customer.pay_with("pm_card_chargeCustomerFail")
+    await customer.pass_time(31.5)
+    assert (await meter.plans.find("acme")).status is Status.PAST_DUE
+    assert await core(meter) == (PT(0), PT(0))
+
+    customer.pay_with("pm_card_visa")
+    invoice = customer.api.subscriptions.retrieve(subscription).latest_invoice
+    customer.api.invoices.pay(str(invoice))
+    await customer.hear()
+
+    assert (await meter.plans.find("acme")).status is Status.ACTIVE
+    assert await core(meter) == (PT(100_000_000), PT(0))
+    await agree(meter, fake)
+
+
+async def test_an_upgrade_in_the_middle_gives_what_is_left_of_the_difference(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe
+) -> None:
+    """An upgrade in the middle gives what is left of the difference."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    await customer.pass_time(15)
+    customer.change(subscription, "max", proration_behavior="always_invoice")
+    await customer.hear()
+
+    standing = await meter.plans.find("acme")
+    assert standing.plan == "max"
+    available, _ = await core(meter)
+    assert PT(190_000_000) < available < PT(210_000_000)
+    await agree(meter, fake)
+
+
+async def test_a_cancellation_holds_from_the_end_of_the_period_and_can_be_taken_back(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe
+) -> None:
+    """A cancellation holds from the end of the period and can be taken back."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    for cancelled in (True, False, True):
+        customer.api.subscriptions.update(subscription, {"cancel_at_period_end": cancelled})
+        await customer.hear()
+        status = (await meter.plans.find("acme")).status
+        assert status is (Status.CANCELLING if cancelled else Status.ACTIVE)
+
+    await customer.pass_time(32)
+
+    assert (await meter.plans.find("acme")).status is Status.ENDED
+    assert await core(meter) == (PT(0), PT(0))
+    await agree(meter, fake)
+
+
+async def test_a_subscription_that_is_ended_at_once_ends_at_once(
+    customer: Customer, meter: AsyncMeter
+) -> None:
+    """A subscription that is ended at once ends at once."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    customer.api.subscriptions.cancel(subscription)
+    await customer.hear()
+
+    assert (await meter.plans.find("acme")).status is Status.ENDED
+    customer.subscribe("max")
+    await customer.hear()
+    assert (await meter.plans.find("acme")).plan == "max"
+
+
+async def test_a_first_payment_that_fails_gives_nothing(customer: Customer, meter: AsyncMeter) -> None:
+    """A first payment that fails gives nothing."""
+    customer.pay_with("pm_card_chargeCustomerFail")
+    customer.subscribe("pro", payment_behavior="default_incomplete")
+    await customer.hear()
+
+    with pytest.raises(LookupError):
+        await meter.plans.find("acme")
+
+
+async def test_a_refund_of_an_invoice_takes_its_share_of_what_the_cycle_gave(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe
+) -> None:
+    """A refund of an invoice takes its share of what the cycle gave."""
+    customer.subscribe("pro")
+    await customer.hear()
+    (charge,) = fake.objects("charge")
+    fake.refund(charge["id"], 500)
+    await customer.hear()
+
+    assert await core(meter) == (PT(75_000_000), PT(0))
+    await agree(meter, fake)
+
+
+async def test_what_is_heard_of_the_payment_first_comes_to_the_same(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe, clock: Clock
+) -> None:
+    """What is heard of the payment first comes to the same."""
+    customer.subscribe("pro")
+    for event in reversed(fake.events()):
+        await receive(meter, event, at=clock())
+        await meter.webhooks.work()
+
+    assert await core(meter) == (PT(100_000_000), PT(0))
+    fake.refund(fake.objects("charge")[0]["id"])
+    await customer.hear()
+    assert await core(meter) == (PT(0), PT(0))
+    await agree(meter, fake)
