@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,12 @@ from ptmeter.stripe import Endpoint, Stripe
 from ptmeter.testing.stripe import FakeStripe, signature
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from tests.facade.conftest import Opener
 
     from ptmeter import AsyncMeter, Received
+    from ptmeter.ports import Books
 
 __all__ = ["anyio_backend", "asynchronous", "opened", "shared"]
 
@@ -43,6 +45,12 @@ async def meter(opened: Opener, fake: FakeStripe) -> AsyncIterator[AsyncMeter]:
     """A meter on an empty ledger."""
     async with opened(stripe=set_up(fake)) as meter:
         yield meter
+
+
+async def read(meter: AsyncMeter, work: Callable[[Books], Any]) -> Any:
+    """What the books say, of a meter of either colour."""
+    found = meter._platform.read(work)
+    return (await found) if isawaitable(found) else found
 
 
 async def receive(meter: AsyncMeter, event: Any, *, at: datetime | None = None) -> Received:

@@ -7,13 +7,12 @@ Each ends with what must hold of any: the ledger verifies, and the money in the 
 from __future__ import annotations
 
 import asyncio
-from inspect import isawaitable
 from itertools import permutations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.stripe.conftest import receive
+from tests.stripe.conftest import read, receive
 
 from ptmeter import PT, AccountNotFoundError, EventState, InsufficientFundsError, Intake
 from ptmeter.domain.money import Side, balances
@@ -66,8 +65,7 @@ async def agree(meter: AsyncMeter, fake: FakeStripe) -> None:
 
 async def entries(meter: AsyncMeter) -> list[MoneyEntry]:
     """The money in the books."""
-    found: Any = meter._platform.read(lambda books: books.payments.entries())
-    return (await found) if isawaitable(found) else found
+    return await read(meter, lambda books: books.payments.entries())
 
 
 async def has_nothing(meter: AsyncMeter) -> bool:

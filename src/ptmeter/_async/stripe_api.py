@@ -30,6 +30,15 @@ class AsyncStripeApi:
         self.settings = stripe
         self._connections: dict[object, Connection] = {}
 
+    def check(self) -> None:
+        """
+        Make sure that Stripe can be asked at all, before anything is taken up that needs it.
+
+        Raises:
+            ConfigurationError: The meter has no key for Stripe, or there is nothing to send requests with.
+        """
+        self._connect()
+
     async def get(self, path: str, **params: Any) -> Mapping[str, Any]:
         """
         Read something.

@@ -31,6 +31,15 @@ class StripeApi:
         self.settings = stripe
         self._connections: dict[object, Connection] = {}
 
+    def check(self) -> None:
+        """
+        Make sure that Stripe can be asked at all, before anything is taken up that needs it.
+
+        Raises:
+            ConfigurationError: The meter has no key for Stripe, or there is nothing to send requests with.
+        """
+        self._connect()
+
     def get(self, path: str, **params: Any) -> Mapping[str, Any]:
         """
         Read something.

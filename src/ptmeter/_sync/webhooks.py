@@ -18,6 +18,7 @@ from ..errors import (
     EventInvalidError,
     InvalidArgumentError,
     PtmeterError,
+    SignatureInvalidError,
     StripeUnavailableError,
 )
 from ..operations import receiving
@@ -83,8 +84,9 @@ class Webhooks:
             ConfigurationError: The meter has no endpoint.
         """
         at = self._platform.pricing.now()
-        found, endpoints = self._verified(body, headers, at)
-        return self._keep(found, endpoints, source="webhook", at=at)
+        found, signed = self._verified(body, headers, at)
+        livemodes = frozenset(endpoint.livemode for endpoint in signed)
+        return self._keep(found, livemodes, source="webhook", at=at)
 
     def work(
         self, *, limit: int = 100, backoff: Backoff | None = None, jitter: Callable[[], float] = random
@@ -206,10 +208,10 @@ class Webhooks:
         if not isinstance(body, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = f"a webhook is received as the bytes that came, not as {type(body).__name__}"
             raise InvalidArgumentError(msg)
-        size = memoryview(body).nbytes
-        if size > max(each.largest_body for each in endpoints):
-            msg = f"it has {size} bytes"
-            raise EventInvalidError(msg)
+        size, most = memoryview(body).nbytes, max(each.largest_body for each in endpoints)
+        if size > most:
+            msg = f"it has {size:,} bytes, and more than {most:,} are not hashed"
+            raise SignatureInvalidError(msg)
         content = bytes(body)
         header = next(
             (value for name, value in headers.items() if name.lower() == "stripe-signature"), None
@@ -224,14 +226,10 @@ class Webhooks:
         except EventInvalidError as error:
             _log.error("event %s is in Stripe's list and cannot be read: %s", document.get("id"), error)
             return None
-        return self._keep(event, self._api.settings.asking, source="sweep", at=at)
+        return self._keep(event, self._api.settings.livemodes, source="sweep", at=at)
 
-    def _keep(self, event: Event, endpoints: Sequence[Endpoint], *, source: str, at: datetime) -> Received:
-        parked = parking(
-            event,
-            livemodes=frozenset(each.livemode for each in endpoints),
-            newest=API_VERSION,
-        )
+    def _keep(self, event: Event, livemodes: frozenset[bool], *, source: str, at: datetime) -> Received:
+        parked = parking(event, livemodes=livemodes, newest=API_VERSION)
         work = partial(receiving.keep, event=event, parked=parked, source=source, at=at)
         received = self._platform.post(event.id, None, work)
         if received.problem and event.subject is not None:
@@ -242,15 +240,11 @@ class Webhooks:
 
     def _look_up(self, task: Task, backoff: Backoff, jitter: Callable[[], float]) -> EventState:
         subject = task.waiting.subject
-        asked = False
         try:
             work = self._lookups.look_up(subject)
-            asked = True
             apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
             return self._platform.run(apply)
-        except Exception as error:
-            if isinstance(error, ConfigurationError) and not asked:  # without a key nothing can be asked
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
             problem = f"{type(error).__name__}: {error}"
             if _may_pass(error):
                 _log.warning("%s could not be looked up, and will be again: %s", subject, problem)
@@ -264,6 +258,7 @@ class Webhooks:
         if self._platform.joined or limit < 1:
             msg = "work off webhooks outside of a transaction, at least one at a time"
             raise InvalidArgumentError(msg)
+        self._api.check()
 
 
 def _may_pass(error: Exception) -> bool:

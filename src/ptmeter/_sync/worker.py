@@ -39,9 +39,8 @@ class Worker:
 
     It looks up what webhooks are about, delivers messages, and does the jobs that are due: books what ran out,
     renews subscriptions, looks ahead for alerts and top-ups, writes down metered usage, and asks Stripe for events
-    that did not come. Run one
-    beside the application (``ptmeter worker``) or inside it; several share the work. Nothing is lost if none runs
-    for a while: what waits is done by the next.
+    that did not come. Run one beside the application (``ptmeter worker``) or inside it; several share the work.
+    Nothing is lost if none runs for a while: what waits is done by the next.
     """
 
     def __init__(

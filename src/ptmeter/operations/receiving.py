@@ -37,7 +37,9 @@ class Task:
 
 def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) -> Posting[Received]:
     """
-    Keep an event that came in *at* a time, *parked* if there is a reason to; a worker puts in line what the others are about.
+    Keep an event that came in *at* a time, *parked* if there is a reason to.
+
+    What the others are about is put in line by whichever worker comes next.
 
     It posts nothing, and shares its transaction and its statement with whatever comes in at the same moment.
     """
@@ -76,7 +78,8 @@ def apply(books: Books, task: Task, work: Callable[[Books], Posting[object]]) ->
     """
     Do *work*, which follows from looking a subject up, and note that it is done; nothing if another did meanwhile.
 
-    That settles its dead letters too, for it says how the subject is now. What came in since is looked up again: it may tell of something that happened after the looking up.
+    That settles its dead letters too, for it says how the subject is now. What came in since is looked up again: it
+    may tell of something that happened after the looking up.
     """
     if not _is_ours(books, task):
         return EventState.WAITING

@@ -96,10 +96,9 @@ class Stripe:
         return (self.endpoints,) if isinstance(self.endpoints, Endpoint) else tuple(self.endpoints)
 
     @property
-    def asking(self) -> Sequence[Endpoint]:
-        """The endpoints that events which are asked for could have come to; where there are none, the key's own."""
-        own = Endpoint(secrets=self.key or "none", livemode="_live_" in self.key)
-        return self.receiving or (own,)
+    def livemodes(self) -> frozenset[bool]:
+        """Of which modes events are followed: those of the endpoints; where there are none, the key's own."""
+        return frozenset(each.livemode for each in self.receiving) or frozenset({"_live_" in self.key})
 
 
 def verified(
