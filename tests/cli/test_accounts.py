@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptmeter import Meter, Processing, Usage, Workload
+from ptmeter.domain.commands import Freeze, Reverse
 from ptmeter.domain.pt import MICRO
 from ptmeter.operations import freezing
 
@@ -229,13 +230,17 @@ def disputed(db: str) -> str:
     with Meter.open(db) as meter:
         meter.funds.grant("acme", core=100, source="top-up", key="pi_1")
         store = meter._platform.store
-        facts: dict[str, Any] = {"account": "acme", "unit": "core", "lot": 1, "reason": "case 7"}
-        verbs: list[tuple[Any, int, dict[str, int]]] = [
-            (freezing.freeze, 80 * MICRO, {}),
-            (freezing.reverse, 20 * MICRO, {"frozen_micro": 20 * MICRO}),
-        ]
-        for verb, micro, more in verbs:
-            store.post("acme", partial(verb, **facts, amount_micro=micro, key="case 7", **more))
+        facts: dict[str, Any] = {
+            "account": "acme",
+            "lots": {"core": 1},
+            "reason": "case 7",
+            "key": "case 7",
+        }
+        for kind, amounts, frozen in (
+            (Freeze, {"core": 80 * MICRO}, {}),
+            (Reverse, {"core": 20 * MICRO}, {"core": 20 * MICRO}),
+        ):
+            store.post("acme", partial(freezing.move, kind=kind, amounts=amounts, frozen=frozen, **facts))
     return db
 
 

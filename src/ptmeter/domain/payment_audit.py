@@ -16,7 +16,8 @@ from .keys import transfer_id, transfer_ids
 from .ledger import Kind, WalletId
 from .money import exponent
 from .money_audit import money_findings
-from .payments import NANO, ClaimKind, DisputeStage, RefundStage
+from .payments import ClaimKind, DisputeStage, RefundStage
+from .pt import NANO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

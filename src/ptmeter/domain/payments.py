@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvariantError
-from .money import exponent
+from .minor_units import of_minor
 from .pt import allocate
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 Amounts: TypeAlias = "Mapping[str, int]"
 """Micro-PT by unit."""
-
-NANO: Final = 10**9
 
 NONE: Amounts = MappingProxyType({})
 
@@ -214,33 +212,28 @@ def gone(record: PaymentRecord, payment: Payment) -> Mapping[str, int]:
     """How much of the money is given back, or kept by a bank, by claim: as it is now, whatever was taken for it."""
     found = {name: claim.amount for name, claim in record.claims.items() if claim.in_force}
     for each in claims_of(payment):
-        if not _is_old(record.claims.get(each.id), each):
+        if not is_old(on_record(record, each), each):
             found[each.id] = each.amount if _takes(each) else 0
     return found
 
 
-def refund_steps(record: PaymentRecord, refund: Refund, gone: Mapping[str, int]) -> tuple[Step, ...]:
-    """What a refund asks for that the books have not got."""
-    claim = record.claims.get(refund.id, NO_REFUND)
-    if _is_old(claim, refund):
-        return ()
-    return tuple(_towards(claim, taken=share(record, refund, gone) if _takes(refund) else NONE))
+def on_record(record: PaymentRecord, said: Refund | Dispute) -> Claim:
+    """What the books say of a refund or dispute, though they may not have heard of it."""
+    return record.claims.get(said.id, NO_REFUND if isinstance(said, Refund) else NO_DISPUTE)
 
 
-def dispute_steps(record: PaymentRecord, dispute: Dispute, gone: Mapping[str, int]) -> tuple[Step, ...]:
-    """What a dispute asks for that the books have not got."""
-    claim = record.claims.get(dispute.id, NO_DISPUTE)
-    if _is_old(claim, dispute):
-        return ()
-    part = share(record, dispute, gone)
-    if dispute.stage is DisputeStage.OPEN:
+def is_old(claim: Claim, said: Refund | Dispute) -> bool:
+    """Whether what is said of a claim was so before what the books know of it."""
+    known = min(claim.stage, DisputeStage.WON) if isinstance(said, Dispute) else claim.stage
+    return said.stage < known
+
+
+def steps(record: PaymentRecord, said: Refund | Dispute, gone: Mapping[str, int]) -> tuple[Step, ...]:
+    """What a refund or dispute asks for that the books have not got, unless it is old."""
+    claim, part = on_record(record, said), share(record, said, gone)
+    if isinstance(said, Dispute) and said.stage is DisputeStage.OPEN:
         return (Step(Do.FREEZE, part),) if claim.stage < DisputeStage.OPEN and part else ()
-    return tuple(_towards(claim, taken=part if _takes(dispute) else NONE))
-
-
-def is_stale(claim: Claim, dispute: Dispute) -> bool:
-    """Whether what is said of a dispute was so before what the books know of it."""
-    return dispute.stage < min(claim.stage, DisputeStage.WON)
+    return tuple(_towards(claim, taken=part if _takes(said) else NONE))
 
 
 def share(record: PaymentRecord, claim: Refund | Dispute, gone: Mapping[str, int]) -> Amounts:
@@ -275,7 +268,7 @@ def sold_for(payment: Payment, prices: Mapping[str, Money]) -> Amounts:
     listed = {unit: prices[unit] for unit in payment.offer}
     if any(price.currency != payment.currency.upper() for price in listed.values()):
         return {}
-    net = (payment.amount - payment.tax) * NANO // 10 ** exponent(payment.currency)
+    net = of_minor(payment.amount - payment.tax, payment.currency).nano
     weights = [micro * listed[unit].nano for unit, micro in payment.offer.items()]
     parts = allocate(net, weights) if any(weights) else (0,) * len(weights)
     return dict(zip(payment.offer, parts, strict=True))
@@ -284,13 +277,6 @@ def sold_for(payment: Payment, prices: Mapping[str, Money]) -> Amounts:
 def _takes(claim: Refund | Dispute) -> bool:
     """Whether its money is gone, for good as far as one can see."""
     return claim.stage == _IN_FORCE[ClaimKind.REFUND if isinstance(claim, Refund) else ClaimKind.DISPUTE]
-
-
-def _is_old(claim: Claim | None, said: Refund | Dispute) -> bool:
-    """Whether what is said of a claim was so before what the books know of it."""
-    if claim is None:
-        return False
-    return said.stage < claim.stage if isinstance(said, Refund) else is_stale(claim, said)
 
 
 def _towards(claim: Claim, *, taken: Amounts) -> Iterator[Step]:

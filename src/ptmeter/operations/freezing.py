@@ -1,105 +1,80 @@
 """
 PT whose payment is disputed or given back: freeze what is left of them, give them back, or take them back.
 
-A lot holds what came in together, so it has the number of one payment's grant. Opened, a dispute freezes what is
-unspent of that lot; won, the same amount is given back; lost, it is taken back with what was spent of it, in one
-group. A refund takes back without having frozen anything. What was spent already is owed.
+A lot holds what came in together, so it has the number of one payment's grant in each unit. Opened, a dispute freezes
+what is unspent of those lots; won, the same amounts are given back; lost, they are taken back with what was spent of
+them, the frozen ones first, so that nothing lapses in between. A refund takes back without having frozen anything. What
+was spent already is owed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..domain.commands import Freeze, Reverse, Unfreeze
-from ..domain.keys import fingerprint, transfer_id
-from ..domain.ledger import wallet_id
+from ..domain.keys import fingerprint, transfer_ids
+from ..domain.ledger import Refused, wallet_id
+from ..domain.payments import NONE
 from ..domain.pt import PT
 from ..domain.receipts import Moved
-from ..errors import PtmeterError
-from .posting import post_one
+from .refusing import refusal
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
 
-    from ..domain.ledger import WalletId
+    from ..domain.commands import Freeze, Reverse, Unfreeze
+    from ..domain.ledger import Outcome
+    from ..domain.payments import Amounts
+    from ..errors import PtmeterError
     from ..ports import Books, Posting
 
 
-def freeze(
-    books: Books, account: str, unit: str, lot: int, amount_micro: int, *, reason: str, key: str
-) -> Posting[Moved | PtmeterError]:
-    """
-    Set up to *amount_micro* of what is free in a lot aside; what is held or spent of it stays where it is.
-
-    Comes to an `InsufficientFundsError` if nothing is free, and a `LotNotFoundError` if there is no such lot.
-    """
-    facts = _facts("freeze", wallet_id(account, unit), lot=lot, amount=amount_micro, reason=reason, key=key)
-    return (yield from _moved(books, Freeze(**facts), key))
-
-
-def unfreeze(
-    books: Books, account: str, unit: str, lot: int, amount_micro: int, *, reason: str, key: str
-) -> Posting[Moved | PtmeterError]:
-    """
-    Give back *amount_micro* of what is frozen of a lot, of which what is over lapses, and what is owed is repaid.
-
-    Comes to a `NotFrozenError` if less is frozen, and a `LotNotFoundError` if there is no such lot.
-    """
-    facts = _facts(
-        "unfreeze", wallet_id(account, unit), lot=lot, amount=amount_micro, reason=reason, key=key
-    )
-    return (yield from _moved(books, Unfreeze(**facts), key))
-
-
-def reverse(
+def move(
     books: Books,
+    kind: type[Freeze | Unfreeze | Reverse],
     account: str,
-    unit: str,
-    lot: int,
-    amount_micro: int,
+    lots: Mapping[str, int],
+    amounts: Amounts,
     *,
     reason: str,
     key: str,
-    frozen_micro: int = 0,
-) -> Posting[Moved | PtmeterError]:
+    frozen: Amounts = NONE,
+) -> Posting[dict[str, Moved | PtmeterError]]:
     """
-    Take *amount_micro* of a lot back: from what is free in it, and what is not will be owed, whatever the credit limit.
+    Freeze, unfreeze or reverse so many micro-PT of one lot in each unit, and say for each what came of it.
 
-    *frozen_micro* of it are frozen, and taken first: so a dispute that was lost ends in one group, and nothing of it
-    lapses in between. Comes to a `NotFrozenError` if less is frozen, and a `LotNotFoundError` if there is no such
-    lot; never to an `InsufficientFundsError`.
+    *frozen* says how many of those to be reversed are frozen, and taken first. It comes to a `LotNotFoundError` where
+    there is no such lot, to a `NotFrozenError` where less of it is frozen, and of a freeze to an
+    `InsufficientFundsError` where nothing is free: less than was asked for may be frozen, but not nothing.
     """
-    facts = _facts(
-        "reverse",
-        wallet_id(account, unit),
-        frozen_micro,
-        lot=lot,
-        amount=amount_micro,
-        reason=reason,
-        key=key,
-    )
-    return (yield from _moved(books, Reverse(**facts, frozen=frozen_micro), key))
-
-
-def _facts(
-    verb: str, wallet: WalletId, *more: int, lot: int, amount: int, reason: str, key: str
-) -> dict[str, Any]:
+    verb, units = kind.__name__.lower(), sorted(amounts)
+    facts = [(unit, lots[unit], amounts[unit], frozen.get(unit, 0)) for unit in units]
+    asked = fingerprint(account, verb, key, reason, *(fact for each in facts for fact in each))
+    ids = transfer_ids(account, verb, key, units)
+    commands = [
+        kind(
+            wallet=wallet_id(account, unit),
+            id=ids[unit],
+            fingerprint=asked,
+            lot=lots[unit],
+            amount=amounts[unit],
+            note=reason,
+            **({"frozen": frozen[unit]} if unit in frozen else {}),
+        )
+        for unit in units
+    ]
+    outcomes = yield [(command,) for command in commands]
     return {
-        "wallet": wallet,
-        "id": transfer_id(wallet.account, verb, key),
-        "fingerprint": fingerprint(wallet.account, verb, key, reason, wallet.unit, lot, amount, *more),
-        "lot": lot,
-        "amount": amount,
-        "note": reason,
+        command.wallet.unit: _came_to(books, command, outcome, key)
+        for command, (outcome,) in zip(commands, outcomes, strict=True)
     }
 
 
-def _moved(books: Books, command: Freeze | Unfreeze | Reverse, key: str) -> Posting[Moved | PtmeterError]:
-    posted = yield from post_one(books, (command,), key)
-    if isinstance(posted, PtmeterError):
-        return posted
-    (done,) = posted
-    transfer = done.transfer
+def _came_to(
+    books: Books, command: Freeze | Unfreeze | Reverse, outcome: Outcome, key: str
+) -> Moved | PtmeterError:
+    if isinstance(outcome, Refused):
+        return refusal(books, command, outcome, key, key)
+    transfer = outcome.transfer
     return Moved(
         account=transfer.wallet.account,
         key=key,
@@ -107,6 +82,6 @@ def _moved(books: Books, command: Freeze | Unfreeze | Reverse, key: str) -> Post
         lot=command.lot,
         amount=PT(transfer.amount),
         of_lot=PT(dict(transfer.allocations).get(command.lot, 0)),
-        available=PT(done.available),
-        replayed=done.replayed,
+        available=PT(outcome.available),
+        replayed=outcome.replayed,
     )

@@ -11,28 +11,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..domain.commands import Freeze, Reverse, Unfreeze
-from ..domain.keys import fingerprint, transfer_id, transfer_ids
-from ..domain.ledger import Refusal, Refused, wallet_id
+from ..domain.keys import transfer_id, transfer_ids
 from ..domain.movements import closing, known, moved, to_bank
 from ..domain.payments import (
-    NO_DISPUTE,
-    NO_REFUND,
-    Dispute,
     DisputeStage,
     Do,
     PaymentRecord,
-    Refund,
     claims_of,
-    dispute_steps,
     gone,
+    is_old,
     is_older,
-    is_stale,
-    refund_steps,
+    on_record,
+    steps,
 )
-from ..errors import InvariantError, PtmeterError, TopUpNotOpenError
+from ..domain.receipts import Moved
+from ..errors import InsufficientFundsError, PtmeterError, TopUpNotOpenError
 from . import topping_up
+from .freezing import move
 from .funding import grant
-from .posting import post_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +36,7 @@ if TYPE_CHECKING:
 
     from ..domain.ledger import Posted
     from ..domain.money import Movement
-    from ..domain.payments import Amounts, Claim, Payment, Step
+    from ..domain.payments import Amounts, Claim, Dispute, Payment, Refund, Step
     from ..ports import Books, Posting
 
 
@@ -59,10 +55,7 @@ def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentR
         return record
     away = gone(record, payment)
     for each in claims_of(payment):
-        if isinstance(each, Refund):
-            record = yield from _refund(books, record, each, away)
-        else:
-            record = yield from _dispute(books, record, each, away)
+        record = yield from _claim(books, record, each, away)
     books.payments.enter([entry for each in payment.movements for entry in moved(each, record)])
     for dispute in payment.disputes:
         record = _close(books, record, dispute, payment)
@@ -122,23 +115,15 @@ def _granted(books: Books, account: str, name: str) -> list[Posted]:
     return books.ledger.posted(account, ids)
 
 
-def _refund(books: Books, record: PaymentRecord, refund: Refund, away: Amounts) -> Posting[PaymentRecord]:
-    claim = record.claims.get(refund.id, NO_REFUND)
-    for step in refund_steps(record, refund, away):
-        claim = yield from _carry_out(books, record, refund.id, claim, step)
-    stage = max(claim.stage, refund.stage)
-    return record.with_claim(refund.id, replace(claim, stage=stage, amount=refund.amount))
-
-
-def _dispute(
-    books: Books, record: PaymentRecord, dispute: Dispute, away: Amounts
+def _claim(
+    books: Books, record: PaymentRecord, said: Refund | Dispute, away: Amounts
 ) -> Posting[PaymentRecord]:
-    claim = record.claims.get(dispute.id, NO_DISPUTE)
-    if is_stale(claim, dispute):
+    claim = on_record(record, said)
+    if is_old(claim, said):
         return record
-    for step in dispute_steps(record, dispute, away):
-        claim = yield from _carry_out(books, record, dispute.id, claim, step)
-    return record.with_claim(dispute.id, replace(claim, stage=dispute.stage, amount=dispute.amount))
+    for step in steps(record, said, away):
+        claim = yield from _carry_out(books, record, said.id, claim, step)
+    return record.with_claim(said.id, replace(claim, stage=said.stage, amount=said.amount))
 
 
 def _close(books: Books, record: PaymentRecord, dispute: Dispute, payment: Payment) -> PaymentRecord:
@@ -197,14 +182,14 @@ def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, ste
     claim = replace(claim, turns=turn)
     match step.do:
         case Do.FREEZE:
-            frozen = yield from _freeze(record, key, step)
-            return replace(claim, frozen=frozen)
+            frozen = yield from _move(books, Freeze, record, key, step)
+            return replace(claim, frozen={unit: each.amount.micro for unit, each in frozen.items()})
         case Do.UNFREEZE:
-            yield from _post(books, record, Unfreeze, key, step)
+            yield from _move(books, Unfreeze, record, key, step)
             return replace(claim, frozen=_sum(claim.frozen, step.amounts, -1))
         case Do.TAKE:
-            taken = yield from _post(books, record, Reverse, key, step)
-            there = sum(_of_its_lot(each, record) for each in taken)
+            taken = yield from _move(books, Reverse, record, key, step)
+            there = sum(each.of_lot.micro for each in taken.values())
             left = _sum(claim.frozen, step.frozen, -1)
             claim = claim.took(there, sum(step.amounts.values()) - there)
             return replace(claim, taken=_sum(claim.taken, step.amounts, 1), frozen=left)
@@ -217,55 +202,25 @@ def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, ste
             return replace(claim, taken=_sum(claim.taken, step.amounts, -1))
 
 
-def _freeze(record: PaymentRecord, key: str, step: Step) -> Posting[Amounts]:
-    """Freeze what is free of each lot, which may be less, or nothing if all is used."""
-    group = _group(record, Freeze, key, step)
-    outcomes = yield [(command,) for command in group]
-    frozen: dict[str, int] = {}
-    for command, (outcome,) in zip(group, outcomes, strict=True):
-        if not isinstance(outcome, Refused):
-            frozen[command.wallet.unit] = outcome.transfer.amount
-        elif outcome.reason is not Refusal.INSUFFICIENT_FUNDS:
-            msg = f"the lot of {record.id} in {command.wallet} cannot be frozen: {outcome.reason.name}"
-            raise InvariantError(msg)
-    return frozen
-
-
-def _post(
-    books: Books, record: PaymentRecord, kind: type[Unfreeze | Reverse], key: str, step: Step
-) -> Posting[list[Posted]]:
-    """Unfreeze or take all of that, or fail with all else that this transaction does."""
-    posted = yield from post_one(books, _group(record, kind, key, step), key)
-    if isinstance(posted, PtmeterError):
-        raise posted
-    return posted
-
-
-def _group(
-    record: PaymentRecord, kind: type[Freeze | Unfreeze | Reverse], key: str, step: Step
-) -> tuple[Freeze | Unfreeze | Reverse, ...]:
-    verb, units = kind.__name__.lower(), sorted(step.amounts)
-    asked = fingerprint(record.account, verb, key, *sorted(step.amounts.items()))
-    ids = transfer_ids(record.account, verb, key, units)
-    frozen = {unit: {"frozen": step.frozen[unit]} for unit in step.frozen}
-    return tuple(
-        kind(
-            wallet=wallet_id(record.account, unit),
-            id=ids[unit],
-            fingerprint=asked,
-            lot=record.lots[unit],
-            amount=step.amounts[unit],
-            note=f"payment {record.id}: {key}",
-            **frozen.get(unit, {}),
-        )
-        for unit in units
+def _move(
+    books: Books,
+    kind: type[Freeze | Unfreeze | Reverse],
+    record: PaymentRecord,
+    key: str,
+    step: Step,
+) -> Posting[dict[str, Moved]]:
+    """Move what a step says of the payment's lots; nothing is frozen where all is used, and all else has to be done."""
+    reason = f"payment {record.id}: {key}"
+    outcomes = yield from move(
+        books, kind, record.account, record.lots, step.amounts, reason=reason, key=key, frozen=step.frozen
     )
-
-
-def _of_its_lot(posted: Posted, record: PaymentRecord) -> int:
-    """How much of what was taken was there still, in the lot that the payment had brought."""
-    lot = record.lots[posted.transfer.wallet.unit]
-    return sum(each.amount for each in posted.transfer.allocations if each.lot == lot)
+    done: dict[str, Moved] = {}
+    for unit, outcome in outcomes.items():
+        if isinstance(outcome, Moved):
+            done[unit] = outcome
+        elif kind is not Freeze or not isinstance(outcome, InsufficientFundsError):
+            raise outcome
+    return done
 
 
 def _sum(amounts: Amounts, more: Amounts, sign: int) -> Amounts:

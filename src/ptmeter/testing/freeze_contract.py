@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..domain.commands import Freeze, Reverse, Unfreeze
 from ..domain.pt import MICRO, PT
 from ..domain.receipts import Hold, Moved
 from ..errors import (
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def move(
     store: Store,
-    verb: Any,
+    kind: type[Freeze | Unfreeze | Reverse],
     amount: int,
     *,
     lot: int = 1,
@@ -35,9 +36,21 @@ def move(
     frozen: int = 0,
 ) -> Moved | PtmeterError:
     """Freeze, unfreeze or reverse whole PT of a lot, of which so many are frozen."""
-    place = partial(verb, account=account, unit="core", lot=lot, amount_micro=amount * MICRO)
-    more = {"frozen_micro": frozen * MICRO} if frozen else {}
-    return store.post(account, partial(place, reason="case 7", key=key, **more))
+
+    def micro(whole: int) -> dict[str, int]:
+        return {"core": whole * MICRO} if whole else {}
+
+    work = partial(
+        freezing.move,
+        kind=kind,
+        account=account,
+        lots={"core": lot},
+        amounts=micro(amount),
+        reason="case 7",
+        key=key,
+        frozen=micro(frozen),
+    )
+    return store.post(account, work)["core"]
 
 
 def moved(*args: Any, **more: Any) -> Moved:
@@ -56,9 +69,9 @@ class FreezeContract:
         give(store, 10, key="other")
         settle(store, held(store, 30), 30)
 
-        frozen = moved(store, freezing.freeze, 100)
+        frozen = moved(store, Freeze, 100)
         meanwhile = balance(store)
-        given_back = moved(store, freezing.unfreeze, 70)
+        given_back = moved(store, Unfreeze, 70)
 
         assert (frozen.amount, frozen.of_lot, frozen.available) == (PT.of(70), PT.of(70), PT.of(10))
         assert (meanwhile.available, meanwhile.frozen) == (PT.of(10), PT.of(70))
@@ -70,7 +83,7 @@ class FreezeContract:
     def test_what_is_frozen_is_not_spent(self, store: Store) -> None:
         """It is not available, so a hold has to do with the rest."""
         give(store, 100)
-        moved(store, freezing.freeze, 60)
+        moved(store, Freeze, 60)
 
         assert isinstance(hold(store, 41), InsufficientFundsError)
         assert isinstance(hold(store, 40, key="fits"), Hold)
@@ -80,9 +93,9 @@ class FreezeContract:
         """What was frozen goes back, and what was spent is owed: nothing new is spent until that is repaid."""
         give(store, 100)
         settle(store, held(store, 30), 30)
-        moved(store, freezing.freeze, 100, key="opened")
+        moved(store, Freeze, 100, key="opened")
 
-        taken = moved(store, freezing.reverse, 100, key="lost", frozen=70)
+        taken = moved(store, Reverse, 100, key="lost", frozen=70)
 
         assert (taken.amount, taken.of_lot, taken.available) == (PT.of(100), PT.of(70), PT.of(0))
         assert balance(store).owed == PT.of(30)
@@ -94,10 +107,10 @@ class FreezeContract:
     def test_what_was_over_meanwhile_is_not_owed(self, store: Store, clock: Clock) -> None:
         """A lot whose time is over while it is frozen does not lapse before it is taken back."""
         give(store, 100, expires_at=clock() + DAY)
-        moved(store, freezing.freeze, 100, key="opened")
+        moved(store, Freeze, 100, key="opened")
         clock.turn(2 * DAY)
 
-        moved(store, freezing.reverse, 100, key="lost", frozen=100)
+        moved(store, Reverse, 100, key="lost", frozen=100)
 
         assert (PT.of(0), PT.of(0), PT.of(0)) == figures(store)
         assert balance(store).owed == PT.of(0)
@@ -109,7 +122,7 @@ class FreezeContract:
         give(store, 60, key="other")
         settle(store, held(store, 90), 90)
 
-        taken = moved(store, freezing.reverse, 40)
+        taken = moved(store, Reverse, 40)
 
         assert (taken.of_lot, taken.available) == (PT.of(10), PT.of(30))
         assert balance(store).owed == PT.of(0)
@@ -121,26 +134,26 @@ class FreezeContract:
         give(store, 10)
         settle(store, held(store, 10), 10)
 
-        taken = moved(store, freezing.reverse, 10)
+        taken = moved(store, Reverse, 10)
 
         assert (taken.of_lot, balance(store).owed) == (PT.of(0), PT.of(10))
-        for verb in (freezing.freeze, freezing.unfreeze, freezing.reverse):
+        for verb in (Freeze, Unfreeze, Reverse):
             assert isinstance(move(store, verb, 1, lot=99, key="no lot"), LotNotFoundError)
         assert_clean(store)
 
     def test_what_cannot_be_is_refused(self, store: Store) -> None:
         """Freezing where nothing is free, giving back more than is frozen, a wallet that is not there."""
         give(store, 10)
-        moved(store, freezing.freeze, 10)
+        moved(store, Freeze, 10)
 
-        refused = move(store, freezing.unfreeze, 11, key="too much")
+        refused = move(store, Unfreeze, 11, key="too much")
 
         assert isinstance(refused, NotFrozenError)
         assert (refused.lot, refused.frozen, refused.required) == (1, 10, 11)
-        assert isinstance(move(store, freezing.freeze, 1, key="nothing"), InsufficientFundsError)
-        lost = move(store, freezing.reverse, 11, key="lost", frozen=11)
+        assert isinstance(move(store, Freeze, 1, key="nothing"), InsufficientFundsError)
+        lost = move(store, Reverse, 11, key="lost", frozen=11)
         assert isinstance(lost, NotFrozenError)
-        assert isinstance(move(store, freezing.freeze, 1, account="nobody"), AccountNotFoundError)
+        assert isinstance(move(store, Freeze, 1, account="nobody"), AccountNotFoundError)
         assert_clean(store)
 
     def test_the_same_request_moves_once(self, store: Store) -> None:
@@ -148,9 +161,9 @@ class FreezeContract:
         give(store, 100)
 
         verbs: list[tuple[Any, int, int]] = [
-            (freezing.freeze, 80, 0),
-            (freezing.unfreeze, 50, 0),
-            (freezing.reverse, 70, 30),
+            (Freeze, 80, 0),
+            (Unfreeze, 50, 0),
+            (Reverse, 70, 30),
         ]
         first, again = (
             [moved(store, verb, amount, frozen=frozen) for verb, amount, frozen in verbs] for _ in range(2)
@@ -169,8 +182,8 @@ class FreezeContract:
         give(store, 100)
         attempts: list[Any] = [
             *(partial(hold, store, 5, key=f"h{n}") for n in range(10)),
-            *(partial(move, store, freezing.freeze, 5, key=f"f{n}") for n in range(10)),
-            *(partial(move, store, freezing.reverse, 5, key=f"r{n}") for n in range(10)),
+            *(partial(move, store, Freeze, 5, key=f"f{n}") for n in range(10)),
+            *(partial(move, store, Reverse, 5, key=f"r{n}") for n in range(10)),
         ]
 
         with ThreadPoolExecutor(30) as pool:
@@ -190,9 +203,9 @@ class FreezeContract:
         """Of every span: what there was, and came in, less what went out, is what there is, frozen or not."""
         began = clock()
         give(store, 100)
-        moved(store, freezing.freeze, 60, key="opened")
+        moved(store, Freeze, 60, key="opened")
         clock.turn(DAY)
-        moved(store, freezing.reverse, 90, key="lost", frozen=50)
+        moved(store, Reverse, 90, key="lost", frozen=50)
         clock.turn(DAY)
 
         days = [

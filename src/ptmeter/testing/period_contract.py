@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..domain.commands import Debit
+from ..domain.commands import Debit, Freeze, Reverse
 from ..domain.keys import digest, transfer_id
 from ..domain.ledger import Posted, wallet_id
 from ..domain.periods import PeriodReport, PeriodState
@@ -24,7 +24,7 @@ from ..errors import (
     PeriodOrderError,
     PtmeterError,
 )
-from ..operations import closing, freezing, funding, sweeping
+from ..operations import closing, funding, sweeping
 from ..operations.posting import post
 from .freeze_contract import moved
 from .steps import assert_clean, give, held, hold, settle, statement
@@ -133,10 +133,10 @@ class PeriodContract:
         """Disputed in one month and lost in the next: there until then, and what was spent of it is lent."""
         give(store, 100)
         settle(store, held(store, 30), 30)
-        moved(store, freezing.freeze, 100, key="opened")
+        moved(store, Freeze, 100, key="opened")
         clock.turn(IN_FEBRUARY - clock())
         close(store, JANUARY)
-        moved(store, freezing.reverse, 90, key="lost", frozen=65)
+        moved(store, Reverse, 90, key="lost", frozen=65)
         clock.turn(28 * DAY)
 
         close(store, FEBRUARY)
