@@ -18,7 +18,7 @@ from ..domain.instants import microseconds, moment
 from .inbox_tables import task as line
 from .inbox_tables import webhook
 from .rows import id_from, id_row, names_its_row
-from .statements import insert_new
+from .statements import insert_new, inserted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
 _JOB: Final = f"{SubjectKind.JOB}:"
-_COUNTED: Final = {"preserve_rowcount": True}
 
 
 class SqlInbox:
@@ -56,7 +55,7 @@ class SqlInbox:
         """Write events, but for those that are there; returns the ids of those that were not."""
         statement = insert_new(webhook, self._connection.dialect.name)
         if not self._connection.dialect.insert_returning:
-            return {row["event_id"] for row in rows if self._inserted(webhook, row)}
+            return {row["event_id"] for row in rows if inserted(self._connection, webhook, row)}
         written = self._connection.execute(statement.returning(webhook.c.event_id), rows)
         return set(written.scalars())
 
@@ -92,7 +91,9 @@ class SqlInbox:
     def put_in_line(self, subject: Subject, at: datetime) -> None:
         """See `ports.Inbox.put_in_line`."""
         due = microseconds(at)
-        if not self._inserted(line, {"task": str(subject), "due_at": due, "attempts": 0, "lease": 0}):
+        if not inserted(
+            self._connection, line, {"task": str(subject), "due_at": due, "attempts": 0, "lease": 0}
+        ):
             idle = update(line).where(line.c.task == str(subject), line.c.due_at.is_(None))
             self._connection.execute(idle.values(due_at=due, attempts=0))
 
@@ -183,10 +184,6 @@ class SqlInbox:
             oldest.get(EventState.WAITING),
             oldest.get(EventState.DEAD),
         )
-
-    def _inserted(self, table: Any, row: dict[str, Any]) -> bool:
-        new = insert_new(table, self._connection.dialect.name)
-        return self._connection.execute(new, row, execution_options=_COUNTED).rowcount == 1
 
 
 # --- between rows and values ------------------------------------------------------------------

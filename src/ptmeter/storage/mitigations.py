@@ -13,7 +13,7 @@ from ..errors import InvariantError
 from .mitigation_tables import mitigation
 from .periods import locked_boundary
 from .rows import id_from, id_row, names_its_row
-from .statements import insert_new
+from .statements import inserted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +30,8 @@ class SqlMitigations:
 
     def add(self, new: Mitigation, fingerprint: bytes) -> bool:
         """See `ports.Mitigations.add`."""
-        insert = insert_new(mitigation, self._connection.dialect.name)
         row = {**_row(new), "fingerprint": id_row(fingerprint)}
-        counted = {"preserve_rowcount": True}
-        return self._connection.execute(insert, row, execution_options=counted).rowcount == 1
+        return inserted(self._connection, mitigation, row)
 
     def find(self, name: str) -> Mitigation | None:
         """See `ports.Mitigations.find`."""

@@ -17,7 +17,7 @@ from ..domain.messages import MessageState
 from ..errors import UnreadableRowError
 from .message_rows import message_from, message_row
 from .rows import id_row
-from .statements import insert_new
+from .statements import inserted
 from .tables import outbox
 
 if TYPE_CHECKING:
@@ -43,12 +43,7 @@ class SqlOutbox:
 
     def add(self, messages: Sequence[Message]) -> int:
         """See `ports.Outbox.add`."""
-        insert = insert_new(outbox, self._connection.dialect.name)
-        counted = {"preserve_rowcount": True}
-        rows = map(message_row, messages)
-        return sum(
-            self._connection.execute(insert, row, execution_options=counted).rowcount for row in rows
-        )
+        return sum(inserted(self._connection, outbox, message_row(each)) for each in messages)
 
     def lease(
         self, topics: Sequence[str], *, at: datetime, until: datetime, limit: int

@@ -13,7 +13,7 @@ from ..domain.money import MoneyEntry, Side, check_same
 from ..domain.payments import Claim, ClaimKind, DisputeStage, PaymentRecord, RefundStage, customer_of_two
 from .payment_tables import customer, money, payment
 from .rows import names_its_row
-from .statements import insert_new
+from .statements import inserted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ class SqlPayments:
 
     def open(self, payment: str) -> None:
         """See `ports.Payments.open`; a row without a body is there to be locked."""
-        self._insert(_PAYMENT, {"payment": payment})
+        inserted(self._connection, _PAYMENT, {"payment": payment})
 
     def lock(self, payment: str) -> PaymentRecord | None:
         """See `ports.Payments.lock`."""
@@ -91,7 +91,7 @@ class SqlPayments:
 
     def name_customer(self, account: str, customer_id: str) -> str:
         """See `ports.Payments.name_customer`."""
-        self._insert(customer, {"account": account, "customer": customer_id})
+        inserted(self._connection, customer, {"account": account, "customer": customer_id})
         known = self.customer(account)
         if known is None:
             raise customer_of_two(customer_id, account, self.account_of(customer_id))
@@ -100,12 +100,6 @@ class SqlPayments:
     def _read(self, query: Select[Any]) -> PaymentRecord | None:
         row = self._connection.execute(query).first()
         return None if row is None or row.body is None else _record_from(row)
-
-    def _insert(self, table: Any, row: dict[str, Any]) -> bool:
-        new = insert_new(table, self._connection.dialect.name)
-        return (
-            self._connection.execute(new, row, execution_options={"preserve_rowcount": True}).rowcount == 1
-        )
 
 
 _PAYMENT = payment

@@ -13,13 +13,13 @@ from ..domain.referral_terms import RewardKind
 from ..domain.referrals import Referral, ReferralRefusal, ReferralState, Reward
 from .referral_tables import referral, referral_code, referral_trace
 from .rows import id_from, id_row, names_its_row
-from .statements import insert_new
+from .statements import inserted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row, Table
+    from sqlalchemy import Connection, Row
 
 
 NOBODY: Final = ""
@@ -55,8 +55,10 @@ class SqlReferrals:
 
     def add_code(self, account: str, code: str) -> None:
         """See `ports.Referrals.add_code`."""
-        self._insert(
-            referral_code, {"account": account, "noted_at": microseconds(self._now()), "code": code}
+        inserted(
+            self._connection,
+            referral_code,
+            {"account": account, "noted_at": microseconds(self._now()), "code": code},
         )
 
     def lock_codes(self, accounts: Iterable[str]) -> None:
@@ -93,7 +95,7 @@ class SqlReferrals:
             "referrer": new.referrer,
             "code": new.code,
         }
-        return self._insert(referral, row | _changing(new)) == 1
+        return inserted(self._connection, referral, row | _changing(new))
 
     def save(self, changed: Referral) -> None:
         """See `ports.Referrals.save`."""
@@ -141,7 +143,11 @@ class SqlReferrals:
         if missing := set(ids) - self._lock(ids):
             at = microseconds(self._now())
             for trace_id in sorted(missing):
-                self._insert(referral_trace, {"trace_id": trace_id, "noted_at": at, "account": NOBODY})
+                inserted(
+                    self._connection,
+                    referral_trace,
+                    {"trace_id": trace_id, "noted_at": at, "account": NOBODY},
+                )
             self._lock(ids)
 
     def _lock(self, ids: Sequence[int]) -> set[int]:
@@ -164,16 +170,13 @@ class SqlReferrals:
         """See `ports.Referrals.note_traces`."""
         at = microseconds(self._now())
         for trace_id in sorted(map(id_row, traces)):
-            if not self._insert(referral_trace, {"trace_id": trace_id, "noted_at": at, "account": account}):
+            if not inserted(
+                self._connection, referral_trace, {"trace_id": trace_id, "noted_at": at, "account": account}
+            ):
                 this = update(referral_trace).where(
                     referral_trace.c.trace_id == trace_id, referral_trace.c.account == account
                 )
                 self._connection.execute(this.values(noted_at=at))
-
-    def _insert(self, table: Table, row: dict[str, Any]) -> int:
-        """How many rows were inserted: none, if it was there."""
-        insert = insert_new(table, self._connection.dialect.name)
-        return self._connection.execute(insert, row, execution_options={"preserve_rowcount": True}).rowcount
 
 
 # --- rows ---------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from .top_ups import recent_statement
 from .writing import Writer
 
 if TYPE_CHECKING:
-    from sqlalchemy import BindParameter, Executable, FromClause, Insert, Label, Table
+    from sqlalchemy import BindParameter, Connection, Executable, FromClause, Insert, Label, Table
 
     from .asked import Finder
 
@@ -216,6 +216,15 @@ def insert_new(table: Table, dialect: str) -> Insert:
     if dialect == "sqlite":
         return sqlite.insert(table).on_conflict_do_nothing()
     return mysql.insert(table).prefix_with("IGNORE")
+
+
+def inserted(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+    """Insert a row unless it is there; whether it was not."""
+    done = connection.execute(insert_new(table, connection.dialect.name), row, execution_options=_COUNTED)
+    return done.rowcount == 1
+
+
+_COUNTED: Final = {"preserve_rowcount": True}
 
 
 def add_up(table: Table, dialect: str) -> Insert:
