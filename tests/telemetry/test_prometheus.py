@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from datetime import timedelta
@@ -15,7 +16,10 @@ from tests.rerating import PriceList, card, used
 
 from ptmeter import Ceiling, Meter, Policy, StorageError, Usage, UsageInconsistentError
 from ptmeter.domain.usage import TOKEN_CLASSES
+from ptmeter.stripe import Endpoint, Stripe
+from ptmeter.stripe.signature import sign
 from ptmeter.telemetry.prometheus import GAUGES, MeterCollector, exposition
+from ptmeter.testing.stripe import FakeStripe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +80,7 @@ def test_what_waits_is_exported_as_it_stands(meter: Meter, clock: Clock, prices:
         ("ptmeter_unpriced_pt", "new", "core"): parked,
         ("ptmeter_open_holds",): 2.0,
         ("ptmeter_open_holds_overdue_seconds",): 540.0,
+        **{(name,): 0.0 for name in GAUGES if "webhooks" in name},
     } == found
 
     prices.rates = {"small": 100_000, "new": 100_000}
@@ -87,6 +92,37 @@ def test_what_waits_is_exported_as_it_stands(meter: Meter, clock: Clock, prices:
 
     assert {0.0} == set(read(exposition(meter)).values())
     assert {key for key in found if key[0] != "x"} == set(read(exposition(meter)))
+
+
+def test_webhooks_that_wait_or_are_dead_are_exported(clock: Clock) -> None:
+    """How many there are of either, and since when the oldest waits, or came in."""
+    with FakeStripe(background=False, clock=clock) as fake:
+        endpoint = Endpoint(secrets="whsec_1", livemode=False)
+        stripe = Stripe(key="sk_test_1", url=fake.url, attempts=1, endpoints=endpoint)
+        with Meter.open("memory://", clock=clock, stripe=stripe) as meter:
+            for number, kind in enumerate(("charge", "charge", "novelty")):
+                about = {"id": f"ch_{number}", "object": kind, "payment_intent": f"pi_{number}"}
+                event = {
+                    "id": f"evt_{number}",
+                    "object": "event",
+                    "type": f"{kind}.created",
+                    "livemode": False,
+                }
+                body = json.dumps(event | {"created": 1_700_000_000, "data": {"object": about}}).encode()
+                header = sign(body, b"whsec_1", at=clock())
+                meter.webhooks.receive(body, {"Stripe-Signature": header})
+                clock.turn(timedelta(minutes=1))
+            meter.webhooks.work(limit=1)  # nobody knows of it at that Stripe
+            clock.turn(timedelta(minutes=5))
+
+            found = read(exposition(meter))
+
+    assert {
+        "ptmeter_webhooks_waiting": 1.0,
+        "ptmeter_webhooks_waiting_oldest_seconds": 420.0,
+        "ptmeter_webhooks_dead": 1.0,
+        "ptmeter_webhooks_dead_oldest_seconds": 480.0,
+    } == {name: value for (name, *_), value in found.items() if "webhooks" in name}
 
 
 def test_a_collector_is_registered_without_a_database(

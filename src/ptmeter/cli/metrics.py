@@ -20,8 +20,8 @@ def metrics(
     """
     Print gauges of the ledger in Prometheus' exposition format.
 
-    Calls in quarantine, calls charged at a ceiling for want of a price, and
-    open holds. Write them where node_exporter's textfile collector looks.
+    Calls in quarantine, calls charged at a ceiling for want of a price, open
+    holds, and webhooks that wait or are dead letters. Write them where node_exporter's textfile collector looks.
     """
     try:
         from ..telemetry.prometheus import MeterCollector, exposition

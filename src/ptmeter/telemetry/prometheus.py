@@ -16,6 +16,8 @@ except ImportError as missing:
     _MSG = "metrics for Prometheus need prometheus-client: pip install 'ptmeter[prometheus]'"
     raise ImportError(_MSG, name=missing.name) from missing
 
+from ..domain.inbox import EventState
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -30,6 +32,10 @@ GAUGES: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     ),
     "ptmeter_unpriced_pt": ("PT that those were charged.", ("model", "unit")),
     "ptmeter_open_holds": ("Holds that are neither settled, voided nor expired.", ()),
+    "ptmeter_webhooks_waiting": ("Webhook events whose subject is to be looked up.", ()),
+    "ptmeter_webhooks_waiting_oldest_seconds": ("How long the oldest of them has waited.", ()),
+    "ptmeter_webhooks_dead": ("Webhook events that are dead letters.", ()),
+    "ptmeter_webhooks_dead_oldest_seconds": ("How long ago the oldest of them came in.", ()),
     "ptmeter_open_holds_overdue_seconds": (
         "How long the oldest hold that is due has waited to be swept.",
         (),
@@ -42,8 +48,8 @@ class MeterCollector:
     """
     The gauges of one ledger: ``REGISTRY.register(MeterCollector(meter))``.
 
-    Each scrape asks the database, in transactions that only read, from the thread that scrapes. Quarantine and open
-    holds are counted by an index. Calls charged at a ceiling are rated again one by one to know which still wait;
+    Each scrape asks the database, in transactions that only read, from the thread that scrapes. Quarantine, open holds
+    and webhook events are counted by an index. Calls charged at a ceiling are rated again one by one to know which still wait;
     where there may be a great many turn them off with ``unpriced=False``.
     """
 
@@ -70,6 +76,14 @@ class MeterCollector:
         oldest = (waiting.at - waiting.oldest_at).total_seconds() if waiting.oldest_at else 0.0
         found["ptmeter_quarantine_oldest_seconds"].add_metric((), oldest)
         found["ptmeter_open_holds"].add_metric((), holds.open)
+        events = self._meter.webhooks.backlog()
+        for name, state, since in (
+            ("ptmeter_webhooks_waiting", EventState.WAITING, events.oldest_waiting),
+            ("ptmeter_webhooks_dead", EventState.DEAD, events.oldest_dead),
+        ):
+            found[name].add_metric((), events.counts.get(state, 0))
+            age = (waiting.at - since).total_seconds() if since else 0.0
+            found[f"{name}_oldest_seconds"].add_metric((), max(0.0, age))
         overdue = (holds.at - holds.first_due_at).total_seconds() if holds.first_due_at else 0.0
         found["ptmeter_open_holds_overdue_seconds"].add_metric((), max(0.0, overdue))
         for model in self._meter.prices.unpriced() if "ptmeter_unpriced_calls" in found else ():
