@@ -18,7 +18,6 @@ from ..errors import (
     InvalidArgumentError,
     PtmeterError,
     SignatureInvalidError,
-    StripeUnavailableError,
 )
 from ..operations import receiving
 from ..operations.posting import alone
@@ -264,6 +263,4 @@ class AsyncWebhooks:
 
 def _may_pass(error: Exception) -> bool:
     """Whether the same may go well later, by itself."""
-    return isinstance(error, StripeUnavailableError) or (
-        isinstance(error, PtmeterError) and error.retryable
-    )
+    return isinstance(error, PtmeterError) and error.retryable

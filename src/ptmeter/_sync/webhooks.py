@@ -19,7 +19,6 @@ from ..errors import (
     InvalidArgumentError,
     PtmeterError,
     SignatureInvalidError,
-    StripeUnavailableError,
 )
 from ..operations import receiving
 from ..operations.posting import alone
@@ -263,6 +262,4 @@ class Webhooks:
 
 def _may_pass(error: Exception) -> bool:
     """Whether the same may go well later, by itself."""
-    return isinstance(error, StripeUnavailableError) or (
-        isinstance(error, PtmeterError) and error.retryable
-    )
+    return isinstance(error, PtmeterError) and error.retryable

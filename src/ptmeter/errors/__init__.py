@@ -23,7 +23,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
     ├── StripeError                         SignatureInvalidError · EventInvalidError
     │                                       · StripeUnavailableError · StripeRefusedError
-    │                                       · UnknownPaymentError
+    │                                       · UnknownPaymentError · ClockBehindError
     └── InvariantError                      UnreadableRowError
 
 Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
@@ -92,6 +92,7 @@ from .refusals import (
     TrialUsedError,
 )
 from .stripe import (
+    ClockBehindError,
     EventInvalidError,
     SignatureInvalidError,
     StripeError,
@@ -106,6 +107,7 @@ __all__ = [
     "ApprovalMissingError",
     "CheckpointInvalidError",
     "CheckpointMismatchError",
+    "ClockBehindError",
     "ConfigurationError",
     "ConflictError",
     "ContentionError",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .base import PtmeterError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class StripeError(PtmeterError):
@@ -73,6 +78,17 @@ class StripeRefusedError(StripeError):
         """What to name to Stripe's support."""
         said = f" ({reason})" if reason else ""
         super().__init__(f"Stripe refused with {status}{said}: {message}")
+
+
+class ClockBehindError(StripeError):
+    """Something at Stripe has not happened yet by the database's clock: it is looked up again; set the clock right."""
+
+    code = "clock_behind"
+    retryable = True
+
+    def __init__(self, what: str, ahead: timedelta) -> None:
+        self.what, self.ahead = what, ahead
+        super().__init__(f"{what} begins {ahead} from now, by the clock of the database")
 
 
 class UnknownPaymentError(StripeError):

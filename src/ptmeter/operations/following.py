@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ..domain.instants import microseconds
 from ..domain.subscriptions import Status, When
 from ..domain.windows import Every, window
-from ..errors import PtmeterError, StripeUnavailableError
+from ..errors import ClockBehindError, PtmeterError
 from . import subscribing
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
     A change that Stripe has made is made once it is paid, with the PT that this gives, and a cycle is granted then.
 
     Raises:
+        ClockBehindError: It begins in a moment, by the clock of the database.
         ConfigurationError: The plans do not have its plan, or no price for a year of it.
-        StripeUnavailableError: It is to begin in a moment, because the clock of the database is behind.
         SubscriptionExistsError: The account is on another subscription, which Stripe knows nothing of.
     """
     plan = plans.find(theirs.plan)
@@ -99,8 +99,7 @@ def _anchor(theirs: Followed, at: datetime) -> datetime:
     if theirs.anchor <= at:
         return theirs.anchor
     if theirs.anchor - at < _SKEW:
-        msg = f"subscription {theirs.id} begins {theirs.anchor - at} from now, by the clock of the database"
-        raise StripeUnavailableError(msg)
+        raise ClockBehindError(theirs.id, theirs.anchor - at)
     return window(at, every=Every.MONTH, anchor=theirs.anchor).start
 
 
