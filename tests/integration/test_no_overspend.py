@@ -139,7 +139,7 @@ def test_with_the_lock_nobody_has_to_try_again(name: str, stores: Callable[..., 
 @pytest.mark.sqlite
 def test_without_begin_immediate_it_fails(stores: Callable[..., SqlStore]) -> None:
     """The control: on an engine without BEGIN IMMEDIATE, callers decide on what they read too early."""
-    assert not all(passes(stores("sqlite", without_begin_immediate)) for _ in range(10))
+    assert not all(passes(stores("sqlite", without_begin_immediate)) for _ in range(50))
 
 
 @pytest.mark.parametrize("name", servers("postgres", "mysql"))
@@ -149,7 +149,7 @@ def test_without_for_update_it_fails(
     """The control: the same statements without FOR UPDATE let callers decide on what they read too early."""
     unlocked(monkeypatch)
 
-    assert not all(passes(stores(name)) for _ in range(10))
+    assert not all(passes(stores(name)) for _ in range(50))
 
 
 def unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
