@@ -842,9 +842,6 @@ async def test_a_report_that_nobody_can_be_sure_of_waits_for_a_person(
         assert 7_000_000 == billed(fake)
 
 
-@pytest.mark.skip(
-    reason="the fake has no credit_notes/preview; how it is asked for is in tests/unit/stripe"
-)
 async def test_a_credit_note_is_previewed(meter: AsyncMeter, fake: FakeStripe) -> None:
     """It comes to what the credit note then is, and nothing is made."""
     await subscribed(meter, fake)

@@ -33,7 +33,7 @@ KINDS: Final = (
     *("customer_balance_transaction", "deleted_customer", "discount", "dispute", "event", "invoice"),
     *("invoice_payment", "invoiceitem", "line_item", "payment_intent", "payment_method", "payout", "plan"),
     *("price", "product", "promotion_code", "refund", "setup_intent", "subscription", "subscription_item"),
-    *("tax_id", "tax_rate", "test_helpers.test_clock", "webhook_endpoint"),
+    *("subscription_schedule", "tax_id", "tax_rate", "test_helpers.test_clock", "webhook_endpoint"),
 )
 
 
@@ -103,6 +103,9 @@ def _bill(fake: FakeStripe, made: dict[str, Any], v1: Any, who: str, method: str
     made["line_item"] = made["invoice"].lines.data[0]
     made["invoice_payment"] = made["invoice"].payments.data[0]
     made["invoiceitem"] = v1.invoice_items.create({"customer": who, "amount": 500, "currency": "usd"})
+    made["subscription_schedule"] = v1.subscription_schedules.create(
+        {"from_subscription": made["subscription"].id}
+    )
     made["credit_note"] = v1.credit_notes.create(
         {"invoice": made["invoice"].id, "amount": 100, "credit_amount": 100}
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.choices import one_of
 from ..domain.minor_units import of_minor
-from ..domain.subscriptions import Interval
+from ..domain.plan_changes import takes_effect
+from ..domain.subscriptions import Interval, When
 from ..domain.windows import Every, window
 from ..errors import (
     ConfigurationError,
@@ -18,10 +19,10 @@ from ..errors import (
     SubscriptionNotFoundError,
 )
 from ..operations import purchasing
-from ..stripe import billing, catalogue, checkout
+from ..stripe import billing, catalogue, checkout, schedules
 from ..stripe.billing import Proration
 from ..stripe.reading import tax_of
-from ..stripe.requests import StripeRequest, idempotency_key, setting_key
+from ..stripe.requests import StripeRequest, idempotency_key, repeated_key, setting_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,20 +146,25 @@ class AsyncBilling:
         interval: Interval | str = Interval.MONTH,
         *,
         proration: Proration | str = Proration.NEXT_INVOICE,
+        when: When | str | None = None,
     ) -> ChangePreview:
         """
-        What the next invoice would be if the subscription went on with another plan from now on; changes nothing.
+        What the next invoice would be if the subscription went on with another plan; changes nothing.
+
+        Left out, *when* is what `change` takes it for. Of a change that is to come there is no difference to pay.
 
         Raises:
             SubscriptionNotFoundError: The account has none at Stripe that goes on.
             ConfigurationError: There is no such plan, it costs nothing, or Stripe has no price of it yet.
         """
-        here = self._gateway
+        here, chosen = self._gateway, self._plans().find(plan)
         found = await self._current(account)
-        price = await self._price(self._plans().find(plan), one_of(Interval, interval))
+        price = await self._price(chosen, one_of(Interval, interval))
         known = await here.known(account)
         at = int(known.at.timestamp())
-        asked = billing.preview(found, price, one_of(Proration, proration), at)
+        later = self._when(found, chosen, when) is When.PERIOD_END
+        difference = Proration.NONE if later else one_of(Proration, proration)
+        asked = billing.preview(found, price, difference, at)
         return billing.previewed(await here.send(asked, key=setting_key(asked, known.at)), at)
 
     async def change(
@@ -170,30 +176,45 @@ class AsyncBilling:
         key: str,
         proration: Proration | str = Proration.NEXT_INVOICE,
         at: datetime | None = None,
+        when: When | str | None = None,
     ) -> StripeSubscription:
         """
-        Go on with another plan or interval from now on; it takes back a cancellation.
+        Go on with another plan or interval; it takes back a cancellation, and a change that was to come.
 
-        What is to be paid at once and is not leaves everything as it was. The books follow Stripe's events.
+        Left out, *when* is ``now`` for a plan that costs more a month, and otherwise ``period_end``: the end of the
+        month or year that is paid for, as with `meter.plans.change`. A change that is to come waits at Stripe, in a
+        subscription schedule; changed to the plan that it is on, nothing is to come any more.
+
+        What is to be paid at once and is not leaves the plan as it was. The books follow Stripe's events.
 
         Args:
             account: Your own name for who is billed.
             plan: The plan's name.
             interval: How often it is paid, ``month`` or ``year``.
             key: Your own name for the request.
-            proration: What becomes of what is paid for already.
+            proration: What becomes of what is paid for already, if it changes now.
             at: To which second the difference is computed: that of a preview, so that it comes to the same.
+            when: ``now`` or ``period_end``.
 
         Raises:
             SubscriptionNotFoundError: The account has none at Stripe that goes on.
             ConfigurationError: There is no such plan, it costs nothing, or Stripe has no price of it yet.
             StripeRefusedError: The difference was to be paid at once, and the card was declined.
         """
-        found = await self._current(account)
-        every = one_of(Interval, interval)
+        found, chosen, every = (
+            await self._current(account),
+            self._plans().find(plan),
+            one_of(Interval, interval),
+        )
+        price = await self._price(chosen, every)
+        if self._when(found, chosen, when) is When.PERIOD_END:
+            if price == billing.price_of(found):
+                return billing.subscription(await self._stay(found, account, key))
+            return await self._change_later(found, price, plan, every, account, key)
+        await self._release(found)
         request = billing.change(
             found,
-            await self._price(self._plans().find(plan), every),
+            price,
             plan=plan,
             interval=every,
             proration=one_of(Proration, proration),
@@ -205,23 +226,62 @@ class AsyncBilling:
         """
         End a subscription with what is paid for, or at once; nothing is given back by that.
 
+        It takes back a change that was to come.
+
         Raises:
             SubscriptionNotFoundError: The account has none at Stripe that goes on.
         """
         found = await self._current(account)
+        await self._release(found)
         if at_period_end:
             return await self._send(billing.end_with_period(found, ends=True), "cancel", account, key)
         return billing.subscription(await self._gateway.delete(f"subscriptions/{found['id']}"))
 
     async def resume(self, account: str, *, key: str) -> StripeSubscription:
         """
-        Let a subscription go on that was to end with what is paid for.
+        Let a subscription go on as it is that was to end with what is paid for, or to change then.
 
         Raises:
             SubscriptionNotFoundError: The account has none at Stripe that goes on: one that has ended is begun anew.
         """
         found = await self._current(account)
+        await self._release(found)
         return await self._send(billing.end_with_period(found, ends=False), "resume", account, key)
+
+    # --- what is to come ---
+
+    def _when(self, found: Json, plan: Plan, when: When | str | None) -> When:
+        if when is not None:
+            return one_of(When, when)
+        return takes_effect(self._plans(), billing.subscription(found).plan, plan)
+
+    async def _change_later(
+        self, found: Json, price: str, plan: str, interval: Interval, account: str, key: str
+    ) -> StripeSubscription:
+        """By the schedule there is, or by a new one: begun once and not finished, it is there already."""
+        here, schedule = self._gateway, schedules.managing(found)
+        if schedule is None:
+            found = await self._stay(found, account, key)  # a schedule made of one that ends would end it
+            schedule = await here.send(
+                schedules.create(found), key=idempotency_key("schedule", account, key)
+            )
+        request = billing.later(found, schedule, price, plan=plan, interval=interval)
+        changed = await here.send(request, key=repeated_key(request, "change", account, key))
+        return billing.subscription({**found, "schedule": changed})
+
+    async def _stay(self, found: Json, account: str, key: str) -> Json:
+        """Take back whatever was to come."""
+        await self._release(found)
+        if schedules.ends(found) is None:
+            return {**found, "schedule": None}
+        name = idempotency_key("stay", account, key)
+        return await self._gateway.send(billing.end_with_period(found, ends=False), key=name)
+
+    async def _release(self, found: Json) -> None:
+        """Have no schedule manage it, for Stripe refuses to end one that is managed."""
+        if schedule := schedules.managing(found):
+            request = schedules.release(schedule)
+            await self._gateway.send(request, key=idempotency_key("release", schedule["id"]))
 
     # --- what they share ---
 
@@ -246,7 +306,7 @@ class AsyncBilling:
         current = await self._at_stripe(known.customer, account)
         if current is None:
             raise SubscriptionNotFoundError(account)
-        return current
+        return await self._gateway.with_schedule(current)
 
     async def _at_stripe(self, customer: str | None, account: str) -> Json | None:
         found = await self._gateway.every(billing.find(customer)) if customer else []

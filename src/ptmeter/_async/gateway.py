@@ -44,6 +44,11 @@ class AsyncGateway:
         self._check()
         return await self._api.every(request.path, **request.params)
 
+    async def with_schedule(self, subscription: Json) -> Json:
+        """A subscription with the schedule that manages it whole, if one does."""
+        self._check()
+        return await self._api.with_schedule(subscription)
+
     async def delete(self, path: str) -> Json:
         """Delete something."""
         self._check()

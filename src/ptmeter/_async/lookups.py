@@ -180,7 +180,7 @@ class AsyncLookups:
             status="all",
             expand=["data.latest_invoice"],
         )
-        return subscriptions.standing(document, found)
+        return await self._api.with_schedule(subscriptions.standing(document, found))
 
     async def _payout(self, name: str) -> Work:
         expand = ["balance_transaction", "failure_balance_transaction"]

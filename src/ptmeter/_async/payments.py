@@ -242,7 +242,7 @@ class AsyncPayments(AsyncBilling):
     ) -> CreditNote:
         """What a credit note would be; raises what `credit_note` raises, and changes nothing."""
         request = await self._credit(invoice, amount, to, None, "", "")
-        return refunds.credit_note(await self._gateway.get(refunds.credit_preview(request)), invoice)
+        return refunds.previewed(await self._gateway.get(refunds.credit_preview(request)), invoice)
 
     # --- what the books say ---
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
 from ..errors import StripeUnavailableError
+from ..stripe import schedules
 from ..stripe.client import answer, connect_async, place_async, translated, wait
 from ..stripe.reading import last_of
+from ..stripe.subjects import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +73,14 @@ class AsyncStripeApi:
             found += page["data"]
             params["starting_after"] = more = last_of(page)
         return found
+
+    async def with_schedule(self, subscription: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A subscription with the schedule that manages it whole, if one does; raises what `get` raises."""
+        name = identifier(subscription.get("schedule"))
+        if not name:
+            return subscription
+        request = schedules.find(name)
+        return {**subscription, "schedule": await self.get(request.path, **request.params)}
 
     async def _send(
         self, method: str, path: str, params: dict[str, Any], options: dict[str, Any]

@@ -45,6 +45,11 @@ class Gateway:
         self._check()
         return self._api.every(request.path, **request.params)
 
+    def with_schedule(self, subscription: Json) -> Json:
+        """A subscription with the schedule that manages it whole, if one does."""
+        self._check()
+        return self._api.with_schedule(subscription)
+
     def delete(self, path: str) -> Json:
         """Delete something."""
         self._check()

@@ -181,7 +181,7 @@ class Lookups:
             status="all",
             expand=["data.latest_invoice"],
         )
-        return subscriptions.standing(document, found)
+        return self._api.with_schedule(subscriptions.standing(document, found))
 
     def _payout(self, name: str) -> Work:
         expand = ["balance_transaction", "failure_balance_transaction"]

@@ -243,7 +243,7 @@ class Payments(Billing):
     ) -> CreditNote:
         """What a credit note would be; raises what `credit_note` raises, and changes nothing."""
         request = self._credit(invoice, amount, to, None, "", "")
-        return refunds.credit_note(self._gateway.get(refunds.credit_preview(request)), invoice)
+        return refunds.previewed(self._gateway.get(refunds.credit_preview(request)), invoice)
 
     # --- what the books say ---
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from .subscriptions import Change
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from .subscriptions import Interval
+    from .subscriptions import Interval, Subscription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Followed:
     interval: Interval
     anchor: datetime
     paid_until: datetime
+    since: datetime | None = None
+    """When the period began that holds now, if it was invoiced by this plan and not changed to it later."""
     goes_on: bool
     """Whether there is something to be had for it: it was paid for once, or is on trial, and has not ended."""
     is_paid: bool = True
@@ -32,3 +36,32 @@ class Followed:
     is_trial: bool = False
     ends_at: datetime | None = None
     """When it will end, if somebody has cancelled it."""
+    pending: Change | None = None
+    """What is to come, if a change is."""
+
+    def is_of(self, ours: Subscription) -> bool:
+        """Whether ours is on its plan and interval already."""
+        return (ours.plan, ours.interval) == (self.plan, self.interval)
+
+
+def aligned(ours: Subscription, theirs: Followed) -> Subscription:
+    """
+    Our subscription, paid for and ending as Stripe says, with the change that is to come.
+
+    A change that came with a period whose cycle is not granted yet is to come too, from the beginning of that period
+    on: so that cycle is granted by the new plan, once it is paid.
+    """
+    paid_until = max(ours.paid_until, theirs.paid_until) if ours.paid_until else theirs.paid_until
+    return replace(
+        ours, paid_until=paid_until, ends_at=theirs.ends_at, pending=_came(ours, theirs) or theirs.pending
+    )
+
+
+def _came(ours: Subscription, theirs: Followed) -> Change | None:
+    """The change that came with the period, or earlier if it was known to be coming; none if ours has it."""
+    if theirs.is_of(ours) or theirs.since is None or theirs.since < ours.granted_until:
+        return None
+    known = ours.pending
+    if known and known[:2] == (theirs.plan, theirs.interval) and known.at < theirs.since:
+        return known
+    return Change(theirs.plan, theirs.interval, theirs.since)

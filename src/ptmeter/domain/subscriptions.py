@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import ConfigurationError, InvalidArgumentError
@@ -224,7 +224,7 @@ def begin(
     if anchor is not None and (trial or anchor.tzinfo is None or anchor > at):
         msg = "an anchor is a time with its offset, not after now, and a trial has none: cycles follow it"
         raise InvalidArgumentError(msg)
-    _check_interval(plan, interval)
+    full_price(plan, interval)
     first = (anchor or at).astimezone(UTC)
     if trial:
         if plan.trial is None:
@@ -269,55 +269,6 @@ def renewal(subscription: Subscription, plans: Plans) -> Due | None:
     return Due(granted, found, key, amounts, _rolls_over(subscription, plans))
 
 
-def change(
-    subscription: Subscription,
-    plans: Plans,
-    plan: Plan,
-    *,
-    interval: Interval | None = None,
-    when: When | None = None,
-) -> tuple[Subscription, dict[str, int]]:
-    """
-    Go on with another plan or interval: how it stands then, and the PT that this gives at once.
-
-    Left out, *when* is now for a plan that costs more a month, and otherwise the end of what is paid for. At
-    once, the difference of the allowances is given pro rata to what is left of the cycle, rounded down to the
-    micro-PT; nothing is taken away, and what was ever given in a cycle is not given in it again. A change takes
-    back a cancellation and an earlier change that was to come.
-
-    Raises:
-        ConfigurationError: The plan has no price for a year.
-    """
-    at = subscription.at
-    interval = interval or subscription.interval
-    _check_interval(plan, interval)
-    before = plans.by_name.get(subscription.plan)
-    up = before is None or plan.price_per_month.nano > before.price_per_month.nano
-    staying = replace(subscription, ends_at=None, pending=None)
-    if (when or (When.NOW if up else When.PERIOD_END)) is When.PERIOD_END:
-        coming = Change(plan.name, interval, term(subscription, at).end)
-        same = coming[:2] == (subscription.plan, subscription.interval)
-        return (staying if same else replace(staying, pending=coming)), {}
-    now = cycle(subscription, at)
-    paid_from = (
-        subscription.paid_from if interval is subscription.interval else max(now.start, subscription.anchor)
-    )
-    changed = replace(staying, plan=plan.name, interval=interval, paid_from=paid_from)
-    if subscription.is_trial:
-        return changed, {}
-    allowance = {unit: amount.micro for unit, amount in plan.allowance.items()}
-    more = {
-        unit: pro_rata(amount - subscription.allowance.get(unit, 0), now, at)
-        for unit, amount in allowance.items()
-        if amount > subscription.allowance.get(unit, 0)
-    }
-    highest = {
-        unit: max(allowance.get(unit, 0), subscription.allowance.get(unit, 0))
-        for unit in {*allowance, *subscription.allowance}
-    }
-    return replace(changed, allowance=highest), {unit: amount for unit, amount in more.items() if amount}
-
-
 def cancel(subscription: Subscription, when: When) -> Subscription:
     """End it now, or with what is paid for; what was granted stays until it lapses."""
     ends_at = subscription.at if when is When.NOW else term(subscription, subscription.at).end
@@ -335,11 +286,25 @@ def price(subscription: Subscription, plans: Plans, at: datetime) -> Money:
     plan = plans.find(current.plan)
     if (current.trial_end and at < current.trial_end) or (current.ends_at and current.ends_at <= at):
         return Money(0, plan.price_per_month.currency)
-    full = _check_interval(plan, current.interval)
+    full = full_price(plan, current.interval)
     discount = current.discount
     if discount is None or term(current, at).start >= discount.until:
         return full
     return Money(ceil_div(full.nano * (WHOLE - discount.share), WHOLE), full.currency)
+
+
+def full_price(plan: Plan, interval: Interval) -> Money:
+    """
+    What a month or year of a plan costs, without any discount.
+
+    Raises:
+        ConfigurationError: The plan has no price for a year.
+    """
+    amount = plan.price_per_month if interval is Interval.MONTH else plan.price_per_year
+    if amount is None:
+        msg = f"plan {plan.name!r} has no price for a year: give it price_per_year, or pay by the month"
+        raise ConfigurationError(msg)
+    return amount
 
 
 def effective(subscription: Subscription, at: datetime) -> Subscription:
@@ -353,12 +318,6 @@ def effective(subscription: Subscription, at: datetime) -> Subscription:
     )
 
 
-def pro_rata(amount: int, whole: Window, at: datetime) -> int:
-    """The part of *amount* for what is left of a window, rounded down to the micro-PT."""
-    left, length = (whole.end - at), (whole.end - whole.start)
-    return max(0, amount * (left // _TICK) // (length // _TICK))
-
-
 def _rolls_over(subscription: Subscription, plans: Plans) -> Mapping[str, int]:
     """What shares of an unused allowance go on, by the plan and interval that it was given under."""
     plan = plans.by_name.get(subscription.plan)
@@ -367,16 +326,6 @@ def _rolls_over(subscription: Subscription, plans: Plans) -> Mapping[str, int]:
         return {}
     return rule.shares
 
-
-def _check_interval(plan: Plan, interval: Interval) -> Money:
-    amount = plan.price_per_month if interval is Interval.MONTH else plan.price_per_year
-    if amount is None:
-        msg = f"plan {plan.name!r} has no price for a year: give it price_per_year, or pay by the month"
-        raise ConfigurationError(msg)
-    return amount
-
-
-_TICK: Final = timedelta(microseconds=1)
 
 # --- what the verbs return ----------------------------------------------------------------------
 

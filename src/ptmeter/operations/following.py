@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..domain.followed import aligned
 from ..domain.instants import microseconds
 from ..domain.subscriptions import Status, When
 from ..domain.windows import Every, window
@@ -34,47 +35,51 @@ def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
     """
     Bring our subscription in line with Stripe's; run alone, for it decides by a row of its own.
 
-    A change that Stripe has made is made once it is paid, with the PT that this gives, and a cycle is granted then.
+    A change that Stripe has made is made once it is paid, with the PT that this gives, and a cycle is granted then: by
+    the plan that it began with there.
 
     Raises:
         ClockBehindError: It begins in a moment, by the clock of the database.
         ConfigurationError: The plans do not have its plan, or no price for a year of it.
         SubscriptionExistsError: The account is on another subscription, which Stripe knows nothing of.
     """
-    plan = plans.find(theirs.plan)
+    plans.find(theirs.plan)
     books.subscriptions.open(theirs.account)
     ours = _standing(books, theirs.account)
     at = books.ledger.now()
     key = f"{theirs.id}:{microseconds(at)}"
     if ours is None or ours.status is Status.ENDED:
-        if theirs.goes_on:
-            yield from _begin(books, theirs, plans)
-            yield from _end(books, theirs, plans, key)
-        return
-    if not theirs.goes_on:
-        _raised(
-            (yield from subscribing.cancel(books, theirs.account, plans, when=When.NOW, key=f"{key}:over"))
-        )
-        return
-    books.subscriptions.save(replace(ours, paid_until=_latest(ours, theirs)))
-    resumed = ours.ends_at is not None and theirs.ends_at is None
-    moved = theirs.is_paid and (ours.plan, ours.interval) != (theirs.plan, theirs.interval)
-    if resumed or moved:
+        if theirs.goes_on and not (theirs.ends_at and theirs.ends_at <= at):
+            begun = yield from _begin(books, theirs, plans, ours)
+            books.subscriptions.save(aligned(begun.subscription, theirs))
+    elif theirs.goes_on:
+        yield from _go_on(books, ours, theirs, plans, key)
+    else:
+        over = yield from subscribing.cancel(books, theirs.account, plans, when=When.NOW, key=f"{key}:over")
+        _raised(over)
+
+
+def _go_on(books: Books, ours: Subscription, theirs: Followed, plans: Plans, key: str) -> Posting[None]:
+    """Grant what has begun and is paid, and then make the change that came in the middle of it, if one did."""
+    books.subscriptions.save(aligned(ours, theirs))
+    stands = _raised((yield from subscribing.renew(books, theirs.account, plans))).subscription
+    if theirs.is_paid and not theirs.is_of(stands) and stands.status is not Status.ENDED:
         changed = yield from subscribing.change(
             books,
             theirs.account,
             plans,
-            plan,
+            plans.find(theirs.plan),
             interval=theirs.interval,
             when=When.NOW,
             key=f"{key}:changed",
         )
-        _raised(changed)
-    yield from _end(books, theirs, plans, key)
-    _raised((yield from subscribing.renew(books, theirs.account, plans)))
+        stands = _raised(changed).subscription
+    books.subscriptions.save(aligned(stands, theirs))
 
 
-def _begin(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
+def _begin(books: Books, theirs: Followed, plans: Plans, ended: Subscription | None) -> Posting[Subscribed]:
+    """Begin ours; anew if it had ended, such as by a cancellation of which was not heard that it was taken back."""
+    again = f":{microseconds(ended.ends_at)}" if ended and ended.ends_at else ""
     plan = plans.find(theirs.plan)
     trial = theirs.is_trial and plan.trial is not None
     begun = yield from subscribing.subscribe(
@@ -87,11 +92,11 @@ def _begin(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
         zone="UTC",
         trial=trial,
         discount=None,
-        key=f"{theirs.id}:begun",
+        key=f"{theirs.id}:begun{again}",
         paid_until=theirs.paid_until,
         trial_end=theirs.paid_until if trial else None,
     )
-    _raised(begun)
+    return _raised(begun)
 
 
 def _anchor(theirs: Followed, at: datetime) -> datetime:
@@ -103,24 +108,9 @@ def _anchor(theirs: Followed, at: datetime) -> datetime:
     return window(at, every=Every.MONTH, anchor=theirs.anchor).start
 
 
-def _end(books: Books, theirs: Followed, plans: Plans, key: str) -> Posting[None]:
-    """Have it end with what is paid for, if it will at Stripe."""
-    ours = _standing(books, theirs.account)
-    if theirs.ends_at is None or ours is None or ours.ends_at is not None:
-        return
-    cancelled = yield from subscribing.cancel(
-        books, theirs.account, plans, when=When.PERIOD_END, key=f"{key}:ends"
-    )
-    _raised(cancelled)
-
-
 def _standing(books: Books, account: str) -> Subscription | None:
     found = books.subscriptions.lock(account)
     return None if found is None else replace(found, at=books.ledger.now())
-
-
-def _latest(ours: Subscription, theirs: Followed) -> datetime:
-    return max(ours.paid_until, theirs.paid_until) if ours.paid_until else theirs.paid_until
 
 
 def _raised(value: Subscribed | PtmeterError) -> Subscribed:

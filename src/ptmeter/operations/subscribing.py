@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
-from ..domain import subscriptions
+from ..domain import plan_changes, subscriptions
 from ..domain.commands import Grant
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Kind, wallet_id
@@ -130,7 +130,7 @@ def change(
     when: When | None,
     key: str,
 ) -> Posting[Subscribed | PtmeterError]:
-    """Go on with another plan or interval, now or when what is paid for ends; see `subscriptions.change`."""
+    """Go on with another plan or interval, now or when what is paid for ends; see `plan_changes.change`."""
     found = books.subscriptions.lock(account)
     asked = fingerprint(account, "change", key, plan.name, interval and str(interval), when and str(when))
     if known := _replayed(books, account, "change", key, asked):
@@ -138,7 +138,7 @@ def change(
     current = yield from _brought_up(books, account, found, plans)
     if isinstance(current, PtmeterError):
         return current
-    changed, amounts = subscriptions.change(current.subscription, plans, plan, interval=interval, when=when)
+    changed, amounts = plan_changes.change(current.subscription, plans, plan, interval=interval, when=when)
     given = replace(current, subscription=changed)
     if amounts:
         name = f"change:{key}"

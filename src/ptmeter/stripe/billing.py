@@ -7,16 +7,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.minor_units import of_minor
+from . import schedules
 from .checkout import INTERVAL, PLAN
 from .reading import ACCOUNT, metadata_of, moment
 from .requests import StripeRequest, given
+from .subscriptions import is_proration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from ..domain.pt import Money
-    from ..domain.subscriptions import Interval
+    from ..domain.subscriptions import Change, Interval
 
 Json: TypeAlias = "Mapping[str, Any]"
 
@@ -37,7 +39,11 @@ class Proration(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripeSubscription:
-    """A subscription at Stripe; ``status`` is Stripe's own word, ``paid_until`` the end of what is paid for."""
+    """
+    A subscription at Stripe; ``status`` is Stripe's own word, ``paid_until`` the end of what is paid for.
+
+    ``pending`` is the change that is to come: its ``plan``, ``interval`` and when, ``at``.
+    """
 
     id: str
     account: str
@@ -46,6 +52,7 @@ class StripeSubscription:
     status: str
     paid_until: datetime
     ends_at_period_end: bool
+    pending: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,14 @@ def change(
     return StripeRequest(f"subscriptions/{subscription['id']}", {**params, "cancel_at_period_end": False})
 
 
+def later(
+    subscription: Json, schedule: Json, price: str, *, plan: str, interval: Interval
+) -> StripeRequest:
+    """Go on with another price when what is paid for ends."""
+    at: int = subscription["items"]["data"][0]["current_period_end"]
+    return schedules.then(schedule, price, plan=plan, interval=interval, at=at)
+
+
 def end_with_period(subscription: Json, *, ends: bool) -> StripeRequest:
     """Let a subscription end with what is paid for, or go on after all."""
     return StripeRequest(f"subscriptions/{subscription['id']}", {"cancel_at_period_end": ends})
@@ -134,14 +149,16 @@ def subscription(document: Json) -> StripeSubscription:
     """
     item: Json = document["items"]["data"][0]
     said = {**metadata_of(document), **metadata_of(item["price"])}
+    plan, interval = said.get(PLAN, ""), said.get(INTERVAL) or item["price"]["recurring"]["interval"]
     return StripeSubscription(
         id=document["id"],
         account=said.get(ACCOUNT, ""),
-        plan=said.get(PLAN, ""),
-        interval=said.get(INTERVAL) or item["price"]["recurring"]["interval"],
+        plan=plan,
+        interval=interval,
         status=document["status"],
         paid_until=moment(item["current_period_end"]),
-        ends_at_period_end=document["cancel_at_period_end"],
+        ends_at_period_end=schedules.ends(document) == item["current_period_end"],
+        pending=schedules.coming(document, plan, interval),
     )
 
 
@@ -154,18 +171,19 @@ def previewed(invoice: Json, at: int) -> ChangePreview:
         due=of_minor(invoice["amount_due"], currency),
         tax=of_minor(sum(each["amount"] for each in taxes), currency),
         lines=tuple(
-            PreviewLine(line.get("description") or "", of_minor(line["amount"], currency), _prorates(line))
+            PreviewLine(
+                line.get("description") or "", of_minor(line["amount"], currency), is_proration(line)
+            )
             for line in invoice["lines"]["data"]
         ),
         at=moment(at),
     )
 
 
+def price_of(subscription: Json) -> str:
+    """By which price it is paid now."""
+    return subscription["items"]["data"][0]["price"]["id"]
+
+
 def _item(subscription: Json, price: str) -> dict[str, Any]:
     return {"id": subscription["items"]["data"][0]["id"], "price": price, "quantity": 1}
-
-
-def _prorates(line: Json) -> bool:
-    parent: Json = line.get("parent") or {}
-    details: Json = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
-    return bool(details.get("proration"))

@@ -41,5 +41,18 @@ def setting_key(request: StripeRequest, at: datetime) -> str:
 
     Tried again within a call it is the same; told anew later, after something else was told, it is another.
     """
-    said = json.dumps(request.params, sort_keys=True, default=str)
-    return idempotency_key("set", request.path, said, at.isoformat())
+    return idempotency_key("set", request.path, _said(request), at.isoformat())
+
+
+def repeated_key(request: StripeRequest, verb: str, *parts: str) -> str:
+    """
+    The same for the same operation as long as it asks for the same.
+
+    For a request that is made of what Stripe says at the time: what it says otherwise by now is another request, and
+    Stripe refuses another under the key of one that it knows.
+    """
+    return idempotency_key(verb, *parts, request.path, _said(request))
+
+
+def _said(request: StripeRequest) -> str:
+    return json.dumps(request.params, sort_keys=True, default=str)

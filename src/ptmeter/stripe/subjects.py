@@ -30,6 +30,7 @@ _KINDS: Final[Mapping[str, SubjectKind]] = {
     "invoice_payment": SubjectKind.INVOICE,
     "credit_note": SubjectKind.INVOICE,
     "subscription": SubjectKind.SUBSCRIPTION,
+    "subscription_schedule": SubjectKind.SUBSCRIPTION,
     "payout": SubjectKind.PAYOUT,
 }
 """What each of Stripe's objects is about, unless it names what it belongs to."""
@@ -39,7 +40,8 @@ _OF_CHARGES: Final = ("refund", "dispute", "radar.early_fraud_warning")
 _BELONGS: Final = (
     ("payment_intent", SubjectKind.PAYMENT, (*_OF_CHARGES, "charge", "checkout.session")),
     ("charge", SubjectKind.CHARGE, _OF_CHARGES),
-    ("subscription", SubjectKind.SUBSCRIPTION, ("checkout.session",)),
+    ("subscription", SubjectKind.SUBSCRIPTION, ("checkout.session", "subscription_schedule")),
+    ("released_subscription", SubjectKind.SUBSCRIPTION, ("subscription_schedule",)),
     ("invoice", SubjectKind.INVOICE, ("invoice_payment", "credit_note")),
 )
 """Under which name an object says what it belongs to, the one that decides first."""
@@ -57,7 +59,9 @@ def subject_of(about: Json) -> Subject | None:
     return Subject(_KINDS[name], own) if own and name not in _PARTS else None
 
 
-_PARTS: Final = frozenset({"invoice_payment", "credit_note", "radar.early_fraud_warning"})
+_PARTS: Final = frozenset(
+    {"invoice_payment", "credit_note", "radar.early_fraud_warning", "subscription_schedule"}
+)
 """What says nothing by its own id."""
 
 

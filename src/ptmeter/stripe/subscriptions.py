@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ..domain.followed import Followed
 from ..domain.subscriptions import Interval
 from ..errors import UnknownPaymentError
-from .reading import ACCOUNT, PREFIX, account_in, metadata_of, moment
+from . import schedules
+from .checkout import PLAN
+from .reading import ACCOUNT, account_in, metadata_of, moment
+from .subjects import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
 Json: TypeAlias = "Mapping[str, Any]"
-
-PLAN: Final = PREFIX + "plan"
 
 _GOES_ON: Final = frozenset({"active", "trialing", "past_due", "unpaid", "paused"})
 _KNOWN: Final = _GOES_ON | {"incomplete", "incomplete_expired", "canceled"}
@@ -51,14 +53,14 @@ def followed(document: Json) -> Followed:
     invoice: Json = document.get("latest_invoice") or {"status": "paid"}
     trial = status == "trialing"
     paid = trial or (status == "active" and invoice["status"] in _PAID)
-    ends = document.get("cancel_at") or (
-        item["current_period_end"] if document.get("cancel_at_period_end") else None
-    )
+    plan, ends = _plan(document, item), schedules.ends(document)
     return Followed(
         id=name,
         account=account_in(metadata_of(document), name),
-        plan=_plan(document, item),
+        plan=plan,
         interval=Interval(interval),
+        since=_since(item, invoice),
+        pending=schedules.coming(document, plan, interval),
         anchor=moment(document["billing_cycle_anchor"]),
         paid_until=moment(item["current_period_end" if paid else "current_period_start"]),
         goes_on=status in _GOES_ON,
@@ -99,6 +101,32 @@ def tax_of(invoice: Json) -> int:
     """How much of an invoice is tax, in minor units."""
     taxes: list[Json] = invoice.get("total_taxes") or []
     return sum(each["amount"] for each in taxes)
+
+
+def is_proration(line: Json) -> bool:
+    """Whether a line of an invoice is a difference within a period."""
+    parent: Json = line.get("parent") or {}
+    details: Json = parent.get("subscription_item_details") or parent.get("invoice_item_details") or {}
+    return bool(details.get("proration"))
+
+
+def _since(item: Json, invoice: Json) -> datetime | None:
+    """When the period began, if its invoice charges for it by the price that holds now."""
+    start: int = item["current_period_start"]
+    lines: Json = invoice.get("lines") or {"data": ()}
+    for line in lines["data"]:
+        if not is_proration(line) and (line["period"]["start"], _price(line)) == (
+            start,
+            item["price"]["id"],
+        ):
+            return moment(start)
+    return None
+
+
+def _price(line: Json) -> str:
+    pricing: Json = line.get("pricing") or {}
+    details: Json = pricing.get("price_details") or {}
+    return identifier(details.get("price"))
 
 
 def _item(document: Json) -> Json:

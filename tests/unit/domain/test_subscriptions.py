@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptmeter.domain.plan_changes import change, pro_rata
 from ptmeter.domain.plans import Plan, Plans, RollOver, Trial
 from ptmeter.domain.pt import PT, Money
 from ptmeter.domain.subscriptions import (
@@ -21,10 +22,8 @@ from ptmeter.domain.subscriptions import (
     When,
     begin,
     cancel,
-    change,
     cycle,
     price,
-    pro_rata,
     renewal,
     term,
 )

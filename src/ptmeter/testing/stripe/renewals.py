@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .objects import changing, invoice_payments, invoices, subscriptions
+from .objects import changing, invoice_payments, invoices, schedules, subscriptions
 from .objects.standing import end, subscription_of
 from .periods import end as period_end
 from .refusals import RefusedError
@@ -33,6 +33,19 @@ def run(world: World, test_clock: str | None, until: int) -> None:
 
 
 def _all_due(world: World, test_clock: str | None) -> Iterator[Due]:
+    for schedule in world.every(
+        "subscription_schedule", test_clock=test_clock
+    ):  # before what is due just then
+        if schedule["status"] == "not_started":
+            yield (
+                schedule["phases"][0]["start_date"],
+                lambda schedule=schedule: schedules.begin(world, schedule),
+            )
+        elif schedule["status"] == "active":
+            yield (
+                schedule["current_phase"]["end_date"],
+                lambda schedule=schedule: schedules.move_on(world, schedule),
+            )
     for subscription in world.every("subscription", test_clock=test_clock):
         if subscription["status"] not in {"canceled", "incomplete_expired", "paused"}:
             yield from _due(world, subscription)

@@ -71,6 +71,16 @@ class World:
         self.issued[prefix] += 1
         return f"{prefix}_{self._seed:04d}{self.issued[prefix]:012d}"
 
+    @contextmanager
+    def supposing(self) -> Generator[None]:
+        """Let the ids that a block takes be taken again: it says what would be, and keeps nothing."""
+        issued = dict(self.issued)
+        try:
+            yield
+        finally:
+            self.issued.clear()
+            self.issued.update(issued)
+
     def add(self, obj: Obj) -> Obj:
         """Keep *obj* under its kind and id."""
         self._kinds.setdefault(obj["object"], {})[obj["id"]] = obj

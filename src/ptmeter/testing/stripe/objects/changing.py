@@ -31,6 +31,7 @@ def update(world: World, call: Call) -> Obj:
     subscription, params = world.get("subscription", call.id), call.params
     if subscription["status"] in {"canceled", "incomplete_expired"}:
         raise RefusedError("A canceled subscription can only update its cancellation_details and metadata.")
+    _check_managed(subscription, params)
     changes = wanted_changes(world, subscription, params.get("items") or ())
     if params.get("default_payment_method"):
         world.get("payment_method", params["default_payment_method"], "default_payment_method")
@@ -44,8 +45,17 @@ def update(world: World, call: Call) -> Obj:
     if params.get("trial_end") == "now" and subscription["status"] == "trialing":
         end_trial(world, subscription)
     elif invoice is not None:
-        _collect(world, subscription, invoice, params)
+        collect(world, subscription, invoice, params)
     return subscription
+
+
+def _check_managed(subscription: Obj, params: Obj) -> None:
+    """Refuse to end one, or to let it go on, that a schedule manages: the schedule says when it ends."""
+    if subscription["schedule"] and params.keys() & {"cancel_at", "cancel_at_period_end"}:
+        raise RefusedError(
+            f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and updating "
+            "any cancelation behavior directly is not allowed. Please update the schedule instead."
+        )
 
 
 def wanted_changes(world: World, subscription: Obj, wanted: Any) -> list[Change]:
@@ -89,6 +99,14 @@ def apply(world: World, subscription: Obj, changes: list[Change], params: Obj) -
         return None
     subscription_items.begin_period(subscription, now)
     return subscriptions.bill(world, subscription, "subscription_update")
+
+
+def begin_with(world: World, subscription: Obj, changes: list[Change]) -> None:
+    """Make *changes* with which the next period begins: it is billed by them, and nothing is prorated."""
+    if any(_other_interval(*change) for change in changes):
+        subscription["billing_cycle_anchor"] = world.now(subscription["test_clock"])
+    for item, price, quantity in changes:
+        _change(world, subscription, item, price, quantity)
 
 
 def prorations(
@@ -161,7 +179,8 @@ def _change(
         added["current_period_end"] = first["current_period_end"]
 
 
-def _collect(world: World, subscription: Obj, invoice: Obj, params: Obj) -> None:
+def collect(world: World, subscription: Obj, invoice: Obj, params: Obj) -> None:
+    """Finalize the invoice of a change, and have it paid."""
     invoices.finalize(world, invoice)
     if invoice["status"] != "open" or subscription["collection_method"] == "send_invoice":
         return
@@ -216,7 +235,7 @@ def end_trial(world: World, subscription: Obj) -> None:
         subscription |= {"status": "active", "trial_end": now}
         subscription_items.begin_period(subscription, now)
         invoice = subscriptions.bill(world, subscription, "subscription_cycle")
-    _collect(world, subscription, invoice, {"off_session": True})
+    collect(world, subscription, invoice, {"off_session": True})
 
 
 # --- items on their own ---

@@ -79,7 +79,22 @@ def create(world: World, call: Call) -> Obj:
     Before payment it lessens what is due. After payment the amount has to be given back: as a refund, as credit to
     the customer's balance, or outside Stripe.
     """
-    params = call.params
+    note, invoice, paid = _note(world, call.params)
+    world.emit("credit_note.created", note)
+    (_give_back if paid else _lessen)(world, note, invoice, call.params)
+    return note
+
+
+def preview(world: World, call: Call) -> Obj:
+    """Say what one would be, and keep nothing of it."""
+    with world.supposing():
+        note, _, _ = _note(world, call.params)
+    world.drop(note)
+    return note
+
+
+def _note(world: World, params: Obj) -> tuple[Obj, Obj, bool]:
+    """Return a credit note that has done nothing yet, its invoice, and whether that is paid."""
     if not params.get("invoice"):
         raise missing("invoice")
     invoice = world.get("invoice", params["invoice"], "invoice")
@@ -108,9 +123,7 @@ def create(world: World, call: Call) -> Obj:
     )
     note["effective_at"] = note["effective_at"] or note["created"]
     note["lines"] |= {"data": lines, "url": f"/v1/credit_notes/{note['id']}/lines"}
-    world.emit("credit_note.created", note)
-    (_give_back if paid else _lessen)(world, note, invoice, params)
-    return note
+    return note, invoice, paid
 
 
 def _check(invoice: Obj, amount: int, params: Obj) -> bool:
@@ -249,6 +262,7 @@ def lines(world: World, call: Call) -> Obj:
 
 
 ROUTES: Final = (
+    Route("GET", f"{CREDIT_NOTE.path}/preview", preview),  # before the one that takes it for an id
     *resource(CREDIT_NOTE, create=create, update=update, void=void),
     Route("GET", f"{CREDIT_NOTE.path}/{{id}}/lines", lines),
 )

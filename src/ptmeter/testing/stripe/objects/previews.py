@@ -32,19 +32,17 @@ def preview(world: World, call: Call) -> Obj:
     if not identity:
         raise RefusedError("You must provide a customer or a subscription.", param="customer")
     customer = world.get("customer", identity, "customer")
-    issued = dict(world.issued)
-    invoice = invoices.draft(
-        world, customer, subscription["currency"] if subscription else None, billing_reason="upcoming"
-    )
-    world.drop(invoice)
-    _of_subscription(world, invoice, subscription, details, params)
-    if not invoice["lines"]["data"]:
-        world.issued.clear()
-        world.issued.update(issued)
-        raise RefusedError("No upcoming invoices for customer.", status=404, code="invoice_upcoming_none")
-    total(world, invoice)
-    world.issued.clear()
-    world.issued.update(issued)
+    with world.supposing():
+        invoice = invoices.draft(
+            world, customer, subscription["currency"] if subscription else None, billing_reason="upcoming"
+        )
+        world.drop(invoice)
+        _of_subscription(world, invoice, subscription, details, params)
+        if not invoice["lines"]["data"]:
+            raise RefusedError(
+                "No upcoming invoices for customer.", status=404, code="invoice_upcoming_none"
+            )
+        total(world, invoice)
     invoice["id"] = f"upcoming_{invoice['id']}"
     return invoice
 

@@ -58,5 +58,10 @@ def end(world: World, subscription: Obj, reason: str = "cancellation_requested")
         "ended_at": now,
     }
     subscription["cancellation_details"]["reason"] = reason
+    for schedule in world.every("subscription_schedule", subscription=subscription["id"]):
+        schedule |= {"status": "canceled", "canceled_at": now, "current_phase": None, "subscription": None}
+        subscription["schedule"] = None
+        how = "aborted" if reason == "payment_failed" else "canceled"
+        world.emit(f"subscription_schedule.{how}", schedule)
     world.emit("customer.subscription.deleted", subscription)
     return subscription
