@@ -54,7 +54,6 @@ def phase_of(subscription: Obj) -> Obj:
     return {
         **copied(_PHASE),
         "currency": subscription["currency"],
-        "default_payment_method": subscription["default_payment_method"],
         "discounts": [_discount({"discount": name}) for name in subscription["discounts"]],
         "end_date": first["current_period_end"],
         "items": items,

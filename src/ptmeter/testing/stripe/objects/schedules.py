@@ -113,6 +113,7 @@ def _of_subscription(world: World, params: Obj) -> Obj:
         phases=[phase],
         test_clock=subscription["test_clock"],
     )
+    merge(schedule["default_settings"], subscription, _GIVEN)
     _attach(world, schedule, subscription)
     world.emit("subscription_schedule.created", schedule)
     return schedule
