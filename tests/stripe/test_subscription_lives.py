@@ -45,6 +45,8 @@ class Lives(RuleBasedStateMachine):
         self.heard: set[str] = set()
         self.number = 0
         self.declines = False
+        self.changed_at = 0.0
+        self.shifted = False
 
     def teardown(self) -> None:
         self.look()
@@ -57,6 +59,7 @@ class Lives(RuleBasedStateMachine):
     def begin(self, offer: tuple[str, str]) -> None:
         page = self.meter.payments.subscribe("acme", *offer, key=self._key(), **PAGES)
         self.fake.complete_checkout(page.id)
+        self.shifted = False
         self.hear_all()
 
     @precondition(lambda self: self.theirs() is None and not self.declines)
@@ -73,11 +76,19 @@ class Lives(RuleBasedStateMachine):
     )
     def change(self, offer: tuple[str, str], when: str | None, proration: str) -> None:
         plan, interval = offer
+        before = self.theirs()
         more: Any = {"when": when, "proration": proration, "key": self._key()}
         changed = self.meter.payments.change("acme", plan, interval, **more)
         assert offer == (changed.pending or (changed.plan, changed.interval))[:2]
         assert not changed.ends_at_period_end
         assert changed == self.theirs()
+        assert before
+        if changed.plan != before.plan:
+            self.changed_at = self.clock().timestamp()
+        if (
+            changed.interval != before.interval
+        ):  # then Stripe's periods begin at another time than our cycles
+            self.shifted = True
 
     @precondition(lambda self: self.theirs() is not None and self.declines)
     @rule(offer=st.sampled_from(OFFERS))
@@ -163,6 +174,9 @@ class Lives(RuleBasedStateMachine):
             )
             assert theirs.paid_until == ours.paid_until
             assert ours.granted_until > self.clock()
+            if not self.shifted and self.changed_at < item["current_period_start"]:
+                allowance = PLANS.find(theirs.plan).allowance
+                assert {unit: amount.micro for unit, amount in allowance.items()} == ours.allowance
 
     # --- what always holds ---
 
