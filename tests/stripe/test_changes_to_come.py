@@ -411,7 +411,7 @@ async def test_what_is_not_paid_by_the_new_price_is_not_granted(
     assert Status.PAST_DUE is (await shop.ours()).status
     assert pt(0) == await core(meter)
 
-    paid_by = {"payment_method": shop.pay_with("pm_card_visa")}
+    paid_by: Any = {"payment_method": shop.pay_with("pm_card_visa")}
     shop.api.invoices.pay(str(shop.api.subscriptions.retrieve(name).latest_invoice), paid_by)
     await shop.hear()
     ours = await shop.ours()
