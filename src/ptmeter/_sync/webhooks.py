@@ -16,6 +16,7 @@ from ..domain.messages import Backoff
 from ..errors import (
     ConfigurationError,
     EventInvalidError,
+    ForeignPaymentError,
     InvalidArgumentError,
     PtmeterError,
     SignatureInvalidError,
@@ -94,7 +95,8 @@ class Webhooks:
         Look up what is due, up to *limit* subjects; run it every second, from as many places as you like.
 
         No transaction is open while Stripe is asked. A subject is looked up by one at a time. What cannot be asked
-        for now is tried again after a while; what cannot be understood, or was tried too often, is a dead letter.
+        for now is tried again after a while; what cannot be understood, or was tried too often, is a dead letter; what says
+        nothing of ptmeter is parked.
 
         Raises:
             InvalidArgumentError: *limit* is not positive, or the meter is inside a transaction of yours.
@@ -108,7 +110,8 @@ class Webhooks:
             if not tasks:
                 break
             ended[self._look_up(tasks[0], backoff, jitter)] += 1
-        return Worked(ended[EventState.APPLIED], ended[EventState.WAITING], ended[EventState.DEAD])
+        states = (EventState.APPLIED, EventState.WAITING, EventState.DEAD, EventState.PARKED)
+        return Worked(*map(ended.__getitem__, states))
 
     def catch_up(
         self, *, since: timedelta = timedelta(days=3), undelivered: bool = True
@@ -240,9 +243,11 @@ class Webhooks:
     def _look_up(self, task: Task, backoff: Backoff, jitter: Callable[[], float]) -> EventState:
         subject = task.waiting.subject
         try:
-            work = self._lookups.look_up(subject)
+            work = self._lookups.look_up(subject, task.at)
             apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
             return self._platform.run(apply)
+        except ForeignPaymentError as error:
+            return self._platform.run(partial(receiving.park, task=task, problem=error.problem))
         except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
             problem = f"{type(error).__name__}: {error}"
             if _may_pass(error):

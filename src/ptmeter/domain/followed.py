@@ -25,6 +25,8 @@ class Followed:
     interval: Interval
     anchor: datetime
     paid_until: datetime
+    seen_at: datetime
+    """When the looking up began, by the ledger's clock."""
     goes_on: bool
     """Whether there is something to be had for it: it was paid for once, or is on trial, and has not ended."""
     is_paid: bool = True

@@ -129,11 +129,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """How many subjects were looked up and are in the books, are to be tried again, and are dead letters."""
+    """How many subjects are in the books, are to be tried again, are dead letters, and are of no concern here."""
 
     applied: int = 0
     failed: int = 0
     dead: int = 0
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,11 @@ _ALTERED: Final = "it came before with something else to say, which is kept: who
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A subject to look up, and the events that wait for that: those that came before it was taken."""
+    """A subject to look up, taken *at* a time, and the events that wait for that: those that came before."""
 
     waiting: Waiting
     events: Sequence[str]
+    at: datetime
 
 
 def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) -> Posting[Received]:
@@ -64,9 +65,9 @@ def take(books: Books, *, backoff: Backoff, limit: int) -> list[Task]:
     books.inbox.line_up(at)
     tasks: list[Task] = []
     for waiting in books.inbox.lease(at=at, until=at + backoff.lease, limit=limit):
-        task = Task(waiting, books.inbox.waiting(waiting.subject))
+        task = Task(waiting, books.inbox.waiting(waiting.subject), at)
         if waiting.attempts > backoff.attempts:
-            _bury(books, task, _LOST)
+            _put_away(books, task, EventState.DEAD, _LOST)
         elif not task.events:
             books.inbox.save(replace(waiting, due_at=None, attempts=0))
         else:
@@ -103,10 +104,17 @@ def fail(books: Books, task: Task, *, problem: str, backoff: Backoff, jitter: fl
     return EventState.WAITING
 
 
+def park(books: Books, task: Task, *, problem: str) -> EventState:
+    """Note that the subject is of no concern here: its events are kept, and nothing is done about them."""
+    if _is_ours(books, task):
+        _put_away(books, task, EventState.PARKED, problem)
+    return EventState.PARKED
+
+
 def bury(books: Books, task: Task, *, problem: str) -> EventState:
     """Note that looking the subject up again would not help: its events are dead letters."""
     if _is_ours(books, task):
-        _bury(books, task, problem)
+        _put_away(books, task, EventState.DEAD, problem)
     return EventState.DEAD
 
 
@@ -185,6 +193,11 @@ def listed(
     return tuple(books.inbox.listed(state=state, kind=kind, subject=subject, limit=limit))
 
 
+def now(books: Books) -> datetime:
+    """The time by the ledger's clock, which says what was looked up before what."""
+    return books.ledger.now()
+
+
 def standing(books: Books) -> Inboxes:
     """How the inbox stands."""
     return books.inbox.standing()
@@ -196,9 +209,9 @@ def _is_ours(books: Books, task: Task) -> bool:
     return now is not None and now.lease == task.waiting.lease
 
 
-def _bury(books: Books, task: Task, problem: str) -> None:
+def _put_away(books: Books, task: Task, state: EventState, problem: str) -> None:
     at = books.ledger.now()
-    books.inbox.conclude(task.events, EventState.DEAD, at=at, problem=problem[:_LONGEST_PROBLEM])
+    books.inbox.conclude(task.events, state, at=at, problem=problem[:_LONGEST_PROBLEM])
     _let_go(books, task)
 
 
