@@ -139,11 +139,13 @@ class AsyncWebhooks:
         more: str | bool | None = True
         while more:
             page = await self._api.get("events", limit=100, **params)
+            known = await self._known(page["data"])
+            outcomes[Intake.DUPLICATE] += len(known)
             for document in page["data"]:
-                if received := await self._listed(document, at):
+                if document["id"] not in known and (received := await self._listed(document, at)):
                     outcomes[received.outcome] += 1
             params["starting_after"] = more = last_of(page)
-        return outcomes
+        return +outcomes
 
     async def list(
         self,
@@ -196,6 +198,21 @@ class AsyncWebhooks:
         """
         return await self._platform.run(partial(receiving.resolve, event=event, actor=actor, reason=reason))
 
+    async def prune(self, *, older_than: timedelta) -> int:
+        """
+        Drop events that came in longer than that ago, and say how many; what waits or is a dead letter stays.
+
+        It takes 500 at a time, so it may run beside everything else. The same again drops no more, so it needs no key.
+
+        Raises:
+            InvalidArgumentError: It is less than 32 days: Stripe lists events for 30, and `catch_up` would take them in
+                again.
+        """
+        dropped = 0
+        while more := await self._platform.run(partial(receiving.prune, older_than=older_than)):
+            dropped += more
+        return dropped
+
     # --- taking in ---
 
     def _verified(
@@ -219,6 +236,11 @@ class AsyncWebhooks:
         )
         signed = verified(content, header, endpoints, at=at)
         return read_event(content), signed
+
+    async def _known(self, documents: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Which events of Stripe's list came in already; that they are listed is no further delivery."""
+        names = [document["id"] for document in documents]
+        return await self._platform.read(partial(receiving.known, events=names))
 
     async def _listed(self, document: Mapping[str, Any], at: datetime) -> Received | None:
         """An event out of Stripe's list, kept; one that cannot be read keeps none of the others away."""

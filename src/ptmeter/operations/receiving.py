@@ -8,10 +8,12 @@ anything of: they are due again when the lease ends, and looked up again, which 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..domain.checks import check_note
 from ..domain.inbox import EventState, Intake, KeptEvent, Received
+from ..domain.instants import long_before
 from ..errors import ConflictError, EventNotFoundError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from ..domain.messages import Backoff
     from ..ports import Books, Posting
 
+KEPT: Final = timedelta(days=32)
+"""How long an event stays at least: Stripe lists events for 30 days, and what is not there any more comes in again."""
+
+_DROPPED: Final = 500
 _LONGEST_PROBLEM: Final = 500
 _LOST: Final = "every process that looked it up died, or took longer than the lease"
 _ALTERED: Final = "it came before with something else to say, which is kept: who has the secret?"
@@ -42,7 +48,7 @@ def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) 
 
     What the others are about is put in line by whichever worker comes next.
 
-    It posts nothing, and shares its transaction and its statement with whatever comes in at the same moment.
+    It posts nothing, and shares its transaction and its statements with whatever comes in at the same moment.
     """
     kept = KeptEvent(
         event=event,
@@ -55,6 +61,8 @@ def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) 
     yield ()  # until all that came at this moment is expected
     if books.inbox.add(kept):
         return Received(Intake.PARKED if parked else Intake.STORED, event, parked)
+    books.inbox.expect_again(event)
+    yield ()  # until all that came again at this moment is expected
     same = books.inbox.again(event)
     return Received(Intake.DUPLICATE, event, "" if same else _ALTERED)
 
@@ -191,6 +199,24 @@ def listed(
         msg = f"ask for at least one event, not {limit}"
         raise InvalidArgumentError(msg)
     return tuple(books.inbox.listed(state=state, kind=kind, subject=subject, limit=limit))
+
+
+def known(books: Books, *, events: Sequence[str]) -> set[str]:
+    """Which of these events came in."""
+    return books.inbox.known(events)
+
+
+def prune(books: Books, *, older_than: timedelta, limit: int = _DROPPED) -> int:
+    """
+    Drop up to *limit* events that came in longer than that ago and are done with; returns how many.
+
+    Raises:
+        InvalidArgumentError: It is less than Stripe may list them again.
+    """
+    if older_than < KEPT:
+        msg = f"keep events for at least {KEPT.days} days: Stripe lists them for 30, and they would come in again"
+        raise InvalidArgumentError(msg)
+    return books.inbox.forget(long_before(books.ledger.now(), older_than), limit=limit)
 
 
 def now(books: Books) -> datetime:
