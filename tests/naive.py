@@ -297,6 +297,13 @@ class NaiveLedger:
         if there + self.spent(wallet) + amount >= 2**62:
             raise _NoError(Refusal.TOO_LARGE)
 
+    def _lend(self, wallet: WalletId, amount: int) -> Transfer:
+        """What is lent must not make the wallet owe beyond 2**62 either."""
+        self._must_fit(wallet, amount)
+        if self.owed(wallet) + amount >= 2**62:
+            raise _NoError(Refusal.TOO_LARGE)
+        return self._book(wallet, Kind.ADVANCE, amount, None, priority=1_000)
+
     def _limit(self, command: Settle | Debit) -> int | None:
         return None if command.overage is Overage.ALLOW else self.terms[command.wallet].credit_limit
 
@@ -328,8 +335,7 @@ class NaiveLedger:
         own = min(lot.free, command.amount)
         parts = [Allocation(lot.number, own)] if own else []
         if command.amount > own:
-            self._must_fit(command.wallet, command.amount - own)
-            lent = self._book(command.wallet, Kind.ADVANCE, command.amount - own, None, priority=1_000)
+            lent = self._lend(command.wallet, command.amount - own)
             parts.append(Allocation(lent.seq, lent.amount))
         row = self._book_of(command, Kind.REVERSE, tuple(parts))
         self._afterwards(command.wallet)
@@ -370,8 +376,7 @@ class NaiveLedger:
         if short > room:
             raise _NoError(Refusal.INSUFFICIENT_FUNDS, self.available(wallet) + room, amount)
         if short > 0:
-            self._must_fit(wallet, short)
-            self._book(wallet, Kind.ADVANCE, short, None, priority=1_000)
+            self._lend(wallet, short)
 
     def _release_due(self, wallet: WalletId) -> None:
         for hold in self.open_holds(wallet):

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -135,3 +135,15 @@ def test_a_worker_that_is_told_to_stop_stops(db: str) -> None:
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(10) == 0
+
+
+def test_what_came_in_long_ago_and_is_done_with_is_dropped(
+    db: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What waits stays however old it is, and so does what Stripe may list again."""
+    assert told(capsys, "webhooks", "prune") == {"dropped": 0}
+    with Meter.open(db, clock=lambda: datetime.now(UTC) + timedelta(days=40)) as later:
+        assert later.webhooks.prune(older_than=timedelta(days=39)) == 1
+    assert [each["state"] for each in told(capsys, "webhooks", "list")["events"]] == ["waiting"]
+    assert run(["webhooks", "prune", "--days", "31"]) != 0
+    assert "32 days" in capsys.readouterr().err

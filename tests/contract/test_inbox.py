@@ -23,7 +23,7 @@ from ptmeter.domain.inbox import Event, Inboxes, KeptEvent, Subject, SubjectKind
 from ptmeter.domain.jobs import Job
 from ptmeter.domain.keys import digest
 from ptmeter.operations import receiving, working
-from ptmeter.operations.posting import alone
+from ptmeter.operations.posting import alone, together
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -362,6 +362,73 @@ def test_a_job_that_is_no_more_is_let_go_of(store: Store, clock: Clock) -> None:
 
     assert [new.subject] == [each.subject for each in taken]
     assert None is store.read(lambda books: _due(books.inbox.lock(old.subject)))
+
+
+# --- what is of no concern, and what is old --------------------------------------------------------
+
+
+def test_what_is_of_no_concern_is_parked_and_out_of_line(store: Store, clock: Clock) -> None:
+    """With the reason; it is looked up again once somebody asks for it, and by nobody who comes back too late."""
+    keep(store, event("evt_1", clock()))
+    (task,) = take(store)
+    park = partial(receiving.park, task=task, problem="it is not for PT")
+
+    assert EventState.PARKED is store.run(park)
+    kept = find(store, "evt_1")
+    assert (EventState.PARKED, "it is not for PT") == (kept.state, kept.problem)
+    assert [] == take(store)
+    store.run(partial(receiving.retry, event="evt_1"))
+    (again,) = take(store)
+    store.run(park)
+    assert EventState.WAITING is find(store, "evt_1").state
+    assert EventState.APPLIED is apply(store, again)
+
+
+def test_only_what_is_done_with_and_old_is_dropped(store: Store, clock: Clock) -> None:
+    """What waits or is dead stays however old it is; as many at a time as is said, until there are none."""
+    for name, parked in (("applied", ""), ("parked", "no concern"), ("dead", "")):
+        keep(store, event(name, clock(), Subject(SubjectKind.PAYMENT, name)), parked=parked)
+    applied, dead = sorted(take(store), key=lambda task: task.waiting.subject.id)
+    apply(store, applied)
+    store.run(partial(receiving.bury, task=dead, problem="no such payment"))
+    keep(store, event("waiting", clock(), Subject(SubjectKind.PAYMENT, "waiting")))
+    clock.turn(timedelta(days=33))
+    keep(store, event("of late", clock(), None), parked="no concern")
+    prune = partial(receiving.prune, older_than=timedelta(days=32), limit=1)
+
+    assert [1, 1, 0] == [store.run(prune) for _ in range(3)]
+    assert {"dead", "waiting", "of late"} == states(store).keys()
+    assert 0 == store.run(partial(receiving.prune, older_than=timedelta.max))
+    with pytest.raises(InvalidArgumentError, match="32 days"):
+        store.run(partial(receiving.prune, older_than=timedelta(days=31, hours=23)))
+
+
+def test_what_is_known_is_told_from_what_is_not(store: Store, clock: Clock) -> None:
+    """By the page, as Stripe lists events."""
+    keep(store, event("evt_1", clock()))
+    assert {"evt_1"} == store.read(partial(receiving.known, events=["evt_0", "evt_1"]))
+    assert set() == store.read(partial(receiving.known, events=[]))
+
+
+def test_what_comes_again_at_the_same_moment_is_counted_each_time(store: Store, clock: Clock) -> None:
+    """In one transaction: the same twice, and another that has something else to say."""
+    first, second = event("evt_1", clock()), event("evt_2", clock())
+    for each in (first, second):
+        keep(store, each)
+    altered = replace(second, digest=digest(("other",)))
+
+    def work(books: Books, kept: Event) -> Posting[Received]:
+        return receiving.keep(books, kept, parked="", source="webhook", at=clock())
+
+    received = store.run(
+        partial(together, works=[partial(work, kept=each) for each in (altered, first, second, first)])
+    )
+
+    assert [Intake.DUPLICATE] * 4 == [each.outcome for each in received]
+    assert [True, False, False, False] == ["something else" in each.problem for each in received]
+    assert [(3, 0), (3, 1)] == [
+        (kept.deliveries, kept.altered) for kept in (find(store, "evt_1"), find(store, "evt_2"))
+    ]
 
 
 def _due(waiting: Waiting | None) -> datetime | None:

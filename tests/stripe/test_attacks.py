@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.stripe.test_subscriptions import PLANS, Customer
 
 from ptmeter import PT, EventState, Money, Status, read_plans
 from ptmeter.domain.minor_units import minor, of_minor
+from ptmeter.domain.top_up_sales import TopUpSales, VolumeDiscount, quote
 from ptmeter.stripe.reading import last_of
 from ptmeter.testing.stripe import FakeStripe
 
@@ -72,10 +74,33 @@ async def test_a_subscription_to_a_plan_that_there_is_not_is_a_dead_letter_and_s
         assert all("no plan 'gone'" in each.problem for each in dead)
 
 
-def test_ugx_is_counted_in_hundredths() -> None:
-    """UGX is counted in hundredths, though it has none: 500 are five of them."""
-    assert minor(Money(5 * 10**9, "UGX")) == 500
-    assert of_minor(500, "ugx") == Money(5 * 10**9, "UGX")
+@pytest.mark.parametrize(
+    ("whole", "currency", "charged"),
+    [
+        ("5", "UGX", 500),  # counted in hundredths, though it has none
+        ("4.2", "UGX", 500),
+        ("99.01", "ISK", 10_000),
+        ("1.234", "KWD", 1_240),  # counted in thousandths, and charged by the ten
+        ("1.23", "KWD", 1_230),
+        ("0.015", "USD", 2),
+        ("0.015", "JPY", 1),
+    ],
+)
+def test_what_is_charged_is_an_amount_that_stripe_takes(whole: str, currency: str, charged: int) -> None:
+    """An amount is rounded up to what can be charged in its currency, and never down."""
+    asked = Money(int(Decimal(whole) * 10**9), currency)
+    assert minor(asked) == charged
+    assert of_minor(charged, currency.lower()) >= asked
+
+
+def test_the_parts_of_a_top_up_are_amounts_that_stripe_takes() -> None:
+    """Of several units each is a line of its own, so each part is rounded, and together they are the price."""
+    prices = {"core": Money(3_333_333, "KWD"), "advanced": Money(7_777_777, "KWD")}
+    sales = TopUpSales(discounts=(VolumeDiscount(Money(0, "KWD"), 1_234),))
+    asked = quote({"core": 101_000_000, "advanced": 7_000_000}, prices, sales)
+    parts = [minor(part) for part in asked.parts.values()]
+    assert all(part % 10 == 0 for part in [*parts, minor(asked.listed), minor(asked.discount)])
+    assert sum(parts) == minor(asked.amount)
 
 
 @pytest.fixture

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.stripe.conftest import read, receive
 
-from ptmeter import PT, AccountNotFoundError, EventState, InsufficientFundsError, Intake
+from ptmeter import (
+    PT,
+    AccountNotFoundError,
+    EventState,
+    ForeignPaymentError,
+    InsufficientFundsError,
+    Intake,
+)
 from ptmeter.domain.money import Side, balances
 
 if TYPE_CHECKING:
@@ -127,10 +134,10 @@ async def test_a_payment_that_fails_after_all_brings_nothing(meter: AsyncMeter, 
     await agree(meter, fake)
 
 
-async def test_a_payment_that_says_nothing_of_us_is_a_dead_letter_until_it_does(
+async def test_a_payment_that_says_nothing_of_us_is_parked_until_it_does(
     meter: AsyncMeter, fake: FakeStripe
 ) -> None:
-    """A payment that says nothing of us is a dead letter until it does."""
+    """Who sells other things at the same Stripe account is not told of each of them; what was meant for PT is given."""
     client = fake.client()
     intent = client.v1.payment_intents.create(
         {
@@ -142,18 +149,20 @@ async def test_a_payment_that_says_nothing_of_us_is_a_dead_letter_until_it_does(
         }
     )
     await hear(meter, fake)
-    dead = await meter.webhooks.list(state=EventState.DEAD)
-    assert dead
-    assert all("ptmeter_account" in each.problem for each in dead)
+    assert not await meter.webhooks.list(state=EventState.DEAD)
+    parked = await meter.webhooks.list(state=EventState.PARKED, kind="payment_intent.succeeded")
+    assert ["ptmeter_account" in each.problem for each in parked] == [True]
+    with pytest.raises(ForeignPaymentError, match="ptmeter_account"):
+        await meter.payments.refresh(intent.id)
 
     client.v1.payment_intents.update(
         intent.id, {"metadata": {"ptmeter_account": "acme", "ptmeter_core": "7"}}
     )
-    await meter.webhooks.retry(dead[0].event.id)
+    await meter.webhooks.retry(parked[0].event.id)
     await meter.webhooks.work()
 
     assert await core(meter) == (PT(7_000_000), PT(0))
-    assert (await meter.webhooks.find(dead[0].event.id)).state is EventState.APPLIED
+    assert (await meter.webhooks.find(parked[0].event.id)).state is EventState.APPLIED
 
 
 async def test_what_cost_nothing_is_granted_too(meter: AsyncMeter, fake: FakeStripe) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.stripe.conftest import receive, set_up
 from tests.stripe.test_payments import agree, core
 
-from ptmeter import PT, Status, read_plans
+from ptmeter import PT, EventState, OvertakenError, Status, read_plans
+from ptmeter.domain.inbox import Subject, SubjectKind
+from ptmeter.operations.posting import alone
 from ptmeter.testing.stripe import FakeStripe
 
 if TYPE_CHECKING:
@@ -82,6 +86,12 @@ class Customer:
         item = self.api.subscriptions.retrieve(subscription)["items"].data[0].id
         asked: Any = {"items": [{"id": item, "price": self._prices[plan]}], **more}
         self.api.subscriptions.update(subscription, asked)
+
+    def pay(self, cents: int) -> str:
+        asked: Any = {"amount": cents, "currency": "usd", "customer": self.id, "confirm": True}
+        asked["payment_method"] = "pm_card_visa"
+        asked["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "never"}
+        return self.api.payment_intents.create(asked).id
 
     def pay_with(self, card: str) -> None:
         method = self.api.payment_methods.attach(card, {"customer": self.id}).id
@@ -238,3 +248,92 @@ async def test_what_is_heard_of_the_payment_first_comes_to_the_same(
     await customer.hear()
     assert await core(meter) == (PT(0), PT(0))
     await agree(meter, fake)
+
+
+async def test_the_payments_of_one_invoice_share_what_its_cycle_gave(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe
+) -> None:
+    """Nothing is given before all is paid; then a refund of one payment takes back its part, and of both all of it."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    customer.pay_with("pm_card_chargeCustomerFail")
+    await customer.pass_time(31.5)
+    invoice = customer.api.subscriptions.retrieve(subscription).latest_invoice
+    payments: list[str] = []
+    for amount in (500, 1_500):
+        assert await core(meter) == (PT(0), PT(0))
+        payments.append(customer.pay(amount))
+        customer.api.invoices.attach_payment(str(invoice), {"payment_intent": payments[-1]})
+        await customer.hear()
+
+    assert await core(meter) == (PT(100_000_000), PT(0))
+    first, second = [(await meter.payments.find(each)).granted for each in payments]
+    assert (first, second) == ({"core": PT(25_000_000)}, {"core": PT(75_000_000)})
+    for payment, left in zip(reversed(payments), (25, 0), strict=True):
+        fake.refund(str(customer.api.payment_intents.retrieve(payment).latest_charge))
+        await customer.hear()
+        assert await core(meter) == (PT(left * 1_000_000), PT(0))
+    await agree(meter, fake)
+
+
+async def test_what_was_looked_up_before_something_newer_was_booked_is_looked_up_again(
+    customer: Customer, meter: AsyncMeter
+) -> None:
+    """Two who look at once may book in either order: the older look changes nothing, and is tried again."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    seen = await looked_up(meter, subscription)
+    customer.change(subscription, "max", proration_behavior="always_invoice")
+    await customer.hear()
+
+    with pytest.raises(OvertakenError, match=subscription):
+        await book(meter, seen)
+
+    assert (await meter.plans.find("acme")).plan == "max"
+    await book(meter, await looked_up(meter, subscription))
+    assert (await meter.plans.find("acme")).plan == "max"
+
+
+async def test_who_subscribes_again_is_not_ended_by_the_end_of_what_was_before(
+    customer: Customer, meter: AsyncMeter
+) -> None:
+    """The end of one subscription, looked up before the next began and booked after it, does not end that."""
+    before = customer.subscribe("pro")
+    await customer.hear()
+    customer.api.subscriptions.cancel(before)
+    seen = await looked_up(meter, before)
+    customer.clock.turn(timedelta(minutes=1))
+    customer.subscribe("max")
+    await customer.hear()
+
+    with pytest.raises(OvertakenError):
+        await book(meter, seen)
+
+    standing = await meter.plans.find("acme")
+    assert (standing.plan, standing.status) == ("max", Status.ACTIVE)
+
+
+async def looked_up(meter: AsyncMeter, subscription: str) -> Any:
+    """What a worker would book of a subscription as it is now."""
+    found = meter.webhooks._lookups.look_up_now(Subject(SubjectKind.SUBSCRIPTION, subscription))
+    return (await found) if isawaitable(found) else found
+
+
+async def book(meter: AsyncMeter, work: Any) -> None:
+    done = meter._platform.run(partial(alone, work=work))
+    if isawaitable(done):
+        await done
+
+
+async def test_a_meter_without_plans_does_not_lose_what_a_subscription_says(
+    opened: Opener, fake: FakeStripe, clock: Clock
+) -> None:
+    """What pays for a plan is a dead letter where nobody has said what plans there are."""
+    async with opened(stripe=set_up(fake), clock=clock) as meter:
+        customer = Customer(fake, meter, clock)
+        customer.subscribe("pro")
+        for event in fake.events("customer.subscription.created"):
+            await receive(meter, event, at=clock())
+        await meter.webhooks.work()
+        (dead,) = await meter.webhooks.list(state=EventState.DEAD)
+        assert "no plans" in dead.problem

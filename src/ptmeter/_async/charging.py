@@ -48,7 +48,7 @@ async def charge(gateway: AsyncGateway, lookups: AsyncLookups, message: Message 
     if intent is None or problem:
         await _failed(gateway, top_up, problem or _NO_CARD)
     elif intent["status"] == "succeeded":
-        settle = await lookups.look_up(Subject(SubjectKind.PAYMENT, intent["id"]))
+        settle = await lookups.look_up_now(Subject(SubjectKind.PAYMENT, intent["id"]))
         await gateway.platform.run(partial(alone, work=settle))
 
 

@@ -255,7 +255,7 @@ class AsyncPayments(AsyncBilling):
             UnknownPaymentError: Nobody here can be given PT for it.
             StripeRefusedError: There is no such payment.
         """
-        work = await self._lookups.look_up(Subject(SubjectKind.PAYMENT, _id(payment)))
+        work = await self._lookups.look_up_now(Subject(SubjectKind.PAYMENT, _id(payment)))
         await self._platform.run(partial(alone, work=work))
         return await self.find(payment)
 

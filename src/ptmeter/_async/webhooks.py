@@ -15,6 +15,7 @@ from ..domain.messages import Backoff
 from ..errors import (
     ConfigurationError,
     EventInvalidError,
+    ForeignPaymentError,
     InvalidArgumentError,
     PtmeterError,
     SignatureInvalidError,
@@ -93,7 +94,8 @@ class AsyncWebhooks:
         Look up what is due, up to *limit* subjects; run it every second, from as many places as you like.
 
         No transaction is open while Stripe is asked. A subject is looked up by one at a time. What cannot be asked
-        for now is tried again after a while; what cannot be understood, or was tried too often, is a dead letter.
+        for now is tried again after a while; what cannot be understood, or was tried too often, is a dead letter; what says
+        nothing of ptmeter is parked.
 
         Raises:
             InvalidArgumentError: *limit* is not positive, or the meter is inside a transaction of yours.
@@ -107,7 +109,8 @@ class AsyncWebhooks:
             if not tasks:
                 break
             ended[await self._look_up(tasks[0], backoff, jitter)] += 1
-        return Worked(ended[EventState.APPLIED], ended[EventState.WAITING], ended[EventState.DEAD])
+        states = (EventState.APPLIED, EventState.WAITING, EventState.DEAD, EventState.PARKED)
+        return Worked(*map(ended.__getitem__, states))
 
     async def catch_up(
         self, *, since: timedelta = timedelta(days=3), undelivered: bool = True
@@ -136,11 +139,13 @@ class AsyncWebhooks:
         more: str | bool | None = True
         while more:
             page = await self._api.get("events", limit=100, **params)
+            known = await self._known(page["data"])
+            outcomes[Intake.DUPLICATE] += len(known)
             for document in page["data"]:
-                if received := await self._listed(document, at):
+                if document["id"] not in known and (received := await self._listed(document, at)):
                     outcomes[received.outcome] += 1
             params["starting_after"] = more = last_of(page)
-        return outcomes
+        return +outcomes
 
     async def list(
         self,
@@ -193,6 +198,21 @@ class AsyncWebhooks:
         """
         return await self._platform.run(partial(receiving.resolve, event=event, actor=actor, reason=reason))
 
+    async def prune(self, *, older_than: timedelta) -> int:
+        """
+        Drop events that came in longer than that ago, and say how many; what waits or is a dead letter stays.
+
+        It takes 500 at a time, so it may run beside everything else. The same again drops no more, so it needs no key.
+
+        Raises:
+            InvalidArgumentError: It is less than 32 days: Stripe lists events for 30, and `catch_up` would take them in
+                again.
+        """
+        dropped = 0
+        while more := await self._platform.run(partial(receiving.prune, older_than=older_than)):
+            dropped += more
+        return dropped
+
     # --- taking in ---
 
     def _verified(
@@ -216,6 +236,11 @@ class AsyncWebhooks:
         )
         signed = verified(content, header, endpoints, at=at)
         return read_event(content), signed
+
+    async def _known(self, documents: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Which events of Stripe's list came in already; that they are listed is no further delivery."""
+        names = [document["id"] for document in documents]
+        return await self._platform.read(partial(receiving.known, events=names))
 
     async def _listed(self, document: Mapping[str, Any], at: datetime) -> Received | None:
         """An event out of Stripe's list, kept; one that cannot be read keeps none of the others away."""
@@ -241,9 +266,11 @@ class AsyncWebhooks:
     async def _look_up(self, task: Task, backoff: Backoff, jitter: Callable[[], float]) -> EventState:
         subject = task.waiting.subject
         try:
-            work = await self._lookups.look_up(subject)
+            work = await self._lookups.look_up(subject, task.at)
             apply = partial(alone, work=partial(receiving.apply, task=task, work=work))
             return await self._platform.run(apply)
+        except ForeignPaymentError as error:
+            return await self._platform.run(partial(receiving.park, task=task, problem=error.problem))
         except Exception as error:  # noqa: BLE001 - whatever it was, it must not keep the others from their turn
             problem = f"{type(error).__name__}: {error}"
             if _may_pass(error):

@@ -49,7 +49,7 @@ def charge(gateway: Gateway, lookups: Lookups, message: Message | TopUp) -> None
     if intent is None or problem:
         _failed(gateway, top_up, problem or _NO_CARD)
     elif intent["status"] == "succeeded":
-        settle = lookups.look_up(Subject(SubjectKind.PAYMENT, intent["id"]))
+        settle = lookups.look_up_now(Subject(SubjectKind.PAYMENT, intent["id"]))
         gateway.platform.run(partial(alone, work=settle))
 
 

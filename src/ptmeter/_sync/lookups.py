@@ -9,12 +9,12 @@ fetched with all that belongs to it, so that the books can be brought in line wi
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.inbox import Subject, SubjectKind
 from ..domain.payments import sold_for
-from ..errors import UnknownPaymentError
-from ..operations import following, paying
+from ..errors import ForeignPaymentError, StripeRefusedError
+from ..operations import following, paying, receiving
 from ..stripe import reading, subscriptions
 from ..stripe.subjects import identifier
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..domain.payments import Payment
     from ..ports import Books, Posting
+    from ..stripe.reading import Bought
     from .platform import Platform
     from .stripe_api import StripeApi
 
@@ -33,6 +34,7 @@ Work: TypeAlias = "Callable[[Books], Posting[object]]"
 """What is to be done in the books."""
 
 _NO_SESSION: Json = {}
+_NOT_FOUND: Final = 404
 
 _EXPAND_INTENT = ["latest_charge.balance_transaction"]
 _EXPAND_REFUND = ["data.balance_transaction", "data.failure_balance_transaction"]
@@ -45,70 +47,79 @@ class Lookups:
         self._platform = platform
         self._api = api
 
-    def look_up(self, subject: Subject) -> Work:
+    def look_up(self, subject: Subject, at: datetime) -> Work:
         """
-        What is to be done because of how a subject is now.
+        What is to be done because of how a subject is now; *at* is when the looking up began, by the ledger's clock.
 
         Raises:
             StripeError: It cannot be asked for, or read, or nobody knows whose it is.
+            ConfigurationError: It is for a plan, and the meter was opened without plans.
         """
         match subject.kind:
             case SubjectKind.PAYMENT:
-                return self._payment(subject.id)
+                return self._payment(subject.id, at)
             case SubjectKind.CHARGE:
-                return self._payment_of(self._api.get(f"charges/{subject.id}"))
+                return self._payment_of(self._api.get(f"charges/{subject.id}"), at)
             case SubjectKind.REFUND:
-                return self._payment_of(self._api.get(f"refunds/{subject.id}"))
+                return self._payment_of(self._api.get(f"refunds/{subject.id}"), at)
             case SubjectKind.DISPUTE:
-                return self._payment_of(self._api.get(f"disputes/{subject.id}"))
+                return self._payment_of(self._api.get(f"disputes/{subject.id}"), at)
             case SubjectKind.SESSION:
-                return self._session(self._api.get(f"checkout/sessions/{subject.id}"))
+                return self._session(self._api.get(f"checkout/sessions/{subject.id}"), at)
             case SubjectKind.INVOICE:
-                return self._invoice(subject.id)
+                return self._invoice(subject.id, at)
             case SubjectKind.SUBSCRIPTION:
-                return self._subscription(subject.id)
+                return self._subscription(subject.id, at)
             case SubjectKind.PAYOUT:
                 return self._payout(subject.id)
             case _:
                 return paying.nothing
 
-    def _payment_of(self, part: Json) -> Work:
+    def look_up_now(self, subject: Subject) -> Work:
+        """The same for somebody who asks by himself."""
+        return self.look_up(subject, self._platform.read(receiving.now))
+
+    def _payment_of(self, part: Json, at: datetime) -> Work:
         """The payment that a charge, a refund or a dispute belongs to."""
         name = identifier(part.get("payment_intent"))
         if name:
-            return self._payment(name)
-        problem = "it has no payment intent: it was not asked for through ptmeter"
-        raise UnknownPaymentError(part["id"], problem)
+            return self._payment(name, at)
+        problem = "it has no payment intent, so it was not asked for through ptmeter"
+        raise ForeignPaymentError(part["id"], problem)
 
-    def _session(self, session: Json) -> Work:
+    def _session(self, session: Json, at: datetime) -> Work:
         if name := identifier(session.get("payment_intent")):
-            return self._payment(name)
+            return self._payment(name, at)
         if not reading.is_free(session):
             return paying.nothing
+        if not reading.says_what(reading.metadata_of(session)):
+            raise ForeignPaymentError(session["id"], f"its metadata has no {reading.ACCOUNT}")
         return self._settle(reading.free_payment(session, units=self._platform.pricing.card.units))
 
-    def _payment(self, name: str) -> Work:
+    def _payment(self, name: str, at: datetime) -> Work:
         intent = self._api.get(f"payment_intents/{name}", expand=_EXPAND_INTENT)
         metadata = reading.metadata_of(intent)
         if intent["status"] != "succeeded":
             return self._unpaid(intent, metadata)
         session = self._session_of(name)
         said = metadata if reading.says_what(metadata) else reading.metadata_of(session)
-        if not reading.says_what(said) and (invoice := self._invoice_of(name)):
-            return self._invoice(invoice)
-        return self._settled(intent, said, tax=reading.tax_of(session))
+        if reading.says_what(said):
+            units = self._platform.pricing.card.units
+            return self._settled(
+                intent, reading.bought(intent, said, tax=reading.tax_of(session), units=units)
+            )
+        if invoice := self._invoice_of(name):
+            return self._invoice(invoice, at)
+        raise ForeignPaymentError(name, f"neither it nor its Checkout session has {reading.ACCOUNT}")
 
-    def _settled(self, intent: Json, said: Json, *, tax: int, cycle: datetime | None = None) -> Work:
+    def _settled(self, intent: Json, bought: Bought) -> Work:
         """A payment with all that was claimed back of it, to be settled in the books."""
         name = intent["id"]
         found = reading.payment(
             intent,
-            said,
-            tax=tax,
+            bought,
             refunds=self._api.every("refunds", payment_intent=name, expand=_EXPAND_REFUND),
             disputes=self._api.every("disputes", payment_intent=name),
-            units=self._platform.pricing.card.units,
-            cycle=cycle,
         )
         return self._settle(found)
 
@@ -132,27 +143,30 @@ class Lookups:
         found: list[Json] = page["data"]
         return found[0] if found else _NO_SESSION
 
-    def _invoice(self, name: str) -> Work:
-        """The subscription that an invoice is for, as it stands, and then the invoice's payment."""
-        invoice = self._api.get(f"invoices/{name}")
-        subscription = subscriptions.of_invoice(invoice)
-        if not subscription:
-            return paying.nothing
-        document, follow = self._followed(subscription)
-        if document is None:
-            return paying.nothing
+    def _invoice(self, name: str, at: datetime) -> Work:
+        """The subscription that an invoice is for, as it stands, and then the invoice's payments."""
+        invoice = self._invoice_there(name)
+        if not (subscription := subscriptions.of_invoice(invoice)):
+            if reading.says_what(reading.metadata_of(invoice)):
+                return paying.nothing  # its payment says all that there is to do
+            raise ForeignPaymentError(name, "it is not for a subscription")
+        document, follow = self._followed(subscription, at)
         paid = self._api.every("invoice_payments", invoice=name, status="paid")
+        account = reading.account_in(reading.metadata_of(document), subscription)
         settled = [
-            self._settled(
-                self._api.get(f"payment_intents/{intent}", expand=_EXPAND_INTENT),
-                reading.metadata_of(document),
-                tax=subscriptions.tax_of(invoice),
-                cycle=reading.moment(subscriptions.period_of(invoice)),
-            )
-            for each in paid
-            if (intent := identifier(each["payment"].get("payment_intent")))
+            self._settled(self._api.get(f"payment_intents/{intent}", expand=_EXPAND_INTENT), bought)
+            for intent, bought in subscriptions.paid_on(invoice, paid, account=account).items()
         ]
         return partial(paying.one_by_one, works=[follow, *settled])
+
+    def _invoice_there(self, name: str) -> Json:
+        try:
+            return self._api.get(f"invoices/{name}")
+        except StripeRefusedError as refused:
+            if refused.status != _NOT_FOUND:
+                raise
+            problem = "Stripe has no such invoice: it was a draft that is deleted, or the key is another account's"
+            raise ForeignPaymentError(name, problem) from refused
 
     def _invoice_of(self, intent: str) -> str:
         """The invoice that a payment was for, if it was for one."""
@@ -161,17 +175,18 @@ class Lookups:
         found: list[Json] = page["data"]
         return identifier(found[0]["invoice"]) if found else ""
 
-    def _subscription(self, name: str) -> Work:
-        _, follow = self._followed(name)
+    def _subscription(self, name: str, at: datetime) -> Work:
+        _, follow = self._followed(name, at)
         return follow
 
-    def _followed(self, name: str) -> tuple[Json | None, Work]:
+    def _followed(self, name: str, at: datetime) -> tuple[Json, Work]:
         """A subscription that is for a plan of ours, and what it takes to follow it."""
         document = self._api.get(f"subscriptions/{name}", expand=["latest_invoice"])
-        if self._platform.plans is None or not subscriptions.is_ours(document):
-            return None, paying.nothing
-        theirs = subscriptions.followed(self._standing(document))
-        return document, partial(following.follow, theirs=theirs, plans=self._platform.plans)
+        if not subscriptions.is_ours(document):
+            raise ForeignPaymentError(name, f"neither it nor its price has {subscriptions.PLAN}")
+        plans = self._platform.need_plans().plans
+        theirs = subscriptions.followed(self._standing(document), at)
+        return document, partial(following.follow, theirs=theirs, plans=plans)
 
     def _standing(self, document: Json) -> Json:
         """The subscription that its account is on: if another began later and goes on, that says so."""

@@ -256,7 +256,7 @@ class Payments(Billing):
             UnknownPaymentError: Nobody here can be given PT for it.
             StripeRefusedError: There is no such payment.
         """
-        work = self._lookups.look_up(Subject(SubjectKind.PAYMENT, _id(payment)))
+        work = self._lookups.look_up_now(Subject(SubjectKind.PAYMENT, _id(payment)))
         self._platform.run(partial(alone, work=work))
         return self.find(payment)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import astuple
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -103,7 +104,7 @@ class Worker:
         delivered = self._outbox.deliver(handlers, limit=limit) if handlers else None
         done, failed = self._do_jobs()
         return Round(
-            worked.applied + worked.failed + worked.dead if worked else 0,
+            sum(astuple(worked)) if worked else 0,
             delivered.delivered if delivered else 0,
             done,
             failed,

@@ -34,6 +34,7 @@ Id = Annotated[
 Actor = Annotated[str, typer.Option("--actor", help="Who has dealt with it.")]
 Reason = Annotated[str, typer.Option("--reason", help="How.")]
 Days = Annotated[int, typer.Option("--days", min=1, max=30, help="How far to go back.")]
+Age = Annotated[int, typer.Option("--days", metavar="N", min=1, help="Since they came in.")]
 All = Annotated[bool, typer.Option("--all", help="What was delivered too, as a sweep does.")]
 
 
@@ -163,6 +164,30 @@ def catch_up(
     return ExitCode.OK
 
 
+def prune(
+    *,
+    db: options.Database,
+    days: Age = 90,
+    durability: options.Survival = Durability.STRICT,
+    as_json: options.AsJson = False,
+) -> int:
+    """
+    Drop events that came in so many days ago or longer and are done with.
+
+    What waits or is dead stays. At least 32 days: Stripe lists events for 30.
+    """
+    from .writing import screen, write_json
+
+    dropped = _on_ledger(
+        db, durability, lambda meter: meter.webhooks.prune(older_than=timedelta(days=days))
+    )
+    if as_json:
+        write_json({"dropped": dropped})
+    else:
+        screen().print(f"{dropped:,} events dropped", highlight=False)
+    return ExitCode.OK
+
+
 COMMANDS = (
     (list_, ("ptmeter webhooks list --state dead", "ptmeter webhooks list --type charge.dispute. --json")),
     (show, ("ptmeter webhooks show evt_1PqJ3x",)),
@@ -170,6 +195,7 @@ COMMANDS = (
     (resolve, ('ptmeter webhooks resolve evt_1PqJ3x --actor ann --reason "refunded by hand"',)),
     (backlog, ("ptmeter webhooks backlog --json",)),
     (catch_up, ("ptmeter webhooks catch-up --days 7", "ptmeter webhooks catch-up --all")),
+    (prune, ("ptmeter webhooks prune --days 60",)),
 )
 """Every command, with examples of it."""
 

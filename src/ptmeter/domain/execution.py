@@ -297,8 +297,7 @@ class Execution:
         wallet, lot = self._moves.wallets[command.wallet], self._lot(command)
         lots = [lot]
         if (short := command.amount - lot.remaining) > 0:
-            _check_room(wallet, short)
-            wallet = self._moves.advance(wallet, short)
+            wallet = self._lend(wallet, short)
             lots.append(wallet.lots[-1])
         taken = self._moves.take_out(
             wallet, Kind.REVERSE, command.amount, _request(command), lots=lots, note=command.note
@@ -333,8 +332,13 @@ class Execution:
         if limit is not None and wallet.owed + short > limit:
             funds = wallet.available + max(0, limit - wallet.owed)
             raise Refusing(Refusal.INSUFFICIENT_FUNDS, available=funds, required=amount)
-        _check_room(wallet, short)
-        return self._moves.advance(wallet, short)
+        return self._lend(wallet, short)
+
+    def _lend(self, wallet: Wallet, amount: int) -> Wallet:
+        _check_room(wallet, amount)
+        if wallet.owed + amount >= LARGEST:  # more than was spent, by payments that were taken back
+            raise Refusing(Refusal.TOO_LARGE)
+        return self._moves.advance(wallet, amount)
 
     def _credit_limit(self, name: WalletId) -> int:
         """How much the wallet may owe for something new; refuses if it is not open."""

@@ -29,6 +29,8 @@ class Followed:
     paid_until: datetime
     since: datetime | None = None
     """When the period began that holds now, if it was invoiced by this plan and not changed to it later."""
+    seen_at: datetime
+    """When the looking up began, by the ledger's clock."""
     goes_on: bool
     """Whether there is something to be had for it: it was paid for once, or is on trial, and has not ended."""
     is_paid: bool = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,6 +55,10 @@ class EventState(IntEnum):
     """A dead letter: looking its subject up failed for good, for the reason in ``problem``."""
     RESOLVED = 4
     """Somebody has dealt with the dead letter."""
+
+
+DONE: Final = frozenset({EventState.APPLIED, EventState.PARKED, EventState.RESOLVED})
+"""States in which nothing is to be done about an event any more."""
 
 
 class Intake(StrEnum):
@@ -129,11 +133,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """How many subjects were looked up and are in the books, are to be tried again, and are dead letters."""
+    """How many subjects are in the books, are to be tried again, are dead letters, and are of no concern here."""
 
     applied: int = 0
     failed: int = 0
     dead: int = 0
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,11 @@ def microseconds(moment: datetime) -> int:
 def moment(microseconds: int) -> datetime:
     """The aware UTC time that many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def long_before(at: datetime, by: timedelta) -> datetime:
+    """So much earlier than *at*, or the first moment that there is."""
+    try:
+        return at - by
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)

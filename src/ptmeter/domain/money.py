@@ -45,6 +45,8 @@ _THOUSANDTHS: Final = frozenset(["bhd", "iqd", "jod", "kwd", "lyd", "omr", "tnd"
 UGX has no minor units and is counted in hundredths all the same, as ISK is ("Special cases").
 """
 
+_WHOLE_ONLY: Final = frozenset(["isk", "ugx"])
+
 
 class Side(StrEnum):
     """Where money can be, or what it is owed for."""
@@ -148,6 +150,17 @@ def exponent(currency: str) -> int:
     """How many decimal places the currency's minor units are."""
     code = currency.lower()
     return 0 if code in _WITHOUT_MINOR_UNITS else 3 if code in _THOUSANDTHS else 2
+
+
+def coin(currency: str) -> int:
+    """
+    How many minor units the least is that can be charged; every charge is a multiple of it.
+
+    Thousandths are charged by the ten, and currencies that are counted in hundredths they do not have by the hundred
+    (docs.stripe.com/currencies, "Three-decimal currencies" and "Special cases").
+    """
+    code = currency.lower()
+    return 10 if code in _THOUSANDTHS else 100 if code in _WHOLE_ONLY else 1
 
 
 def balances(entries: Iterable[MoneyEntry]) -> Mapping[tuple[str, Side], SideBalance]:

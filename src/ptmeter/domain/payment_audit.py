@@ -97,14 +97,22 @@ def asked(record: PaymentRecord) -> dict[bytes, tuple[str, int, Kind]]:
 
 def _lot_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Iterator[str]:
     """Whether the lots that it brought are there, and are those of its key or of a plan's cycle."""
-    key = f"payment:{record.id}"
-    ids = transfer_ids(record.account, "grant", key, record.granted) if record.granted else {}
+    ids = _own_lots(record)
     for unit in sorted({*record.granted, *record.lots}):
         granted, lot = record.granted.get(unit), lots.get(unit)
-        if lot is None or lot.kind is not Kind.GRANT or lot.amount != granted:
+        if lot is None or lot.kind is not Kind.GRANT or record.portion.of(lot.amount) != granted:
             yield f"the {granted} micro-PT of {unit} that it brought are not in its lot {record.lots.get(unit)}"
         elif lot.id != ids[unit] and lot.note.startswith(("payment ", "top-up ")):
             yield f"lot {lot.seq} in {unit} was granted for another payment"
+
+
+def _own_lots(record: PaymentRecord) -> dict[str, bytes]:
+    """The ids of its lots by unit, if it was for PT; what it paid of a plan is granted under the cycle's name."""
+    return (
+        transfer_ids(record.account, "grant", f"payment:{record.id}", record.granted)
+        if record.granted
+        else {}
+    )
 
 
 def _amount_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Iterator[str]:
@@ -112,7 +120,8 @@ def _amount_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Ite
     if not 0 <= record.tax <= record.amount:
         yield f"{record.tax} of {record.amount} cannot be tax"
         return
-    paid = [lot.paid for lot in lots.values()]
+    ids = _own_lots(record)
+    paid = [lot.paid for unit, lot in lots.items() if lot.id == ids.get(unit)]
     net = (record.amount - record.tax) * NANO // 10 ** exponent(record.currency)
     if paid and None not in paid and sum(filter(None, paid)) != net:
         yield f"its lots were paid with {sum(filter(None, paid))} nano-units, and it has {net} without tax"

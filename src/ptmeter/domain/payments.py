@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+from itertools import accumulate, pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
@@ -23,7 +24,7 @@ from .minor_units import of_minor
 from .pt import allocate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from .money import Movement
@@ -33,6 +34,27 @@ Amounts: TypeAlias = "Mapping[str, int]"
 """Micro-PT by unit."""
 
 NONE: Amounts = MappingProxyType({})
+
+
+class Portion(NamedTuple):
+    """What of an invoice one of its payments paid: its money from so much up to so much, of so much in all."""
+
+    before: int
+    after: int
+    whole: int
+
+    def of(self, amount: int) -> int:
+        """What of an amount that was got for all the money was got for this; all portions add up to it."""
+        return amount * self.after // self.whole - amount * self.before // self.whole
+
+
+ALL: Final = Portion(0, 1, 1)
+
+
+def portions(paid: Iterable[int]) -> list[Portion]:
+    """Which portions payments are of what they paid together."""
+    ends = list(accumulate(paid, initial=0))
+    return [Portion(before, after, ends[-1]) for before, after in pairwise(ends)]
 
 
 class RefundStage(IntEnum):
@@ -102,7 +124,9 @@ class Payment:
     top_up: str = ""
     """The automatic top-up that it pays, if it does."""
     cycle: datetime | None = None
-    """When the cycle of a plan begins that it pays for, if it does: what that gave is what it brought."""
+    """When the cycle of a plan begins that it paid for, once all of that is paid: what it gave is what this brought."""
+    portion: Portion = ALL
+    """What it paid of that cycle, beside other payments."""
     refunds: tuple[Refund, ...] = ()
     disputes: tuple[Dispute, ...] = ()
     movements: tuple[Movement, ...] = ()
@@ -159,7 +183,11 @@ NO_DISPUTE: Final = Claim(stage=DisputeStage.INQUIRY, kind=ClaimKind.DISPUTE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRecord:
-    """What the books say of a payment: the lots it brought, by unit, and what was claimed back."""
+    """
+    What the books say of a payment: the lots it brought, by unit, and what was claimed back.
+
+    What a cycle gave that several payments paid for is a lot of all of them: ``granted`` is the *portion* of this one.
+    """
 
     id: str
     account: str
@@ -169,6 +197,7 @@ class PaymentRecord:
     at: datetime
     granted: Amounts
     lots: Mapping[str, int]
+    portion: Portion = ALL
     claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])
 
     def with_claim(self, name: str, claim: Claim) -> PaymentRecord:

@@ -107,6 +107,8 @@ class Subscription:
     discount: Discount | None = None
     paid_until: datetime | None = None
     """Until when it is paid for: no cycle that begins later is granted; ``None`` if nobody waits for payments."""
+    seen_at: datetime | None = None
+    """When the looking up at Stripe began that it was brought in line with last; ``None`` if it follows none."""
 
     @property
     def status(self) -> Status:

@@ -2,7 +2,7 @@
 Selling top-ups: how many PT may be bought at once, and how much less a large one costs.
 
 A price is what the rate card says that a PT sells at. What is off goes by the list price of the whole top-up, and is
-the share of the highest step that it reaches, rounded down to the minor unit: whoever pays never gets a discount that
+the share of the highest step that it reaches, rounded down to what can be charged: whoever pays never gets a discount that
 was not promised, and never pays more than was.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidArgumentError
 from .minor_units import minor, of_minor
+from .money import coin
 from .pt import MICRO, PT, Money, allocate, ceil_div
 from .rates import WHOLE
 
@@ -76,13 +77,14 @@ def quote(amounts: Mapping[str, int], prices: Mapping[str, Money], sales: TopUpS
         raise InvalidArgumentError(msg)
     total = Money(sum(listed.values()), currencies.pop())
     _check(amounts, total, sales)
+    currency, least = total.currency, coin(total.currency)
     whole = minor(total)
-    off = whole * _share(of_minor(whole, total.currency), sales) // WHOLE
-    parts = allocate(whole - off, list(listed.values()))
+    off = whole * _share(of_minor(whole, currency), sales) // (WHOLE * least) * least
+    parts = allocate((whole - off) // least, list(listed.values()))
     return Quote(
-        listed=of_minor(whole, total.currency),
-        discount=of_minor(off, total.currency),
-        parts={unit: of_minor(part, total.currency) for unit, part in zip(listed, parts, strict=True)},
+        listed=of_minor(whole, currency),
+        discount=of_minor(off, currency),
+        parts={unit: of_minor(part * least, currency) for unit, part in zip(listed, parts, strict=True)},
     )
 
 

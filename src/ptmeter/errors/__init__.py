@@ -23,7 +23,8 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
     ├── StripeError                         SignatureInvalidError · EventInvalidError
     │                                       · StripeUnavailableError · StripeRefusedError
-    │                                       · UnknownPaymentError · ClockBehindError
+    │                                       · UnknownPaymentError · ForeignPaymentError
+    │                                       · ClockBehindError · OvertakenError
     └── InvariantError                      UnreadableRowError
 
 Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
@@ -94,6 +95,8 @@ from .refusals import (
 from .stripe import (
     ClockBehindError,
     EventInvalidError,
+    ForeignPaymentError,
+    OvertakenError,
     SignatureInvalidError,
     StripeError,
     StripeRefusedError,
@@ -113,6 +116,7 @@ __all__ = [
     "ContentionError",
     "EventInvalidError",
     "EventNotFoundError",
+    "ForeignPaymentError",
     "HoldNotFoundError",
     "HoldNotPendingError",
     "IdempotencyConflictError",
@@ -129,6 +133,7 @@ __all__ = [
     "ModelLockedError",
     "NotFoundError",
     "NotFrozenError",
+    "OvertakenError",
     "PaymentNotFoundError",
     "PeriodClosedError",
     "PeriodNotOverError",

@@ -91,6 +91,17 @@ class ClockBehindError(StripeError):
         super().__init__(f"{what} begins {ahead} from now, by the clock of the database")
 
 
+class OvertakenError(StripeError):
+    """What was looked up later is in the books already, so this may be old by now: it is looked up again."""
+
+    code = "overtaken"
+    retryable = True
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"{what} was looked up again before this was booked")
+
+
 class UnknownPaymentError(StripeError):
     """
     Something was paid that nobody here can be given PT for: the payment says no account, or PT that there are not.
@@ -102,4 +113,15 @@ class UnknownPaymentError(StripeError):
 
     def __init__(self, payment: str, problem: str) -> None:
         self.payment, self.problem = payment, problem
-        super().__init__(f"nobody can be given PT for payment {payment}: {problem}")
+        super().__init__(f"nobody can be given PT for {payment}: {problem}")
+
+
+class ForeignPaymentError(UnknownPaymentError):
+    """
+    Something was paid that is of no concern here: neither it nor what led to it says anything of ptmeter.
+
+    Its events are parked, for one account at Stripe may sell other things too. If it was meant for PT, write the
+    metadata at Stripe and have an event of it looked up again: ``ptmeter webhooks retry``.
+    """
+
+    code = "foreign_payment"

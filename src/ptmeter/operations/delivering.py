@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..domain.instants import long_before
 from ..domain.keys import is_id
 from ..domain.messages import MessageState
 from ..errors import InvalidArgumentError, MessageNotFoundError
@@ -98,11 +99,7 @@ def prune(books: Books, *, older_than: timedelta, limit: int = DROPPED) -> int:
     if older_than < KEPT:
         msg = f"keep what was delivered for at least {KEPT.days} days, so that nothing is told twice in a month"
         raise InvalidArgumentError(msg)
-    try:
-        before = books.ledger.now() - older_than
-    except OverflowError:  # longer than there have been years
-        return 0
-    return books.outbox.forget(before, limit=limit)
+    return books.outbox.forget(long_before(books.ledger.now(), older_than), limit=limit)
 
 
 def listed(

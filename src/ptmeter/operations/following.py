@@ -15,7 +15,7 @@ from ..domain.followed import aligned
 from ..domain.instants import microseconds
 from ..domain.subscriptions import Status, When
 from ..domain.windows import Every, window
-from ..errors import ClockBehindError, PtmeterError
+from ..errors import ClockBehindError, OvertakenError, PtmeterError
 from . import subscribing
 
 if TYPE_CHECKING:
@@ -39,13 +39,24 @@ def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
     the plan that it began with there.
 
     Raises:
+        OvertakenError: What was looked up later is in the books already.
         ClockBehindError: It begins in a moment, by the clock of the database.
         ConfigurationError: The plans do not have its plan, or no price for a year of it.
         SubscriptionExistsError: The account is on another subscription, which Stripe knows nothing of.
     """
-    plans.find(theirs.plan)
     books.subscriptions.open(theirs.account)
     ours = _standing(books, theirs.account)
+    if ours is not None and ours.seen_at is not None and theirs.seen_at < ours.seen_at:
+        raise OvertakenError(theirs.id)
+    yield from _bring_in_line(books, ours, theirs, plans)
+    if brought := books.subscriptions.lock(theirs.account):
+        books.subscriptions.save(replace(brought, seen_at=theirs.seen_at))
+
+
+def _bring_in_line(
+    books: Books, ours: Subscription | None, theirs: Followed, plans: Plans
+) -> Posting[None]:
+    plans.find(theirs.plan)
     at = books.ledger.now()
     key = f"{theirs.id}:{microseconds(at)}"
     if ours is None or ours.status is Status.ENDED:

@@ -53,6 +53,7 @@ def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentR
         record = yield from _receive(books, payment, paid)
     elif is_older(payment, known(books.payments.entries(reference=payment.id))):
         return record
+    record = _linked(books, record, payment)
     away = gone(record, payment)
     for each in claims_of(payment):
         record = yield from _claim(books, record, each, away)
@@ -82,9 +83,6 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
         raise granted
     ids = transfer_ids(account, "grant", key, offer) if offer else {}
     posted = books.ledger.posted(account, list(ids.values()))
-    if payment.cycle:
-        posted = _given(books, account, payment.cycle)
-        offer = {each.transfer.wallet.unit: each.transfer.amount for each in posted}
     return PaymentRecord(
         id=payment.id,
         account=account,
@@ -94,6 +92,19 @@ def _receive(books: Books, payment: Payment, paid: Amounts) -> Posting[PaymentRe
         at=payment.at,
         granted=offer,
         lots={each.transfer.wallet.unit: each.transfer.seq for each in posted},
+    )
+
+
+def _linked(books: Books, record: PaymentRecord, payment: Payment) -> PaymentRecord:
+    """The record with what the cycle gave that was paid for; that may be granted after the payment was seen first."""
+    if payment.cycle is None or record.lots:
+        return record
+    given = [each.transfer for each in _given(books, record.account, payment.cycle)]
+    return replace(
+        record,
+        granted={each.wallet.unit: payment.portion.of(each.amount) for each in given},
+        lots={each.wallet.unit: each.seq for each in given},
+        portion=payment.portion,
     )
 
 

@@ -8,10 +8,12 @@ anything of: they are due again when the lease ends, and looked up again, which 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..domain.checks import check_note
 from ..domain.inbox import EventState, Intake, KeptEvent, Received
+from ..domain.instants import long_before
 from ..errors import ConflictError, EventNotFoundError, InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from ..domain.messages import Backoff
     from ..ports import Books, Posting
 
+KEPT: Final = timedelta(days=32)
+"""How long an event stays at least: Stripe lists events for 30 days, and what is not there any more comes in again."""
+
+_DROPPED: Final = 500
 _LONGEST_PROBLEM: Final = 500
 _LOST: Final = "every process that looked it up died, or took longer than the lease"
 _ALTERED: Final = "it came before with something else to say, which is kept: who has the secret?"
@@ -29,10 +35,11 @@ _ALTERED: Final = "it came before with something else to say, which is kept: who
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A subject to look up, and the events that wait for that: those that came before it was taken."""
+    """A subject to look up, taken *at* a time, and the events that wait for that: those that came before."""
 
     waiting: Waiting
     events: Sequence[str]
+    at: datetime
 
 
 def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) -> Posting[Received]:
@@ -41,7 +48,7 @@ def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) 
 
     What the others are about is put in line by whichever worker comes next.
 
-    It posts nothing, and shares its transaction and its statement with whatever comes in at the same moment.
+    It posts nothing, and shares its transaction and its statements with whatever comes in at the same moment.
     """
     kept = KeptEvent(
         event=event,
@@ -54,6 +61,8 @@ def keep(books: Books, event: Event, *, parked: str, source: str, at: datetime) 
     yield ()  # until all that came at this moment is expected
     if books.inbox.add(kept):
         return Received(Intake.PARKED if parked else Intake.STORED, event, parked)
+    books.inbox.expect_again(event)
+    yield ()  # until all that came again at this moment is expected
     same = books.inbox.again(event)
     return Received(Intake.DUPLICATE, event, "" if same else _ALTERED)
 
@@ -64,9 +73,9 @@ def take(books: Books, *, backoff: Backoff, limit: int) -> list[Task]:
     books.inbox.line_up(at)
     tasks: list[Task] = []
     for waiting in books.inbox.lease(at=at, until=at + backoff.lease, limit=limit):
-        task = Task(waiting, books.inbox.waiting(waiting.subject))
+        task = Task(waiting, books.inbox.waiting(waiting.subject), at)
         if waiting.attempts > backoff.attempts:
-            _bury(books, task, _LOST)
+            _put_away(books, task, EventState.DEAD, _LOST)
         elif not task.events:
             books.inbox.save(replace(waiting, due_at=None, attempts=0))
         else:
@@ -103,10 +112,17 @@ def fail(books: Books, task: Task, *, problem: str, backoff: Backoff, jitter: fl
     return EventState.WAITING
 
 
+def park(books: Books, task: Task, *, problem: str) -> EventState:
+    """Note that the subject is of no concern here: its events are kept, and nothing is done about them."""
+    if _is_ours(books, task):
+        _put_away(books, task, EventState.PARKED, problem)
+    return EventState.PARKED
+
+
 def bury(books: Books, task: Task, *, problem: str) -> EventState:
     """Note that looking the subject up again would not help: its events are dead letters."""
     if _is_ours(books, task):
-        _bury(books, task, problem)
+        _put_away(books, task, EventState.DEAD, problem)
     return EventState.DEAD
 
 
@@ -185,6 +201,29 @@ def listed(
     return tuple(books.inbox.listed(state=state, kind=kind, subject=subject, limit=limit))
 
 
+def known(books: Books, *, events: Sequence[str]) -> set[str]:
+    """Which of these events came in."""
+    return books.inbox.known(events)
+
+
+def prune(books: Books, *, older_than: timedelta, limit: int = _DROPPED) -> int:
+    """
+    Drop up to *limit* events that came in longer than that ago and are done with; returns how many.
+
+    Raises:
+        InvalidArgumentError: It is less than Stripe may list them again.
+    """
+    if older_than < KEPT:
+        msg = f"keep events for at least {KEPT.days} days: Stripe lists them for 30, and they would come in again"
+        raise InvalidArgumentError(msg)
+    return books.inbox.forget(long_before(books.ledger.now(), older_than), limit=limit)
+
+
+def now(books: Books) -> datetime:
+    """The time by the ledger's clock, which says what was looked up before what."""
+    return books.ledger.now()
+
+
 def standing(books: Books) -> Inboxes:
     """How the inbox stands."""
     return books.inbox.standing()
@@ -196,9 +235,9 @@ def _is_ours(books: Books, task: Task) -> bool:
     return now is not None and now.lease == task.waiting.lease
 
 
-def _bury(books: Books, task: Task, problem: str) -> None:
+def _put_away(books: Books, task: Task, state: EventState, problem: str) -> None:
     at = books.ledger.now()
-    books.inbox.conclude(task.events, EventState.DEAD, at=at, problem=problem[:_LONGEST_PROBLEM])
+    books.inbox.conclude(task.events, state, at=at, problem=problem[:_LONGEST_PROBLEM])
     _let_go(books, task)
 
 

@@ -26,8 +26,12 @@ class Inbox(Protocol):
         """Put what waiting events are about in line, of up to *limit* that came since; returns how many."""
         ...
 
+    def expect_again(self, event: Event) -> None:
+        """Have an event counted that came again, with the next that `again` asks for."""
+        ...
+
     def again(self, event: Event) -> bool:
-        """Count that an event came again; whether it has the same to say as at first."""
+        """Count all that is expected to have come again; whether this one has the same to say as at first."""
         ...
 
     def put_in_line(self, subject: Subject, at: datetime) -> None:
@@ -75,6 +79,14 @@ class Inbox(Protocol):
         limit: int = 100,
     ) -> list[KeptEvent]:
         """Events, the latest first: of a state, of types that begin so, of a subject."""
+        ...
+
+    def known(self, events: Sequence[str]) -> set[str]:
+        """Which of these came in."""
+        ...
+
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """Drop up to *limit* events that came before that and that nothing is to be done about; returns how many."""
         ...
 
     def standing(self) -> Inboxes:

@@ -8,12 +8,13 @@ is seen by who finishes that, or puts the subject in line again.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, func, not_, select, update
+from sqlalchemy import delete, func, not_, select, update
 
-from ..domain.inbox import Event, EventState, Inboxes, KeptEvent, Subject, SubjectKind, Waiting
+from ..domain.inbox import DONE, Event, EventState, Inboxes, KeptEvent, Subject, SubjectKind, Waiting
 from ..domain.instants import microseconds, moment
 from .inbox_tables import task as line
 from .inbox_tables import webhook
@@ -36,6 +37,8 @@ class SqlInbox:
         self._connection = connection
         self._expected: dict[str, dict[str, Any]] = {}
         self._new: set[str] = set()
+        self._came_again: list[Event] = []
+        self._digests: dict[str, bytes] = {}
 
     def expect(self, event: KeptEvent) -> None:
         """See `ports.Inbox.expect`."""
@@ -73,20 +76,34 @@ class SqlInbox:
             self._connection.execute(these.values(lined=1))
         return len(found)
 
+    def expect_again(self, event: Event) -> None:
+        """See `ports.Inbox.expect_again`."""
+        self._came_again.append(event)
+
     def again(self, event: Event) -> bool:
-        """See `ports.Inbox.again`."""
-        this = webhook.c.event_id == event.id
-        same = webhook.c.digest == id_row(event.digest)
-        counted = (
-            update(webhook)
-            .where(this)
-            .values(
-                altered=webhook.c.altered + case((same, 0), else_=1), deliveries=webhook.c.deliveries + 1
-            )
-        )
-        self._connection.execute(counted)
-        digest = self._connection.execute(select(webhook.c.digest).where(this)).scalar_one()
-        return bool(digest == id_row(event.digest))
+        """See `ports.Inbox.again`; one that was dropped meanwhile is as good as the same."""
+        if self._came_again:
+            self._count(self._came_again)
+            self._came_again = []
+        return self._digests.get(event.id, event.digest) == event.digest
+
+    def _count(self, events: Sequence[Event]) -> None:
+        """Count events that came again, locked in the order of their ids: those alike in one statement."""
+        this = webhook.c.event_id
+        kept = select(this, webhook.c.digest).where(this.in_({event.id for event in events}))
+        rows = self._connection.execute(kept.order_by(this).with_for_update())
+        self._digests |= {row.event_id: id_from(row.digest) for row in rows}
+        came = Counter(event.id for event in events)
+        other = Counter(event.id for event in events if self._digests.get(event.id) != event.digest)
+        alike: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
+        for name, times in came.items():
+            alike[times, other[name]].append(name)
+        for (times, altered), names in alike.items():
+            more = {
+                "deliveries": webhook.c.deliveries + times,
+                "altered": webhook.c.altered + altered,
+            }
+            self._connection.execute(update(webhook).where(this.in_(names)).values(more))
 
     def put_in_line(self, subject: Subject, at: datetime) -> None:
         """See `ports.Inbox.put_in_line`."""
@@ -169,6 +186,20 @@ class SqlInbox:
             query = query.where(webhook.c.subject == str(subject))
         latest = query.order_by(webhook.c.received_at.desc(), webhook.c.event_id).limit(limit)
         return [_kept_from(row) for row in self._connection.execute(latest)]
+
+    def known(self, events: Sequence[str]) -> set[str]:
+        """See `ports.Inbox.known`."""
+        query = select(webhook.c.event_id).where(webhook.c.event_id.in_(events))
+        return set(self._connection.execute(query).scalars())
+
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """See `ports.Inbox.forget`; what others are dropping at this moment is passed over."""
+        done = webhook.c.state.in_([int(state) for state in DONE])
+        old = select(webhook.c.event_id).where(done, webhook.c.received_at < microseconds(before))
+        found = self._connection.execute(old.limit(limit).with_for_update(skip_locked=True))
+        names = list(found.scalars())
+        self._connection.execute(delete(webhook).where(webhook.c.event_id.in_(names)))
+        return len(names)
 
     def standing(self) -> Inboxes:
         """See `ports.Inbox.standing`."""

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..domain.inbox import EventState, Inboxes, KeptEvent, SubjectKind, Waiting
+from ..domain.inbox import DONE, EventState, Inboxes, KeptEvent, SubjectKind, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,9 @@ class MemoryInbox:
 
     def _lined(self) -> set[Subject]:
         return {each.subject for each in self._line.values() if each.due_at}
+
+    def expect_again(self, event: Event) -> None:
+        """See `ports.Inbox.expect_again`; nothing is gained by it here."""
 
     def again(self, event: Event) -> bool:
         """See `ports.Inbox.again`."""
@@ -130,6 +133,17 @@ class MemoryInbox:
         found.sort(key=lambda kept: kept.event.id)
         found.sort(key=lambda kept: kept.received_at, reverse=True)
         return found[:limit]
+
+    def known(self, events: Sequence[str]) -> set[str]:
+        """See `ports.Inbox.known`."""
+        return self._events.keys() & set(events)
+
+    def forget(self, before: datetime, *, limit: int) -> int:
+        """See `ports.Inbox.forget`."""
+        old = [k.event.id for k in self._events.values() if k.state in DONE and k.received_at < before]
+        for name in old[:limit]:
+            del self._events[name]
+        return len(old[:limit])
 
     def standing(self) -> Inboxes:
         """See `ports.Inbox.standing`."""

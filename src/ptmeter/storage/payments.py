@@ -10,7 +10,15 @@ from sqlalchemy import exists, not_, select, update
 
 from ..domain.instants import microseconds, moment
 from ..domain.money import MoneyEntry, Side, check_same
-from ..domain.payments import Claim, ClaimKind, DisputeStage, PaymentRecord, RefundStage, customer_of_two
+from ..domain.payments import (
+    Claim,
+    ClaimKind,
+    DisputeStage,
+    PaymentRecord,
+    Portion,
+    RefundStage,
+    customer_of_two,
+)
 from .payment_tables import customer, money, payment
 from .rows import names_its_row
 from .statements import inserted
@@ -114,7 +122,12 @@ def _of(name: str) -> Select[Any]:
 
 def _row(record: PaymentRecord) -> dict[str, Any]:
     claims = {name: asdict(claim) for name, claim in record.claims.items()}
-    body = {"granted": dict(record.granted), "lots": dict(record.lots), "claims": claims}
+    body = {
+        "granted": dict(record.granted),
+        "lots": dict(record.lots),
+        "portion": record.portion,
+        "claims": claims,
+    }
     return {
         "paid_at": microseconds(record.at),
         "amount": record.amount,
@@ -149,6 +162,7 @@ def _record_from(row: Row[Any]) -> PaymentRecord:
         at=moment(row.paid_at),
         granted=_amounts(body["granted"]),
         lots=_amounts(body["lots"]),
+        portion=Portion(*map(_whole, body["portion"])),
         claims={name: _claim(facts) for name, facts in body["claims"].items()},
     )
 

@@ -134,6 +134,7 @@ def _document(of: Subscription) -> dict[str, Any]:
         "closed": of.closed,
         "discount": [discount.share, _text(discount.until)] if discount else None,
         "paid_until": _text(of.paid_until),
+        "seen_at": _text(of.seen_at),
     }
 
 
@@ -157,6 +158,7 @@ def _from_document(account: str, document: dict[str, Any]) -> Subscription:
         closed=document["closed"],
         discount=discount and Discount(discount[0], datetime.fromisoformat(discount[1])),
         paid_until=_moment(document["paid_until"]),
+        seen_at=_moment(document["seen_at"]),
     )
 
 

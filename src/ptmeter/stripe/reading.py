@@ -7,17 +7,20 @@ himself: ``ptmeter_account``, and ``ptmeter_core=100`` for each unit of PT.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.checks import check_name
 from ..domain.money import Movement
-from ..domain.payments import Dispute, DisputeStage, Payment, Refund, RefundStage
+from ..domain.payments import ALL, Dispute, DisputeStage, Payment, Portion, Refund, RefundStage
 from ..domain.pt import PT
 from ..errors import InvalidArgumentError, UnknownPaymentError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from ..domain.payments import Amounts
 
 Json: TypeAlias = "Mapping[str, Any]"
 
@@ -44,37 +47,63 @@ _DISPUTES: Final = {
 }
 
 
-def payment(
-    intent: Json,
-    metadata: Json,
-    *,
-    tax: int,
-    refunds: Iterable[Json],
-    disputes: Sequence[Json],
-    units: Collection[str],
-    cycle: datetime | None = None,
-) -> Payment:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bought:
+    """What a payment is for: PT, an automatic top-up, or a cycle of a plan, or its *portion* of that."""
+
+    account: str
+    tax: int
+    offer: Amounts = field(default_factory=dict[str, int])
+    top_up: str = ""
+    cycle: datetime | None = None
+    portion: Portion = ALL
+
+
+def bought(intent: Json, metadata: Json, *, tax: int, units: Collection[str]) -> Bought:
     """
-    A payment that succeeded, with all that was claimed back of it; *cycle* is when what it pays of a plan begins.
+    What a payment is for that says so itself, *tax* included.
 
     Raises:
         UnknownPaymentError: It does not say for whom, or for how many PT of what.
     """
+    name = intent["id"]
+    offer = offer_in(metadata, name, units)
+    return Bought(
+        account=account_in(metadata, name),
+        tax=tax,
+        offer=_received(offer, intent["amount_received"], intent["amount"]),
+        top_up=metadata.get(TOP_UP, ""),
+    )
+
+
+def payment(
+    intent: Json,
+    bought: Bought,
+    *,
+    refunds: Iterable[Json],
+    disputes: Sequence[Json],
+) -> Payment:
+    """
+    A payment that succeeded, for what was bought with it, and with all that was claimed back of it.
+
+    Raises:
+        UnknownPaymentError: A refund or dispute is in a state that is not known here.
+    """
     charge: Json = intent.get("latest_charge") or {}
-    amount: int = intent["amount_received"]
     name: str = intent["id"]
     given = [refund(each) for each in refunds]
     contested = [dispute(each) for each in disputes]
     return Payment(
         id=name,
-        account=account_in(metadata, name),
-        offer={} if cycle else _received(offer_in(metadata, name, units), amount, intent["amount"]),
-        cycle=cycle,
-        amount=amount,
-        tax=tax,
+        account=bought.account,
+        offer=bought.offer,
+        cycle=bought.cycle,
+        portion=bought.portion,
+        amount=intent["amount_received"],
+        tax=bought.tax,
         currency=intent["currency"],
         at=moment(charge.get("created", intent["created"])),
-        top_up=metadata.get(TOP_UP, ""),
+        top_up=bought.top_up,
         refunds=tuple(sorted((each for each, _ in given), key=lambda each: (each.at, each.id))),
         disputes=tuple(sorted((each for each, _ in contested), key=lambda each: (each.at, each.id))),
         movements=(

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..domain.minor_units import minor, of_minor
+from ..domain.money import coin
 from ..domain.pt import PT
 from ..errors import InvalidArgumentError
 from .checkout import KEY
@@ -94,7 +95,8 @@ def worth(record: PaymentRecord, amounts: Mapping[str, int]) -> int:
     if not 0 < micro <= granted:
         msg = f"payment {record.id} brought {PT(granted)} {unit}, so {PT(micro)} of it cannot be refunded"
         raise InvalidArgumentError(msg)
-    if amount := record.amount * micro // granted:
+    least = coin(record.currency)
+    if amount := record.amount * micro // (granted * least) * least:
         return amount
     msg = f"{PT(micro)} {unit} of payment {record.id} are worth less than the smallest coin of it"
     raise InvalidArgumentError(msg)

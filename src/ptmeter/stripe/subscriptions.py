@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.followed import Followed
+from ..domain.payments import portions
 from ..domain.subscriptions import Interval
 from ..errors import UnknownPaymentError
 from . import schedules
 from .checkout import PLAN
-from .reading import ACCOUNT, account_in, metadata_of, moment
+from .reading import ACCOUNT, Bought, account_in, metadata_of, moment
 from .subjects import identifier
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def is_ours(document: Json) -> bool:
     return bool(_plan(document, _item(document)))
 
 
-def followed(document: Json) -> Followed:
+def followed(document: Json, seen_at: datetime) -> Followed:
     """
     A subscription with its latest invoice, as it stands.
 
@@ -67,6 +68,7 @@ def followed(document: Json) -> Followed:
         is_paid=paid,
         is_trial=trial,
         ends_at=None if ends is None else moment(ends),
+        seen_at=seen_at,
     )
 
 
@@ -95,6 +97,26 @@ def period_of(invoice: Json) -> int:
     """When the period begins that an invoice is for, in seconds: that of its latest line."""
     lines: list[Json] = invoice["lines"]["data"]
     return max((line["period"]["start"] for line in lines), default=invoice["period_start"])
+
+
+def paid_on(invoice: Json, payments: Iterable[Json], *, account: str) -> dict[str, Bought]:
+    """
+    What each payment of an invoice is for, by its id: its part of the cycle, once all of the invoice is paid.
+
+    Tax is spread over the whole invoice, of which a customer's balance may have paid some.
+    """
+    in_turn = sorted(payments, key=lambda each: (each["created"], each["id"]))
+    cycle = moment(period_of(invoice)) if invoice["status"] == "paid" else None
+    return {
+        intent: Bought(
+            account=account,
+            tax=portion._replace(whole=max(portion.whole, invoice["total"])).of(tax_of(invoice)),
+            cycle=cycle,
+            portion=portion,
+        )
+        for each, portion in zip(in_turn, portions(each["amount_paid"] for each in in_turn), strict=True)
+        if (intent := identifier(each["payment"].get("payment_intent")))
+    }
 
 
 def tax_of(invoice: Json) -> int:

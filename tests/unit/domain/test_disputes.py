@@ -271,6 +271,16 @@ def test_what_would_be_lent_counts_too() -> None:
     assert before != shelf.facts()
 
 
+def test_what_is_owed_counts_by_itself() -> None:
+    """What was taken back is spent by nobody, so it may be owed beyond what a database can count: that is refused."""
+    shelf = shelf_with(100)
+
+    first, second = (do(shelf, of_lot(Reverse, f"refund {n}", LARGEST // 2 + 50)) for n in (1, 2))
+
+    assert isinstance(first, Posted)
+    assert Refused(reason=Refusal.TOO_LARGE) == second
+
+
 @pytest.mark.parametrize(("amount", "fits"), [(LARGEST - 101, True), (LARGEST - 100, False)])
 def test_what_is_frozen_counts_too(amount: int, fits: bool) -> None:
     """Or it could not be given back."""

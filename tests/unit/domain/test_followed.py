@@ -34,6 +34,7 @@ THEIRS = Followed(
     interval=Interval.MONTH,
     anchor=JANUARY,
     paid_until=MARCH,
+    seen_at=FEBRUARY + DAY,
     goes_on=True,
 )
 PRO = Change("pro", Interval.MONTH, FEBRUARY)

@@ -15,6 +15,8 @@ from ptmeter.stripe.subscriptions import followed
 
 JANUARY, FEBRUARY, MARCH = (int(datetime(2026, month, 1, tzinfo=UTC).timestamp()) for month in (1, 2, 3))
 
+SEEN = datetime(2026, 1, 2, tzinfo=UTC)
+
 
 def price(name: str, interval: str = "month", **metadata: str) -> dict[str, Any]:
     return {"id": f"price_{name}", "metadata": metadata, "recurring": {"interval": interval}}
@@ -109,7 +111,9 @@ def test_the_schedule_says_when_a_subscription_ends_that_it_manages() -> None:
 
     assert schedules.ends(stays) is None
     assert MARCH == schedules.ends(goes)
-    assert [None, datetime(2026, 3, 1, tzinfo=UTC)] == [followed(each).ends_at for each in (stays, goes)]
+    assert [None, datetime(2026, 3, 1, tzinfo=UTC)] == [
+        followed(each, SEEN).ends_at for each in (stays, goes)
+    ]
     assert FEBRUARY == schedules.ends(subscription(cancel_at_period_end=True))
     assert 7 == schedules.ends(subscription(cancel_at=7))
     assert billing.subscription(subscription(cancel_at_period_end=True)).ends_at_period_end
@@ -216,6 +220,6 @@ def test_a_period_is_invoiced_by_the_price_that_holds_or_that_was_changed_since(
         }
         for name, start, proration in lines
     ]
-    found = followed(subscription(latest_invoice={"status": "paid", "lines": {"data": data}}))
+    found = followed(subscription(latest_invoice={"status": "paid", "lines": {"data": data}}), SEEN)
 
     assert (datetime(2026, 1, 1, tzinfo=UTC) if wanted else None) == found.since

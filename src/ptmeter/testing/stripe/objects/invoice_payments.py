@@ -101,11 +101,38 @@ def _confirmed(world: World, invoice: Obj, method: str | None, *, off_session: b
     return intent
 
 
-def settled(world: World, invoice: Obj, *, out_of_band: bool = False) -> Obj:
-    """Mark one as paid, whoever paid it."""
+def attached(world: World, invoice: Obj, intent: Obj) -> Obj:
+    """Have a payment that succeeded pay a part of an invoice, or all that is left of it."""
+    part: int = min(intent["amount_received"], invoice["amount_remaining"])
+    paid = make(
+        world,
+        PAYMENT,
+        amount_paid=part,
+        amount_requested=part,
+        currency=invoice["currency"],
+        invoice=invoice["id"],
+        is_default=False,
+        payment={"type": "payment_intent", "payment_intent": intent["id"]},
+        status="paid",
+    )
+    paid["status_transitions"]["paid_at"] = world.now(invoice["test_clock"])
+    world.emit("invoice_payment.paid", paid)
+    left = invoice["amount_remaining"] - part
+    invoice |= {"amount_paid": invoice["amount_paid"] + part, "amount_remaining": left}
+    asked = world.get("payment_intent", invoice["_intent"])
+    if left:
+        asked["amount"] = left
+        return invoice
+    payment_intents.give_up(world, asked)
+    return settled(world, invoice, elsewhere=True)
+
+
+def settled(world: World, invoice: Obj, *, elsewhere: bool = False) -> Obj:
+    """Mark one as paid: by what was asked for, unless it was paid *elsewhere*."""
     now = world.now(invoice["test_clock"])
+    left = 0 if elsewhere else invoice["amount_remaining"]
     invoice |= {
-        "amount_paid": 0 if out_of_band else invoice["amount_due"],
+        "amount_paid": invoice["amount_paid"] + left,
         "amount_remaining": 0,
         "attempted": True,
         "next_payment_attempt": None,
@@ -113,10 +140,10 @@ def settled(world: World, invoice: Obj, *, out_of_band: bool = False) -> Obj:
     }
     invoice["status_transitions"]["paid_at"] = now
     if payment := world.find(invoice.get("_payment") or ""):
-        payment |= {"status": "canceled" if out_of_band else "paid"}
-        payment["amount_paid"] = None if out_of_band else invoice["amount_due"]
-        payment["status_transitions"]["canceled_at" if out_of_band else "paid_at"] = now
-        if not out_of_band:
+        payment |= {"status": "canceled" if elsewhere else "paid"}
+        payment["amount_paid"] = None if elsewhere else left
+        payment["status_transitions"]["canceled_at" if elsewhere else "paid_at"] = now
+        if not elsewhere:
             world.emit("invoice_payment.paid", payment)
     world.emit("invoice.updated", invoice, {"status": "open"})
     world.emit("invoice.paid", invoice)

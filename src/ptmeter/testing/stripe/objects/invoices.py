@@ -250,9 +250,20 @@ def _pay(world: World, call: Call) -> Obj:
     _fit(invoice, "open", "uncollectible", verb="paid")
     if params.get("paid_out_of_band"):
         payment_intents.give_up(world, world.get("payment_intent", invoice["_intent"]))
-        return invoice_payments.settled(world, invoice, out_of_band=True)
+        return invoice_payments.settled(world, invoice, elsewhere=True)
     method = params.get("payment_method") or params.get("source")
     return invoice_payments.collect(world, invoice, method, off_session=params.get("off_session", False))
+
+
+def _attach(world: World, call: Call) -> Obj:
+    invoice, intent = (
+        world.get("invoice", call.id),
+        world.get("payment_intent", call.params["payment_intent"]),
+    )
+    _fit(invoice, "open", "uncollectible", verb="paid")
+    if intent["status"] != "succeeded":
+        raise RefusedError("The fake attaches payments that have succeeded.", param="payment_intent")
+    return invoice_payments.attached(world, invoice, intent)
 
 
 def _finalize(world: World, call: Call) -> Obj:
@@ -359,6 +370,7 @@ ROUTES: Final = (
         all=_list,
         finalize=_finalize,
         pay=_pay,
+        attach_payment=_attach,
         send=_send,
         void=_void,
         mark_uncollectible=_give_up,
