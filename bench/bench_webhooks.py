@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from statistics import median, quantiles
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 
 import stripe as sdk
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SECRET = "whsec_bench"
 SIZE = 7_000
 PARALLEL = 200
+RATE = 1_000
 ROUNDS, TIMES = 7, 200
 
 
@@ -112,17 +113,23 @@ def timed(work: Callable[[], None]) -> float:
 
 
 def intake_table(url: str, event: dict[str, Any], events: int, how: str) -> Table:
-    """Events a second and how long each took, 200 at a time, all of one customer; then each once more."""
+    """Events a second and how long each took, all of one customer: as they come, as fast as it goes, once more."""
     stripe = Stripe(endpoints=Endpoint(secrets=SECRET, livemode=False))
-    bodies = [json.dumps(event | {"id": f"evt_{number}"}).encode() for number in range(events)]
+    bodies = [json.dumps(event | {"id": f"evt_{number}"}).encode() for number in range(2 * events)]
     table = Table(title=f"taking in {events:,} events, {PARALLEL} at a time ({how})")
     for column in ("", "events/s", "p50 ms", "p99 ms", "not taken"):
         table.add_column(column, justify="left" if not column else "right")
+    runs = (
+        (f"{RATE:,} a second come in", Intake.STORED, bodies[:events], RATE),
+        ("as fast as it goes", Intake.STORED, bodies[events:], None),
+        ("once more", Intake.DUPLICATE, bodies[events:], None),
+    )
     with Meter.open(url, stripe=stripe, migrate=True) as meter:
-        for name, outcome in (("the first time", Intake.STORED), ("once more", Intake.DUPLICATE)):
+        for name, outcome, sent, rate in runs:
             began = perf_counter()
+            due = [began + number / rate if rate else None for number in range(len(sent))]
             with ThreadPoolExecutor(PARALLEL) as pool:
-                each = list(pool.map(partial(take_in, meter, outcome), bodies))
+                each = list(pool.map(partial(take_in, meter, outcome), sent, due))
             whole = perf_counter() - began
             took = sorted(seconds for seconds, _ in each)
             table.add_row(
@@ -135,10 +142,11 @@ def intake_table(url: str, event: dict[str, Any], events: int, how: str) -> Tabl
     return table
 
 
-def take_in(meter: Meter, outcome: Intake, body: bytes) -> tuple[float, bool]:
-    """How long it took to take an event in, and whether it came to that."""
+def take_in(meter: Meter, outcome: Intake, body: bytes, due: float | None) -> tuple[float, bool]:
+    """How long it took to take an event in, since it was *due* if that is said, and whether it came to that."""
     header = sign(body, SECRET.encode(), at=datetime.now(UTC))
-    began = perf_counter()
+    began = due or perf_counter()
+    sleep(max(0.0, began - perf_counter()))
     received = meter.webhooks.receive(body, {"Stripe-Signature": header})
     return perf_counter() - began, received.outcome is outcome
 

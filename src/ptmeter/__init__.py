@@ -135,6 +135,7 @@ if TYPE_CHECKING:
         UsageError,
         UsageInconsistentError,
         UsageMissingError,
+        UsageRefusedError,
     )
     from .operations.alerting import Scanned
     from .operations.reporting_usage import Reported
@@ -345,6 +346,7 @@ __all__ = [
     "UsageError",
     "UsageInconsistentError",
     "UsageMissingError",
+    "UsageRefusedError",
     "UsageStream",
     "VolumeDiscount",
     "When",

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.inbox import Subject, SubjectKind
 from ..domain.payments import sold_for
-from ..errors import ForeignPaymentError, StripeRefusedError
+from ..errors import ForeignPaymentError, StripeRefusedError, UsageRefusedError
 from ..operations import following, paying, receiving
-from ..stripe import reading, subscriptions
+from ..stripe import metering, notices, reading, subscriptions
 from ..stripe.subjects import identifier
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class AsyncLookups:
 
         Raises:
             StripeError: It cannot be asked for, or read, or nobody knows whose it is.
+            UsageRefusedError: It is the report of a billing meter: somebody has to see to it.
             ConfigurationError: It is for a plan, and the meter was opened without plans.
         """
         match subject.kind:
@@ -71,6 +72,9 @@ class AsyncLookups:
                 return await self._subscription(subject.id, at)
             case SubjectKind.PAYOUT:
                 return await self._payout(subject.id)
+            case SubjectKind.USAGE_REPORT:
+                report = await self._api.get(f"/v2/core/events/{subject.id}")
+                raise UsageRefusedError(*metering.refused(report))
             case _:
                 return paying.nothing
 
@@ -150,15 +154,24 @@ class AsyncLookups:
                 return paying.nothing  # its payment says all that there is to do
             raise ForeignPaymentError(name, "it is not for a subscription")
         document, follow = await self._followed(subscription, at)
-        paid = await self._api.every("invoice_payments", invoice=name, status="paid")
         account = reading.account_in(reading.metadata_of(document), subscription)
-        settled = [
-            await self._settled(
-                await self._api.get(f"payment_intents/{intent}", expand=_EXPAND_INTENT), bought
-            )
-            for intent, bought in subscriptions.paid_on(invoice, paid, account=account).items()
-        ]
-        return partial(paying.one_by_one, works=[follow, *settled])
+        works = [follow, *await self._told(invoice, account)]
+        paid = await self._api.every("invoice_payments", invoice=name, status="paid")
+        for payment, bought in subscriptions.paid_on(invoice, paid, account=account).items():
+            intent = await self._api.get(f"payment_intents/{payment}", expand=_EXPAND_INTENT)
+            works.append(await self._settled(intent, bought))
+        return partial(paying.one_by_one, works=works)
+
+    async def _told(self, invoice: Json, account: str) -> list[Work]:
+        """What the account should be told of an invoice that is not paid."""
+        if notice := notices.not_finalized(invoice, account):
+            return [partial(paying.told, notice=notice)]
+        if not notices.was_tried(invoice):
+            return []
+        page = await self._api.get("invoice_payments", invoice=invoice["id"], status="open", limit=1)
+        asked = [each["payment"]["payment_intent"] for each in page["data"]]
+        intents = [await self._api.get(f"payment_intents/{identifier(each)}") for each in asked if each]
+        return [partial(paying.told, notice=notices.not_paid(invoice, intents, account))]
 
     async def _invoice_there(self, name: str) -> Json:
         try:

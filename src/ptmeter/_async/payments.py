@@ -253,6 +253,7 @@ class AsyncPayments(AsyncBilling):
         Raises:
             PaymentNotFoundError: It is not paid, so the books have nothing to say of it.
             UnknownPaymentError: Nobody here can be given PT for it.
+            ForeignPaymentError: It says nothing of ptmeter.
             StripeRefusedError: There is no such payment.
         """
         work = await self._lookups.look_up_now(Subject(SubjectKind.PAYMENT, _id(payment)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
@@ -43,7 +44,7 @@ class AsyncStripeApi:
 
     async def get(self, path: str, **params: Any) -> Mapping[str, Any]:
         """
-        Read something.
+        Read something, below ``/v1/`` unless *path* begins with a slash.
 
         Raises:
             StripeUnavailableError: Stripe did not answer, or asks to try later.
@@ -95,7 +96,7 @@ class AsyncStripeApi:
 
         async def once() -> Mapping[str, Any]:
             with translated():
-                given = await client.raw_request_async(method, f"/v1/{path}", **params, **options)
+                given = await client.raw_request_async(method, urljoin("/v1/", path), **params, **options)
                 return answer(given.body)
 
         return await retrying(once)

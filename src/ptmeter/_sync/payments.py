@@ -254,6 +254,7 @@ class Payments(Billing):
         Raises:
             PaymentNotFoundError: It is not paid, so the books have nothing to say of it.
             UnknownPaymentError: Nobody here can be given PT for it.
+            ForeignPaymentError: It says nothing of ptmeter.
             StripeRefusedError: There is no such payment.
         """
         work = self._lookups.look_up_now(Subject(SubjectKind.PAYMENT, _id(payment)))

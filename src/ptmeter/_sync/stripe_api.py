@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
@@ -44,7 +45,7 @@ class StripeApi:
 
     def get(self, path: str, **params: Any) -> Mapping[str, Any]:
         """
-        Read something.
+        Read something, below ``/v1/`` unless *path* begins with a slash.
 
         Raises:
             StripeUnavailableError: Stripe did not answer, or asks to try later.
@@ -96,7 +97,7 @@ class StripeApi:
 
         def once() -> Mapping[str, Any]:
             with translated():
-                given = client.raw_request(method, f"/v1/{path}", **params, **options)
+                given = client.raw_request(method, urljoin("/v1/", path), **params, **options)
                 return answer(given.body)
 
         return retrying(once)

@@ -27,6 +27,8 @@ class SubjectKind(StrEnum):
     INVOICE = "invoice"
     SUBSCRIPTION = "subscription"
     PAYOUT = "payout"
+    USAGE_REPORT = "usage_report"
+    """What a billing meter says of usage that it could not count; by the event's own id."""
     JOB = "job"
     """Nothing at Stripe: something that is to be done now and then."""
 

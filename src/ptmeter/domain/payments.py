@@ -94,6 +94,8 @@ class Refund:
     amount: int
     stage: RefundStage
     at: datetime
+    problem: str = ""
+    """Why it failed, if it did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,10 @@ class Dispute:
     amount: int
     stage: DisputeStage
     at: datetime
+    reason: str = ""
+    """What the card holder says."""
+    respond_by: datetime | None = None
+    """Until when evidence is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · StripeUnavailableError · StripeRefusedError
     │                                       · UnknownPaymentError · ForeignPaymentError
     │                                       · ClockBehindError · OvertakenError
+    │                                       · UsageRefusedError
     └── InvariantError                      UnreadableRowError
 
 Each class has a stable ``code`` for scripts and logs, says in ``retryable`` whether the same call
@@ -102,6 +103,7 @@ from .stripe import (
     StripeRefusedError,
     StripeUnavailableError,
     UnknownPaymentError,
+    UsageRefusedError,
 )
 
 __all__ = [
@@ -165,4 +167,5 @@ __all__ = [
     "UsageError",
     "UsageInconsistentError",
     "UsageMissingError",
+    "UsageRefusedError",
 ]

@@ -116,7 +116,22 @@ class UnknownPaymentError(StripeError):
         super().__init__(f"nobody can be given PT for {payment}: {problem}")
 
 
-class ForeignPaymentError(UnknownPaymentError):
+class UsageRefusedError(StripeError):
+    """
+    A billing meter could not count usage that was sent to it: ``messages`` are some of those that reported it.
+
+    It is a dead letter. Mend the cause at Stripe, and have the messages sent again: ``ptmeter outbox retry``.
+    """
+
+    code = "usage_refused"
+
+    def __init__(self, problem: str, messages: tuple[str, ...]) -> None:
+        self.problem, self.messages = problem, messages
+        named = f" (messages {', '.join(messages)})" if messages else ""
+        super().__init__(f"a billing meter refused usage: {problem}{named}")
+
+
+class ForeignPaymentError(StripeError):
     """
     Something was paid that is of no concern here: neither it nor what led to it says anything of ptmeter.
 
@@ -125,3 +140,7 @@ class ForeignPaymentError(UnknownPaymentError):
     """
 
     code = "foreign_payment"
+
+    def __init__(self, payment: str, problem: str) -> None:
+        self.payment, self.problem = payment, problem
+        super().__init__(f"{payment} is of no concern here: {problem}")

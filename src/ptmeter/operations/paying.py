@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..domain.commands import Freeze, Reverse, Unfreeze
 from ..domain.keys import transfer_id, transfer_ids
 from ..domain.movements import closing, known, moved, to_bank
+from ..domain.payment_notices import of_claims
 from ..domain.payments import (
     DisputeStage,
     Do,
@@ -31,11 +32,12 @@ from .freezing import move
 from .funding import grant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from ..domain.ledger import Posted
     from ..domain.money import Movement
+    from ..domain.payment_notices import PaymentNotice
     from ..domain.payments import Amounts, Claim, Dispute, Payment, Refund, Step
     from ..ports import Books, Posting
 
@@ -54,6 +56,7 @@ def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentR
     elif is_older(payment, known(books.payments.entries(reference=payment.id))):
         return record
     record = _linked(books, record, payment)
+    tell(books, of_claims(record, payment))
     away = gone(record, payment)
     for each in claims_of(payment):
         record = yield from _claim(books, record, each, away)
@@ -158,6 +161,18 @@ def one_by_one(books: Books, works: Sequence[Callable[[Books], Posting[object]]]
     """Do several things one after the other, all or none."""
     for work in works:
         yield from work(books)
+
+
+def tell(books: Books, notices: Iterable[PaymentNotice]) -> None:
+    """Write down what somebody should be told; the same is told once."""
+    books.outbox.add([each.message(books.ledger.now()) for each in notices])
+
+
+def told(books: Books, *, notice: PaymentNotice) -> Posting[None]:
+    """Write down one thing that somebody should be told, and do nothing else."""
+    tell(books, [notice])
+    return
+    yield
 
 
 def nothing(_books: Books) -> Posting[None]:

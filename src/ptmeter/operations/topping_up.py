@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..domain import accounts
 from ..domain.keys import is_id
 from ..domain.messages import message
+from ..domain.payment_notices import top_up_failed
 from ..domain.receipts import Granted
 from ..domain.top_ups import TopUp, TopUpState, due
 from ..errors import AccountNotFoundError, InvalidArgumentError, TopUpNotFoundError, TopUpNotOpenError
@@ -118,8 +119,10 @@ def failed(books: Books, top_up: str, *, reason: str) -> TopUp | PtmeterError:
         return TopUpNotOpenError(locked.id, locked.key)
     if locked.state is TopUpState.FAILED:
         return locked
-    changed = locked.failed(reason, books.ledger.now())
+    at = books.ledger.now()
+    changed = locked.failed(reason, at)
     books.top_ups.save(changed)
+    books.outbox.add([top_up_failed(changed, reason).message(at)])
     return changed
 
 

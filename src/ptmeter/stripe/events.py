@@ -14,10 +14,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, cast
 
-from ..domain.inbox import Event
+from ..domain.inbox import Event, Subject, SubjectKind
 from ..domain.keys import digest
 from ..errors import EventInvalidError
-from .subjects import subject_of
+from .subjects import identifier, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +26,10 @@ Json: TypeAlias = "Mapping[str, Any]"
 
 DEEPEST: Final = 64
 """How deep an event may be nested; Stripe's own are less than a fifth of that."""
+
+_REPORTS: Final = frozenset(
+    {"billing.meter.error_report_triggered", "billing.meter.no_meter_found"}
+)  # docs.stripe.com/billing/subscriptions/usage-based/recording-usage-api#handle-meter-event-errors
 
 _TOO_DEEP: Final = f"it is nested deeper than {DEEPEST} levels"
 
@@ -54,10 +58,17 @@ def read_event(body: bytes) -> Event:
         created=_created(document.get("created")),
         livemode=_livemode(document),
         account=_text(document, "account" if not thin else "context", _ID, required=False),
-        subject=subject_of(about),
+        subject=_subject(kind.removeprefix("v1."), about, _text(document, "id", _ID)),
         body=body,
         digest=digest((json.dumps(about, sort_keys=True, separators=(",", ":")),)),
     )
+
+
+def _subject(kind: str, about: Json, event: str) -> Subject | None:
+    """What it is about; what a meter could not count stands in the event alone, which is fetched whole."""
+    if kind in _REPORTS and identifier(event):
+        return Subject(SubjectKind.USAGE_REPORT, event)
+    return subject_of(about)
 
 
 def _parsed(body: bytes) -> Json:

@@ -154,6 +154,7 @@ def refund(document: Json) -> tuple[Refund, tuple[Movement, ...]]:
         amount=document["amount"],
         stage=_stage(_REFUNDS, document, name),
         at=moment(document["created"]),
+        problem=document.get("failure_reason") or "",
     )
     fields = ("balance_transaction", "failure_balance_transaction")
     return found, movements(name, *(document.get(field) for field in fields))
@@ -172,7 +173,16 @@ def dispute(document: Json) -> tuple[Dispute, tuple[Movement, ...]]:
     kept = -sum(each.amount for each in moved)
     if stage is DisputeStage.LOST and withdrawn:
         amount = amount * kept // withdrawn
-    return Dispute(id=name, amount=amount, stage=stage, at=moment(document["created"])), moved
+    evidence: Json = document.get("evidence_details") or {}
+    found = Dispute(
+        id=name,
+        amount=amount,
+        stage=stage,
+        at=moment(document["created"]),
+        reason=document.get("reason") or "",
+        respond_by=moment(evidence["due_by"]) if evidence.get("due_by") else None,
+    )
+    return found, moved
 
 
 def movements(source: str, *transactions: Any) -> tuple[Movement, ...]:
