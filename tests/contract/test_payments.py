@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptmeter import PT, InvariantError, Money
+from ptmeter.domain.ledger import Kind
 from ptmeter.domain.money import MoneyEntry, Movement, Side, balances
 from ptmeter.domain.payments import (
     Claim,
@@ -26,7 +27,8 @@ from ptmeter.domain.payments import (
 from ptmeter.domain.top_ups import TopUp
 from ptmeter.operations import paying
 from ptmeter.operations.posting import alone
-from ptmeter.testing.steps import assert_clean, balance, give
+from ptmeter.operations.sweeping import sweep
+from ptmeter.testing.steps import assert_clean, balance, give, held, settle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +83,14 @@ def enter(store: Store, *entries: MoneyEntry) -> None:
 def test_a_payment_is_found_again(store: Store, clock: Clock) -> None:
     """With all its claims; nothing of it is there before it is written, though its place may be."""
     claims = {
-        "re_1": Claim(stage=RefundStage.MADE, amount=7, taken={"core": 2**50}, parts=(1, 2), turns=3),
+        "re_1": Claim(
+            stage=RefundStage.MADE,
+            amount=7,
+            taken={"core": 2**50},
+            lapsed={"core": 4},
+            parts=(1, 2, 3),
+            turns=3,
+        ),
         "dp_1": Claim(
             stage=DisputeStage.LOST,
             kind=ClaimKind.DISPUTE,
@@ -321,3 +330,22 @@ def test_a_top_up_that_is_paid_twice_is_granted_twice(store: Store, clock: Clock
 
     assert PT.of(10) == balance(store).available
     assert_clean(store)
+
+
+# --- lots -----------------------------------------------------------------------------------------
+
+
+def test_what_has_lapsed_of_a_lot_is_known(store: Store, clock: Clock) -> None:
+    """Of that lot alone, and only what nobody had used; nothing of one that is there still."""
+    until = clock() + timedelta(days=1)
+    for key, amount, expires_at in (("a", 100, until), ("b", 50, until), ("c", 7, None)):
+        give(store, amount, key=key, expires_at=expires_at)
+    settle(store, held(store, 30), 30)
+    clock.turn(timedelta(days=2))
+    store.run(partial(sweep, limit=10))
+
+    (wallet,) = store.read(lambda books: books.ledger.wallets("acme"))
+    rows = store.read(lambda books: books.ledger.journal(wallet))
+    lots = [row.seq for row in rows if row.kind is Kind.GRANT]
+    found = store.read(lambda books: [books.ledger.lapsed(wallet, lot) for lot in (*lots, 99)])
+    assert [PT.of(each).micro for each in (70, 50, 0, 0)] == found

@@ -313,6 +313,56 @@ async def test_who_subscribes_again_is_not_ended_by_the_end_of_what_was_before(
     assert (standing.plan, standing.status) == ("max", Status.ACTIVE)
 
 
+async def test_what_lapsed_unused_is_not_owed_by_who_gets_its_money_back(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe
+) -> None:
+    """Last month's invoice is refunded, in two parts: of its 100 PT only the 30 that were used are owed, once."""
+    customer.subscribe("pro")
+    await customer.hear()
+    hold = await meter.hold("acme", core=30, key="used")
+    await meter.settle(hold, core=30, key="used")
+    (charge,) = fake.objects("charge")
+    await customer.pass_time(32)
+    assert await core(meter) == (PT(100_000_000), PT(0))
+
+    fake.refund(charge["id"], 500)
+    await customer.hear()
+    assert await core(meter) == (PT(100_000_000), PT(0))  # a quarter, which had all lapsed
+
+    fake.refund(charge["id"], 1_500)
+    await customer.hear()
+    assert await core(meter) == (PT(70_000_000), PT(0))
+    (report,) = [each for each in await meter.payments.list() if each.id == charge["payment_intent"]]
+    assert [sum(lapsed.values(), PT(0)) for lapsed in (each.lapsed for each in report.claims)] == [
+        PT(25_000_000),
+        PT(45_000_000),
+    ]
+    assert (report.owed, report.taken) == (PT(30_000_000), {"core": PT(30_000_000)})
+    await agree(meter, fake)
+
+
+@pytest.mark.parametrize("used", [0, 30])
+async def test_a_dispute_of_what_has_lapsed_is_decided_one_way_and_the_other(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe, used: int
+) -> None:
+    """Lost, what was used is owed; won after all, that is given back, and what had lapsed is not."""
+    customer.subscribe("pro")
+    await customer.hear()
+    if used:
+        hold = await meter.hold("acme", core=used, key="used")
+        await meter.settle(hold, core=used, key="used")
+    (charge,) = fake.objects("charge")
+    await customer.pass_time(32)
+    dispute = fake.dispute(charge["id"])["id"]
+    await customer.hear()
+    for outcome, left in (("lost", 100 - used), ("won", 100)):
+        fake._world.get("dispute", dispute)["status"] = "under_review"  # a bank may change its mind
+        fake.close_dispute(dispute, outcome)
+        await customer.hear()
+        assert await core(meter) == (PT(left * 1_000_000), PT(0))
+        await agree(meter, fake)
+
+
 async def looked_up(meter: AsyncMeter, subscription: str) -> Any:
     """What a worker would book of a subscription as it is now."""
     found = meter.webhooks._lookups.look_up_now(Subject(SubjectKind.SUBSCRIPTION, subscription))

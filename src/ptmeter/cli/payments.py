@@ -210,6 +210,7 @@ def _document(found: PaymentReport) -> dict[str, Any]:
                 "amount": money_text(each.amount),
                 "taken": amounts(each.taken),
                 "frozen": amounts(each.frozen),
+                "lapsed": amounts(each.lapsed),
                 "owed": pt_text(each.owed),
             }
             for each in found.claims

@@ -156,9 +156,15 @@ def _kept(record: PaymentRecord, claim: Claim) -> dict[Side, int]:
     """What a bank keeps for good, by what it was paid for."""
     sign = -1 if claim.closed < 0 else 1
     tax, net = _taxed(record, abs(claim.closed))
-    left, gone = allocate(net, claim.parts if any(claim.parts) and min(claim.parts) >= 0 else (1, 0))
+    left, gone = allocate(net, _weights(claim))
     shares = {Side.CREDITS: left, Side.TAX: tax, Side.DISPUTE_LOSS: gone}
     return {side: sign * amount for side, amount in shares.items() if amount}
+
+
+def _weights(claim: Claim) -> tuple[int, int]:
+    """What was there still, and what was used or had lapsed; all was there if there is nothing, or it cannot be."""
+    there, used, lapsed = claim.parts
+    return (there, used + lapsed) if any(claim.parts) and min(claim.parts) >= 0 else (1, 0)
 
 
 def _taxed(record: PaymentRecord, amount: int) -> tuple[int, int]:

@@ -104,8 +104,9 @@ def _split(
 
 
 def _parts(claim: Claim) -> tuple[int, int]:
-    """How much of what a claim took was there still, and how much was used; all was there if it took nothing."""
-    return claim.parts if any(claim.parts) else (1, 0)
+    """How much of a claim's share was there still, and how much used or lapsed; all was there if it had none."""
+    there, used, lapsed = claim.parts
+    return (there, used + lapsed) if any(claim.parts) else (1, 0)
 
 
 def _entry(

@@ -131,7 +131,7 @@ def _amount_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Ite
 
 def _share_problems(record: PaymentRecord, unit: str, granted: int) -> Iterator[str]:
     """Whether what claims took of a lot is as much as the money that is gone, and what they froze no more than they claim."""
-    taken = sum(claim.taken.get(unit, 0) for claim in record.claims.values())
+    taken = sum(claim.had(unit) for claim in record.claims.values())
     claimed = min(record.amount, sum(claim.amount for claim in record.claims.values() if claim.in_force))
     if taken != granted * claimed // (record.amount or 1):
         yield f"{taken} of {granted} micro-PT of {unit} are taken back for {claimed} of {record.amount} of the money"
@@ -214,11 +214,20 @@ def _problems(claim: Claim, moved: _Moved) -> Iterator[str]:
         yield f"it has taken {dict(claim.taken)}, the journal gives {taken}"
     if dict(claim.frozen) != frozen:
         yield f"{dict(claim.frozen)} are frozen for it, the journal gives {frozen}"
-    if claim.parts not in (moved.parts if claim.kind is ClaimKind.REFUND else moved.parts[-1:]):
-        yield f"of what it took {claim.parts} were there and used, the journal gives {moved.parts}"
+    if claim.parts[:2] not in (moved.parts if claim.kind is ClaimKind.REFUND else moved.parts[-1:]):
+        yield f"of what it took {claim.parts[:2]} were there and used, the journal gives {moved.parts}"
+    if not _may_have_lapsed(claim):
+        yield f"{dict(claim.lapsed)} of its share had lapsed, of which {claim.parts[2]} are noted with its money"
     may_freeze, may_take = _MAY.get((claim.kind, claim.stage), (False, False))
     if (frozen and not may_freeze) or (taken and not may_take):
         yield f"at stage {claim.stage} it can have frozen {frozen} or taken {taken} no more"
+
+
+def _may_have_lapsed(claim: Claim) -> bool:
+    """Whether what had lapsed is what its money was booked by; a refund's is booked once, and may lapse since."""
+    lapsed, noted = sum(claim.lapsed.values()), claim.parts[2]
+    possible = all(micro >= 0 for micro in claim.lapsed.values())
+    return possible and (lapsed == noted or (claim.kind is ClaimKind.REFUND and noted >= 0))
 
 
 _MAY: Final[Mapping[tuple[ClaimKind, int], tuple[bool, bool]]] = {

@@ -42,6 +42,8 @@ class ClaimReport:
     amount: Money
     taken: Mapping[str, PT]
     frozen: Mapping[str, PT]
+    lapsed: Mapping[str, PT]
+    """Of its share of the PT, those that had lapsed: nothing is taken or owed for them."""
     owed: PT
 
 
@@ -100,6 +102,7 @@ def _claim(name: str, claim: Claim, currency: str) -> ClaimReport:
         amount=of_minor(claim.amount, currency),
         taken=_amounts(claim.taken),
         frozen=_amounts(claim.frozen),
+        lapsed=_amounts(claim.lapsed),
         owed=PT(claim.parts[1] if claim.taken else 0),
     )
 

@@ -8,7 +8,8 @@ of, and whether or not anything was seen in between.
 What holds for every payment: of the PT it brought, no more are taken back than there were; what is frozen is
 unfrozen before it is taken back; the refunds that were made and the disputes that are lost take the PT that all their
 money stands for, rounded down over all of them together, so that all of the money takes all of the PT. If one of them
-is undone, the others take what it leaves to them.
+is undone, the others take what it leaves to them. Of a lot that has lapsed nothing is taken, and nothing is owed for
+it: who is given money back for PT that lapsed unused has had nothing for it.
 """
 
 from __future__ import annotations
@@ -143,9 +144,10 @@ class Claim:
     """
     What the books say of a refund or dispute: how far it was seen to be, and what it has done to the lots.
 
-    ``amount`` is the money it claims. ``parts`` are the micro-PT that are taken: those that were there still, and those
-    that had been used up, which are owed since; of a refund as they were when its money was booked. ``closed`` is what
-    of the money has left the dispute's side for good; ``turns`` counts what was done, which makes the keys of that.
+    ``amount`` is the money it claims. ``lapsed`` is what of its share had lapsed before it could be taken. ``parts`` are
+    the micro-PT of its share: those that were there still, those that had been used up, which are owed since, and those
+    that had lapsed; of a refund as they were when its money was booked. ``closed`` is what of the money has left the
+    dispute's side for good; ``turns`` counts what was done, which makes the keys of that.
     """
 
     stage: int
@@ -153,7 +155,8 @@ class Claim:
     amount: int = 0
     frozen: Amounts = field(default_factory=dict[str, int])
     taken: Amounts = field(default_factory=dict[str, int])
-    parts: tuple[int, int] = (0, 0)
+    lapsed: Amounts = field(default_factory=dict[str, int])
+    parts: tuple[int, int, int] = (0, 0, 0)
     closed: int = 0
     turns: int = 0
 
@@ -162,19 +165,24 @@ class Claim:
         """Whether the money is gone, for good as far as one can see, so that its PT are taken back."""
         return self.stage == _IN_FORCE[self.kind]
 
-    def took(self, there: int, used: int) -> Claim:
-        """The same with so much more taken; the money of a refund is booked at once, so its parts stay."""
+    def had(self, unit: str) -> int:
+        """How many micro-PT of its share are dealt with: taken, or lapsed."""
+        return self.taken.get(unit, 0) + self.lapsed.get(unit, 0)
+
+    def took(self, there: int, used: int, lapsed: int) -> Claim:
+        """The same with so much more of its share; the money of a refund is booked at once, so its parts stay."""
         if self.kind is ClaimKind.REFUND and self.in_force:
             return self
-        return replace(self, parts=(self.parts[0] + there, self.parts[1] + used))
+        parts = zip(self.parts, (there, used, lapsed), strict=True)
+        return replace(self, parts=tuple(before + more for before, more in parts))
 
-    def gave_back(self, micro: int) -> Claim:
-        """The same with so much less taken: of what is owed first, which it repays."""
+    def gave_back(self, given: int, lapsed: int) -> Claim:
+        """The same with so much less: of what is owed first, which it repays."""
         if self.kind is ClaimKind.REFUND:
             return self
-        there, used = self.parts
-        repaid = min(micro, used)
-        return replace(self, parts=(there - (micro - repaid), used - repaid))
+        there, used, gone = self.parts
+        repaid = min(given, used)
+        return replace(self, parts=(there - (given - repaid), used - repaid, gone - lapsed))
 
 
 _IN_FORCE: Final[Mapping[ClaimKind, int]] = {
@@ -236,7 +244,11 @@ class Do(IntEnum):
 
 
 class Step(NamedTuple):
-    """One thing to do for a claim: so many micro-PT of each unit, of which so many are frozen."""
+    """
+    One thing to do for a claim: so many micro-PT of each unit, of which so many are frozen.
+
+    Some of what is to be taken may have lapsed, and is not there to be given back then: see `less_lapsed`.
+    """
 
     do: Do
     amounts: Amounts
@@ -283,7 +295,7 @@ def share(record: PaymentRecord, claim: Refund | Dispute, gone: Mapping[str, int
     found: dict[str, int] = {}
     for unit, granted in record.granted.items():
         target = granted * money // record.amount if record.amount else granted
-        before = sum(each.taken.get(unit, 0) for each in others.values())
+        before = sum(each.had(unit) for each in others.values())
         if (micro := target - before) > 0:
             found[unit] = micro
     return found
@@ -316,8 +328,8 @@ def _takes(claim: Refund | Dispute) -> bool:
 
 def _towards(claim: Claim, *, taken: Amounts) -> Iterator[Step]:
     """What leads from how a claim stands to nothing frozen and so much taken; of what is frozen first."""
-    units = sorted({*claim.taken, *claim.frozen, *taken})
-    more = {unit: taken.get(unit, 0) - claim.taken.get(unit, 0) for unit in units}
+    units = sorted({*claim.taken, *claim.lapsed, *claim.frozen, *taken})
+    more = {unit: taken.get(unit, 0) - claim.had(unit) for unit in units}
     frozen = {unit: max(0, min(claim.frozen.get(unit, 0), more[unit])) for unit in units}
     for step in (
         Step(Do.UNFREEZE, _some({unit: claim.frozen.get(unit, 0) - frozen[unit] for unit in units})),
@@ -326,6 +338,25 @@ def _towards(claim: Claim, *, taken: Amounts) -> Iterator[Step]:
     ):
         if step.amounts:
             yield step
+
+
+def less_lapsed(step: Step, lapsed: Amounts) -> tuple[Amounts, Amounts]:
+    """
+    What is to be taken in fact, and what need not be, where so much of the lots has *lapsed*.
+
+    What is frozen is there still, so it does not count as lapsed.
+    """
+    none = {
+        unit: min(micro - step.frozen.get(unit, 0), lapsed.get(unit, 0))
+        for unit, micro in step.amounts.items()
+    }
+    return _some({unit: micro - none[unit] for unit, micro in step.amounts.items()}), _some(none)
+
+
+def first_taken(step: Step, taken: Amounts) -> tuple[Amounts, Amounts]:
+    """What of a step back is given back in fact, of what was *taken*, and what had lapsed."""
+    back = {unit: min(micro, taken.get(unit, 0)) for unit, micro in step.amounts.items()}
+    return _some(back), _some({unit: micro - back[unit] for unit, micro in step.amounts.items()})
 
 
 def _some(amounts: Amounts) -> Amounts:

@@ -19,9 +19,11 @@ from ..domain.payments import (
     Do,
     PaymentRecord,
     claims_of,
+    first_taken,
     gone,
     is_old,
     is_older,
+    less_lapsed,
     on_record,
     steps,
 )
@@ -214,18 +216,27 @@ def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, ste
             yield from _move(books, Unfreeze, record, key, step)
             return replace(claim, frozen=_sum(claim.frozen, step.amounts, -1))
         case Do.TAKE:
-            taken = yield from _move(books, Reverse, record, key, step)
+            amounts, lapsed = less_lapsed(step, _lapsed(books, record))
+            taken = yield from _move(books, Reverse, record, key, step._replace(amounts=amounts))
             there = sum(each.of_lot.micro for each in taken.values())
-            left = _sum(claim.frozen, step.frozen, -1)
-            claim = claim.took(there, sum(step.amounts.values()) - there)
-            return replace(claim, taken=_sum(claim.taken, step.amounts, 1), frozen=left)
+            claim = claim.took(there, sum(amounts.values()) - there, sum(lapsed.values()))
+            return replace(
+                claim,
+                taken=_sum(claim.taken, amounts, 1),
+                lapsed=_sum(claim.lapsed, lapsed, 1),
+                frozen=_sum(claim.frozen, step.frozen, -1),
+            )
         case Do.GIVE_BACK:
-            source = f"given back: {name}"
-            given = yield from grant(books, record.account, step.amounts, source=source, key=key)
-            if isinstance(given, PtmeterError):
-                raise given
-            claim = claim.gave_back(sum(step.amounts.values()))
-            return replace(claim, taken=_sum(claim.taken, step.amounts, -1))
+            amounts, lapsed = first_taken(step, claim.taken)
+            if amounts:
+                source = f"given back: {name}"
+                given = yield from grant(books, record.account, amounts, source=source, key=key)
+                if isinstance(given, PtmeterError):
+                    raise given
+            claim = claim.gave_back(sum(amounts.values()), sum(lapsed.values()))
+            return replace(
+                claim, taken=_sum(claim.taken, amounts, -1), lapsed=_sum(claim.lapsed, lapsed, -1)
+            )
 
 
 def _move(
@@ -236,6 +247,8 @@ def _move(
     step: Step,
 ) -> Posting[dict[str, Moved]]:
     """Move what a step says of the payment's lots; nothing is frozen where all is used, and all else has to be done."""
+    if not step.amounts:
+        return {}
     reason = f"payment {record.id}: {key}"
     outcomes = yield from move(
         books, kind, record.account, record.lots, step.amounts, reason=reason, key=key, frozen=step.frozen
@@ -247,6 +260,21 @@ def _move(
         elif kind is not Freeze or not isinstance(outcome, InsufficientFundsError):
             raise outcome
     return done
+
+
+def _lapsed(books: Books, record: PaymentRecord) -> Amounts:
+    """
+    How much of a payment's lots has lapsed that no claim has counted yet.
+
+    Nothing of it can be there again when it is taken, but for what is frozen: what has lapsed does so at once.
+    """
+    found: dict[str, int] = {}
+    for wallet in books.ledger.wallets(record.account):
+        unit = wallet.id.unit
+        if unit in record.lots:
+            counted = sum(claim.lapsed.get(unit, 0) for claim in record.claims.values())
+            found[unit] = record.portion.of(books.ledger.lapsed(wallet, record.lots[unit])) - counted
+    return found
 
 
 def _sum(amounts: Amounts, more: Amounts, sign: int) -> Amounts:

@@ -76,6 +76,10 @@ class Ledger(Protocol):
         """A wallet's transfers in order, beginning after number *after*; booked in [since, until)."""
         ...
 
+    def lapsed(self, wallet: Wallet, lot: int) -> int:
+        """How many micro-PT of a lot have lapsed; it reads what was booked since the lot came in."""
+        ...
+
     def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """What *wallet* booked in [since, until), added up by kind and by the price it was rated by."""
         ...

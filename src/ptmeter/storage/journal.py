@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, exists, func, select, update
 
 from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
-from ..domain.ledger import Posted, WalletId
+from ..domain.ledger import Kind, Posted, WalletId
 from ..domain.prices import UNPRICED
 from . import rows
 from .asked import Asked, listed
@@ -104,6 +104,13 @@ class Journal:
         found = self._all(query)
         prices = self._prices_of(found)
         return [rows.transfer_from(row, wallet.id, prices) for row in found]
+
+    def lapsed(self, wallet: Wallet, lot: int) -> int:
+        """See `ports.Ledger.lapsed`; each row of that kind is of one lot."""
+        place = (transfer.c.wallet_id == wallet.number) & (transfer.c.seq > lot)
+        of_lot = (transfer.c.kind == int(Kind.LAPSE)) & (transfer.c.allocations == str(lot))
+        query = select(func.coalesce(func.sum(transfer.c.amount), 0)).where(place, of_lot)
+        return int(self._connection.execute(query).scalar_one())
 
     def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """See `ports.Ledger.span`."""

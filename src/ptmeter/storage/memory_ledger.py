@@ -168,6 +168,12 @@ class MemoryLedger:
         ]
         return booked[:limit]
 
+    def lapsed(self, wallet: Wallet, lot: int) -> int:
+        """See `ports.Ledger.lapsed`."""
+        rows = self._tables.journal[wallet.id]
+        parts = (part for row in rows if row.kind is Kind.LAPSE for part in row.allocations)
+        return sum(part.amount for part in parts if part.lot == lot)
+
     def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """See `ports.Ledger.span`; not added up."""
         rows = self._tables.journal[wallet.id]

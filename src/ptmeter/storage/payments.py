@@ -170,13 +170,14 @@ def _record_from(row: Row[Any]) -> PaymentRecord:
 def _claim(facts: dict[str, Any]) -> Claim:
     kind = ClaimKind(facts.pop("kind"))
     stages = RefundStage if kind is ClaimKind.REFUND else DisputeStage
-    there, used = facts.pop("parts")
+    there, used, lapsed = map(_whole, facts.pop("parts"))
     return Claim(
         kind=kind,
         stage=stages(facts.pop("stage")),
         frozen=_amounts(facts.pop("frozen")),
         taken=_amounts(facts.pop("taken")),
-        parts=(_whole(there), _whole(used)),
+        lapsed=_amounts(facts.pop("lapsed")),
+        parts=(there, used, lapsed),
         **{name: _whole(number) for name, number in facts.items()},
     )
 
