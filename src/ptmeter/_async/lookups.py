@@ -167,10 +167,11 @@ class AsyncLookups:
     async def _followed(self, name: str) -> tuple[Json | None, Work]:
         """A subscription that is for a plan of ours, and what it takes to follow it."""
         document = await self._api.get(f"subscriptions/{name}", expand=["latest_invoice"])
-        if self._platform.plans is None or not subscriptions.is_ours(document):
+        rules = self._platform.rules
+        if rules is None or not subscriptions.is_ours(document):
             return None, paying.nothing
         theirs = subscriptions.followed(await self._standing(document))
-        return document, partial(following.follow, theirs=theirs, plans=self._platform.plans)
+        return document, partial(following.follow, theirs=theirs, rules=rules)
 
     async def _standing(self, document: Json) -> Json:
         """The subscription that its account is on: if another began later and goes on, that says so."""

@@ -20,8 +20,8 @@ from . import subscribing
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..domain.admission import Rules
     from ..domain.followed import Followed
-    from ..domain.plans import Plans
     from ..domain.subscriptions import Subscribed, Subscription
     from ..ports import Books, Posting
 
@@ -30,7 +30,7 @@ _SKEW: Final = timedelta(minutes=5)
 """How far the clock of the database may be behind Stripe's."""
 
 
-def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
+def follow(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
     """
     Bring our subscription in line with Stripe's; run alone, for it decides by a row of its own.
 
@@ -41,19 +41,19 @@ def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
         ConfigurationError: The plans do not have its plan, or no price for a year of it.
         SubscriptionExistsError: The account is on another subscription, which Stripe knows nothing of.
     """
-    plan = plans.find(theirs.plan)
+    plan = rules.plans.find(theirs.plan)
     books.subscriptions.open(theirs.account)
     ours = _standing(books, theirs.account)
     at = books.ledger.now()
     key = f"{theirs.id}:{microseconds(at)}"
     if ours is None or ours.status is Status.ENDED:
         if theirs.goes_on:
-            yield from _begin(books, theirs, plans)
-            yield from _end(books, theirs, plans, key)
+            yield from _begin(books, theirs, rules)
+            yield from _end(books, theirs, rules, key)
         return
     if not theirs.goes_on:
         _raised(
-            (yield from subscribing.cancel(books, theirs.account, plans, when=When.NOW, key=f"{key}:over"))
+            (yield from subscribing.cancel(books, theirs.account, rules, when=When.NOW, key=f"{key}:over"))
         )
         return
     books.subscriptions.save(replace(ours, paid_until=_latest(ours, theirs)))
@@ -63,24 +63,24 @@ def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
         changed = yield from subscribing.change(
             books,
             theirs.account,
-            plans,
+            rules,
             plan,
             interval=theirs.interval,
             when=When.NOW,
             key=f"{key}:changed",
         )
         _raised(changed)
-    yield from _end(books, theirs, plans, key)
-    _raised((yield from subscribing.renew(books, theirs.account, plans)))
+    yield from _end(books, theirs, rules, key)
+    _raised((yield from subscribing.renew(books, theirs.account, rules)))
 
 
-def _begin(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
-    plan = plans.find(theirs.plan)
+def _begin(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
+    plan = rules.plans.find(theirs.plan)
     trial = theirs.is_trial and plan.trial is not None
     begun = yield from subscribing.subscribe(
         books,
         theirs.account,
-        plans,
+        rules,
         plan,
         interval=theirs.interval,
         anchor=None if trial else _anchor(theirs, books.ledger.now()),
@@ -103,13 +103,13 @@ def _anchor(theirs: Followed, at: datetime) -> datetime:
     return window(at, every=Every.MONTH, anchor=theirs.anchor).start
 
 
-def _end(books: Books, theirs: Followed, plans: Plans, key: str) -> Posting[None]:
+def _end(books: Books, theirs: Followed, rules: Rules, key: str) -> Posting[None]:
     """Have it end with what is paid for, if it will at Stripe."""
     ours = _standing(books, theirs.account)
     if theirs.ends_at is None or ours is None or ours.ends_at is not None:
         return
     cancelled = yield from subscribing.cancel(
-        books, theirs.account, plans, when=When.PERIOD_END, key=f"{key}:ends"
+        books, theirs.account, rules, when=When.PERIOD_END, key=f"{key}:ends"
     )
     _raised(cancelled)
 
