@@ -51,7 +51,7 @@ class TallyAudit:
     """The fold of all journals for all tallies: `read` rows and open holds, then ask for `findings`."""
 
     def __init__(self, accounts: Mapping[str, Account]) -> None:
-        """*accounts* are those that have a tally."""
+        """*accounts* are those that have a tally, or are above somebody who was put there with one."""
         self._accounts = accounts
         self._derived = {name: _Derived(account) for name, account in accounts.items()}
         self._above: dict[str, Sequence[_Derived]] = {}
