@@ -1,7 +1,7 @@
 """
-What limits cost: a hold with plan, limits, tallies and a team above it, beside the bare hold.
+What limits cost: a hold with plan, limits, tallies and a team above it, routed or not, beside the bare hold.
 
-Both are made in turn, in one run, on the same database, each followed by its void. Run:
+All are made in turn, in one run, on the same database, each followed by its void. Run:
 ``python -m bench.bench_limits [--calls N] [--backend PostgreSQL|SQLite|MariaDB]``.
 """
 
@@ -33,11 +33,15 @@ class Contender:
     name: str
     meter: Meter
     account: str
+    wants: str = ""
+    """The model that is asked for, if the call is routed before it is held for."""
     seconds: list[float] = field(default_factory=list[float])
 
     def once(self, key: str, *, timed: bool = True) -> None:
-        """Hold one PT under that key, and give it back."""
+        """Hold one PT under that key, once it is said for which model, and give it back."""
         began = perf_counter()
+        if self.wants:
+            self.meter.route(self.account, model=self.wants)
         held = self.meter.hold(self.account, core=1, key=key)
         took = perf_counter() - began
         self.meter.void(held, key=key)
@@ -85,6 +89,7 @@ def _contenders(bare: Meter, limited: Meter) -> list[Contender]:
         Contender("bare hold", bare, "bare"),
         Contender("with plan and limits", limited, "alone"),
         Contender("a member of a team, with a cap of its own", limited, "member"),
+        Contender("the same, routed before", limited, "member", wants="gpt-4o"),
     ]
 
 
@@ -105,7 +110,8 @@ def _plans() -> Plans:
                     "shares": {"advanced": {"soft": "20%", "hard": "25%", "overflow": 2}},
                     "burn": {"warn": "30%", "steps": [{"share": "40%", "wait": "30 min"}]},
                 }
-            }
+            },
+            "downgrades": {"gpt-4o": ["gpt-4o-mini"]},
         }
     )
 

@@ -12,6 +12,7 @@ from ptmeter import (
     AccountNotFoundError,
     ConfigurationError,
     ConflictError,
+    IdempotencyConflictError,
     InvalidArgumentError,
     LimitError,
     ModelLockedError,
@@ -313,3 +314,76 @@ async def test_a_subscription_begins_its_own_windows(opened: Opener) -> None:
         await use(meter, "within", core=6)
         assert "cap" == (await refused(meter)).limit
         assert (await meter.verify()).clean
+
+
+# --- requests that come again after an account was put elsewhere -------------------------------------
+
+
+@pytest.mark.parametrize("way", [("zeta",), ("zeta", "acme"), (None,), ("acme/sales",)])
+async def test_a_request_that_comes_again_after_a_move_is_found(
+    opened: Opener, way: tuple[str | None, ...]
+) -> None:
+    """Hold, settle, void and record are replayed from where they were booked, wherever the account is now."""
+    clock = Clock(NOON)
+    async with opened(plans=plans(), clock=clock) as meter:
+        for team in ("acme", "zeta"):
+            await subscribed(meter, team)
+        await meter.accounts.place("acme/sales", under="zeta", pooled=False)
+        await meter.accounts.place("ann", under="acme")
+        for stop in way[:-1]:
+            await asked_for(meter, "elsewhere")
+            clock.turn(MINUTE)
+            await meter.accounts.place("ann", under=stop)
+        first = await asked_for(meter, "r")
+        clock.turn(MINUTE)
+        await meter.accounts.place("ann", under=way[-1])
+        before = {team: await meter.balance(team) for team in ("acme", "zeta")}
+
+        assert [(amount, True) for amount, _ in first] == await asked_for(meter, "r")
+        assert before == {team: await meter.balance(team) for team in ("acme", "zeta")}
+        assert "r:h" == (await meter.find_hold("ann", key="r:h")).key
+        with pytest.raises(IdempotencyConflictError):
+            await meter.hold("ann", core=4, key="r:h")
+        assert (await meter.verify()).clean
+
+
+async def test_below_an_account_that_was_put_elsewhere_requests_are_found_too(opened: Opener) -> None:
+    """Whoever uses the PT of an account that moved finds what was booked with the one above it, and on from there."""
+    async with opened(plans=plans(), clock=Clock(NOON)) as meter:
+        for team in ("acme", "zeta"):
+            await subscribed(meter, team)
+        await meter.accounts.place("sales", under="acme")
+        await meter.accounts.place("ann", under="sales")
+        first = await asked_for(meter, "r")
+        for account, under in (("sales", "zeta"), ("ann", "zeta"), ("ann", None)):
+            await meter.accounts.place(account, under=under)
+
+            assert [(amount, True) for amount, _ in first] == await asked_for(meter, "r")
+        assert ("zeta", "acme") == (await meter.accounts.find("ann")).former
+
+
+async def asked_for(meter: AsyncMeter, key: str) -> list[tuple[PT, bool]]:
+    """Hold and settle, hold and void, and record, each under a key that *key* begins; what each came to."""
+    held = await meter.hold("ann", core=3, key=f"{key}:h")
+    settled = await meter.settle(held, core=2, key=f"{key}:s")
+    given_up = await meter.hold("ann", core=5, key=f"{key}:g")
+    void = await meter.void(given_up, key=f"{key}:v")
+    usage = Usage(input_uncached=1_000, output_text=100)
+    recorded = await meter.record("ann", model="gpt-4o-mini", response=usage, key=f"{key}:r")
+    receipts = [(each.charged["core"], each.replayed) for each in (settled, void, recorded)]
+    return [*((each.amounts["core"], each.replayed) for each in (held, given_up)), *receipts]
+
+
+async def test_who_has_not_heard_of_the_moves_finds_it_all_the_same(on_file: Opener) -> None:
+    """Another process that knew the account before it went away and came back looks again under the lock."""
+    options = {"plans": plans(), "clock": Clock(NOON)}
+    async with on_file(**options) as here, on_file(**options) as there:
+        for team in ("acme", "zeta"):
+            await subscribed(here, team)
+        await here.accounts.place("ann", under="acme")
+        await asked_for(there, "before")
+        await here.accounts.place("ann", under="zeta")
+        first = await asked_for(here, "r")
+        await here.accounts.place("ann", under="acme")
+
+        assert [(amount, True) for amount, _ in first] == await asked_for(there, "r")

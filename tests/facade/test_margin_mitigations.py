@@ -114,18 +114,20 @@ async def test_where_nothing_was_charged_it_does_nothing_and_says_so(
 
 
 async def test_good_margins_call_for_nothing(in_memory: Opener) -> None:
-    """98 % are green; and a floor that is set higher closes all the same."""
+    """98 % are green, of PT that earn what the card says; and a floor that is set higher closes all the same."""
     for floor, count in ((4_000, 0), (9_990, 1)):
         terms = MitigationTerms(calls=1, floor=floor, by=())
         only = MitigationTerms(calls=1, floor=floor)
         async with in_memory(plans=PLANS, policy=Policy(mitigations=only)) as meter:
             await meter.plans.assign("acme", "pro", key="p")
+            await meter.funds.grant("acme", core=10, source="top-up", key="g", priority=1)
             await use(meter, "1")
             done = await meter.mitigations.from_margins(apply=True)
 
             assert (1, count) == (done.calls, len(done.applied))
         async with in_memory(plans=PLANS, policy=Policy(mitigations=terms)) as meter:
             await meter.plans.assign("acme", "pro", key="p")
+            await meter.funds.grant("acme", core=10, source="top-up", key="g", priority=1)
             await use(meter, "1")
             assert () == (await meter.mitigations.from_margins(apply=True)).applied
 

@@ -451,7 +451,9 @@ def _played(delays: list[int], moves: list[tuple[int, int, int, str]]) -> Any:
             lambda books: [w for w in books.ledger.wallets("acme") if w.id.unit == "core"]
         )
         total = meter.summary("acme", since=START, until=clock()).units["core"]
-        lots = sorted((lot.granted, lot.remaining, lot.priority, lot.expires_at) for lot in wallet.lots)
+        lots = sorted(
+            (lot.granted, lot.remaining, lot.priority, lot.expires_at, lot.paid) for lot in wallet.lots
+        )
         return wallet.available, wallet.spent, total.granted, total.lapsed, lots
 
 

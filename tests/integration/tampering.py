@@ -319,6 +319,7 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
         anchor=clock() - timedelta(days=40),
         zone="Europe/Berlin",
         placed_at=clock() - timedelta(days=1),
+        former=("zeta",),
         overflow=True,
         terms=Limits(concurrent=9),
         top_ups={"core": _TOP_UPS},
@@ -326,7 +327,7 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
     _store(meter).run(lambda books: books.accounts.save(member))
     _store(meter).run(lambda books: books.accounts.set_plan("acme", "pro"))
     _ask_for_more(meter)
-    admission = Admission(account="ann", rules=_RULES)
+    admission = Admission(account="ann", rules=_RULES, former=member.former)
     for name in ("ann:1", "ann:2"):
         held = {**_name(name), "amount": 1_000_000, "ttl": timedelta(days=90)}
         meter.post([(Hold(**held, admission=admission),)])

@@ -190,3 +190,31 @@ def test_an_account_opened_twice_at_once_keeps_what_was_counted(
 
         assert [1] == [each.calls for each in meter.accounts.find("ann").tally.held]
         assert meter.verify().clean
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_a_retry_finds_what_was_booked_before_its_account_was_put_elsewhere(
+    name: str, backend_of: Callable[[str], Backend]
+) -> None:
+    """Whoever sends it again, having heard of the moves or not, gets the first result, and nobody pays twice."""
+    url = backend_of(name).empty()
+    plans = read_plans(PLANS)
+    with meter_on(url, plans=plans) as here, meter_on(url, plans=plans) as there:
+        for team in ("acme", "zeta"):
+            here.plans.assign(team, "free", key=team)
+        here.accounts.place("ann", under="acme")
+        there.void(there.hold("ann", core=1, key="r0"), key="r0")
+        here.accounts.place("ann", under="zeta")
+        held = here.hold("ann", core=3, key="r1")
+        first = here.settle(held, core=2, key="r1")
+        for under in ("acme", None):
+            here.accounts.place("ann", under=under)
+            for meter in (there, here):
+                again = meter.hold("ann", core=3, key="r1")
+
+                assert (True, "zeta") == (again.replayed, again.payer)
+                assert first.charged == meter.settle(again, core=2, key="r1").charged
+        assert ["998 PT", "1,000 PT"] == [
+            str(here.balance(team).core.available) for team in ("zeta", "acme")
+        ]
+        assert here.verify().clean

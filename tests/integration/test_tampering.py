@@ -53,6 +53,7 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_account.plan": (frozenset({"present", "absent", "other"}), SETTING),
     "ptm_account.anchor": (frozenset({"present", "absent", "more", "less"}), SETTING),
     "ptm_account.placed_at": (frozenset({"present", "absent", "more", "less"}), SETTING),
+    "ptm_account.former": (frozenset({"absent"}), SETTING),
     "ptm_account.pooled": (frozenset({"more", "less"}), SETTING),
     "ptm_account.overflow": (frozenset({"more", "less"}), SETTING),
     "ptm_account.zone": (frozenset({"present", "absent", "other"}), SETTING),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..domain.selling import divide
 from ..operations import funding
-from ..operations.earning import split_paid
+from ..operations.earning import dollars
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,12 +51,13 @@ class AsyncFunds:
             InvalidArgumentError: What was paid is negative or not in US dollars.
         """
         micro = self._platform.micro(amounts)
-        card = self._platform.pricing.card
+        said = None if paid is None else dollars(paid)
         give = partial(
             funding.grant,
             account=account,
             amounts=micro,
-            paid={} if paid is None else split_paid(paid, micro, card),
+            paid={} if said is None else divide(said, micro, self._platform.sells_at),
+            said=said,
             source=source,
             key=key,
             priority=priority,

@@ -60,8 +60,12 @@ class AsyncPlatform:
         """What decides whether a call may be made; nothing does on a platform without plans."""
         if self.plans is None:
             return None
-        units = self.pricing.card.units
-        return Rules(plans=self.plans, sells_at={name: unit.sells_at.nano for name, unit in units.items()})
+        return Rules(plans=self.plans, sells_at=self.sells_at)
+
+    @property
+    def sells_at(self) -> dict[str, int]:
+        """What one PT of each unit sells at, in nano-units of money."""
+        return {name: unit.sells_at.nano for name, unit in self.pricing.card.units.items()}
 
     def need_plans(self) -> Rules:
         """

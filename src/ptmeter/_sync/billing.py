@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.choices import one_of
 from ..domain.minor_units import of_minor
-from ..domain.plan_changes import takes_effect
+from ..domain.renewals import takes_effect
 from ..domain.subscriptions import Interval, When
 from ..domain.windows import Every, window
 from ..errors import (

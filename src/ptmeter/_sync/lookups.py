@@ -199,9 +199,9 @@ class Lookups:
         document = self._api.get(f"subscriptions/{name}", expand=["latest_invoice"])
         if not subscriptions.is_ours(document):
             raise ForeignPaymentError(name, f"neither it nor its price has {subscriptions.PLAN}")
-        plans = self._platform.need_plans().plans
+        rules = self._platform.need_plans()
         theirs = subscriptions.followed(self._standing(document), at)
-        return document, partial(following.follow, theirs=theirs, plans=plans)
+        return document, partial(following.follow, theirs=theirs, rules=rules)
 
     def _standing(self, document: Json) -> Json:
         """The subscription that its account is on: if another began later and goes on, that says so."""

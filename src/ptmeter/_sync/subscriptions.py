@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..domain import subscriptions
 from ..domain.choices import one_of
 from ..domain.subscriptions import Interval, Renewed, When
-from ..errors import ConfigurationError, PtmeterError, StorageError
+from ..errors import PtmeterError, StorageError
 from ..operations import subscribing
 from ..operations.posting import alone
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from ..domain.plans import Plans
     from ..domain.pt import Money
     from ..domain.receipts import Granted
     from ..domain.subscriptions import Discount, Subscribed, Subscription
@@ -31,7 +30,8 @@ class Subscriptions:
 
     A subscription gives its plan's allowance in every cycle. A cycle is a month from the anchor, by the clock in
     a zone: anchored on the 31st, cycles begin on the 28th of February and on the 31st of March. What is left of
-    an allowance lapses at the cycle's end, except for what the plan rolls over.
+    an allowance lapses at the cycle's end, except for what the plan rolls over. What is paid for it is what the
+    cycle costs, which is earned as it is used.
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -68,12 +68,12 @@ class Subscriptions:
             InvalidArgumentError: The plan has no trial, or an argument cannot be what it is.
             ConfigurationError: The meter has no such plan, or the plan no price for a year.
         """
-        plans = self._plans()
+        rules = self._platform.need_plans()
         begin = partial(
             subscribing.subscribe,
             account=account,
-            plans=plans,
-            plan=plans.find(plan),
+            rules=rules,
+            plan=rules.plans.find(plan),
             interval=one_of(Interval, interval),
             anchor=anchor,
             zone=zone,
@@ -97,18 +97,19 @@ class Subscriptions:
 
         Left out, *when* is ``now`` for a plan that costs more a month, and otherwise ``period_end``: the end of
         the month or year that is paid for. At once, the difference of the allowances is granted pro rata to what
-        is left of the cycle, rounded down to the micro-PT; nothing is taken away. It takes back a cancellation.
+        is left of the cycle, rounded down to the micro-PT, as paid for by the same share of the difference of what
+        the cycle costs; nothing is taken away. It takes back a cancellation.
 
         Raises:
             SubscriptionNotFoundError: The account has none that goes on.
             ConfigurationError: The meter has no such plan, or the plan no price for a year.
         """
-        plans = self._plans()
+        rules = self._platform.need_plans()
         go_on = partial(
             subscribing.change,
             account=account,
-            plans=plans,
-            plan=plans.find(plan),
+            rules=rules,
+            plan=rules.plans.find(plan),
             interval=None if interval is None else one_of(Interval, interval),
             when=None if when is None else one_of(When, when),
             key=key,
@@ -126,7 +127,11 @@ class Subscriptions:
             SubscriptionNotFoundError: The account has none that goes on.
         """
         end = partial(
-            subscribing.cancel, account=account, plans=self._plans(), when=one_of(When, when), key=key
+            subscribing.cancel,
+            account=account,
+            rules=self._platform.need_plans(),
+            when=one_of(When, when),
+            key=key,
         )
         return self._carry_out(end)
 
@@ -139,7 +144,8 @@ class Subscriptions:
         Raises:
             SubscriptionNotFoundError: The account never had one.
         """
-        return self._carry_out(partial(subscribing.renew, account=account, plans=self._plans()))
+        rules = self._platform.need_plans()
+        return self._carry_out(partial(subscribing.renew, account=account, rules=rules))
 
     def renew_due(self, *, limit: int = 500) -> Renewed:
         """
@@ -148,7 +154,7 @@ class Subscriptions:
         One that cannot be renewed, such as that to a plan which is no more, keeps no other from it. It is
         named, and tried again next time.
         """
-        self._plans()
+        self._platform.need_plans()
         renewed: list[str] = []
         failures: dict[str, PtmeterError] = {}
         after = ""
@@ -180,26 +186,29 @@ class Subscriptions:
         Raises:
             ConfigurationError: The meter has no such plan.
         """
-        return subscriptions.price(subscription, self._plans(), at or subscription.at)
+        plans = self._platform.need_plans().plans
+        return subscriptions.price(subscription, plans, at or subscription.at)
 
     def assign(self, account: str, plan: str, *, key: str, until: datetime | None = None) -> Granted:
         """
         Put an account on a plan and grant its allowance once, which lapses at *until*: no subscription.
 
-        It is for platforms that have cycles of their own and call it in each, with the cycle in the key.
+        It is for platforms that have cycles of their own and call it in each, with the cycle in the key. What is
+        paid for the allowance is the plan's price for a month.
 
         Raises:
             ConfigurationError: The meter was opened without plans, or has none of that name.
         """
-        chosen = self._plans().find(plan)
-        join = partial(subscribing.assign, account=account, plan=chosen, until=until, key=key)
+        rules = self._platform.need_plans()
+        join = partial(
+            subscribing.assign,
+            account=account,
+            rules=rules,
+            plan=rules.plans.find(plan),
+            until=until,
+            key=key,
+        )
         return self._platform.post(account, key, join)
-
-    def _plans(self) -> Plans:
-        if self._platform.plans is None:
-            msg = "this meter has no plans: open it with Meter.open(url, plans=...)"
-            raise ConfigurationError(msg)
-        return self._platform.plans
 
     def _carry_out(self, work: Callable[[Books], Posting[Subscribed | PtmeterError]]) -> Subscribed:
         """In a transaction of its own: what is decided rests on a row that nobody may change meanwhile."""

@@ -19,7 +19,7 @@ from .tallies import NOTHING, Calendar, Tally
 from .windows import Every, Window, window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .top_up_terms import TopUpTerms
 
@@ -34,7 +34,7 @@ class Account:
 
     A *pooled* account uses its parent's PT. ``anchor`` and ``zone`` say where its windows begin; who has none
     goes by those of the account above. ``placed_at`` is when it, or what is below it, was last put elsewhere in
-    the tree with something in its tally. ``terms`` are limits of its own, beside those of its plan; with
+    the tree with something in its tally, and ``former`` whose PT it used before that, by name. ``terms`` are limits of its own, beside those of its plan; with
     ``overflow`` it has agreed to be charged a multiple beyond a hard cap; ``top_ups`` are how it tops up, by unit.
     """
 
@@ -45,6 +45,7 @@ class Account:
     anchor: datetime | None = None
     zone: str | None = None
     placed_at: datetime | None = None
+    former: tuple[str, ...] = ()
     overflow: bool = False
     terms: Limits = NO_LIMITS
     top_ups: Mapping[str, TopUpTerms] = field(default_factory=dict[str, "TopUpTerms"])
@@ -82,6 +83,12 @@ def payer(path: Iterable[Account]) -> str:
             break
     assert account is not None
     return account.name
+
+
+def former_payers(path: Sequence[Account]) -> tuple[str, ...]:
+    """Whose PT the first account on *path* may have used before it, or one above it, was put elsewhere."""
+    now = payer(path)
+    return tuple(dict.fromkeys(name for account in path for name in account.former if name != now))
 
 
 def plan_of(path: Iterable[Account]) -> str | None:

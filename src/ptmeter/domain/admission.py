@@ -91,11 +91,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Who asks for a hold, for which model if for one, and by whose rules that is decided."""
+    """
+    Who asks for a hold, for which model if for one, and by whose rules that is decided.
+
+    ``former`` are those who paid for the account before, with whom the same request was looked for.
+    """
 
     account: str
     rules: Rules
     model: str | None = None
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

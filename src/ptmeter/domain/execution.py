@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from .accounts import payer
+from .accounts import former_payers, payer
 from .admission import Limited, admit, locked
 from .commands import Adjust, Debit, Expire, Freeze, Grant, Hold, Lapse, Reverse, Settle, Unfreeze, Void
 from .keys import transfer_id
@@ -137,11 +137,16 @@ class Execution:
             raise Refusing(Refusal.LIMITED, limited=refused)
 
     def _member(self, command: Hold | Debit) -> str:
-        """In whose tally it counts; refuses what would use the PT of somebody who does not pay for it."""
+        """
+        In whose tally it counts; refuses what would use the PT of somebody who does not pay for it.
+
+        And what was not looked for with everybody who did: it may have been booked there.
+        """
         asked = command.admission
         if asked is None:
             return ""
-        if payer(self._moves.tallies.path(asked.account)) != command.wallet.account:
+        path = self._moves.tallies.path(asked.account)
+        if (payer(path), former_payers(path)) != (command.wallet.account, asked.former):
             raise Refusing(Refusal.NOT_PAYER)
         return asked.account
 

@@ -97,7 +97,7 @@ def asked(record: PaymentRecord) -> dict[bytes, tuple[str, int, Kind]]:
 
 def _lot_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Iterator[str]:
     """Whether the lots that it brought are there, and are those of its key or of a plan's cycle."""
-    ids = _own_lots(record)
+    ids = _ids(record)
     for unit in sorted({*record.granted, *record.lots}):
         granted, lot = record.granted.get(unit), lots.get(unit)
         if lot is None or lot.kind is not Kind.GRANT or record.portion.of(lot.amount) != granted:
@@ -106,27 +106,28 @@ def _lot_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Iterat
             yield f"lot {lot.seq} in {unit} was granted for another payment"
 
 
-def _own_lots(record: PaymentRecord) -> dict[str, bytes]:
-    """The ids of its lots by unit, if it was for PT; what it paid of a plan is granted under the cycle's name."""
-    return (
-        transfer_ids(record.account, "grant", f"payment:{record.id}", record.granted)
-        if record.granted
-        else {}
-    )
-
-
 def _amount_problems(record: PaymentRecord, lots: Mapping[str, Transfer]) -> Iterator[str]:
-    """Whether its amounts go together with what its lots say was paid, and with what was taken for its claims."""
+    """
+    Whether its amounts go together with what its lots say was paid, and with what was taken for its claims.
+
+    Lots of a plan's cycle carry what the plan costs: a payment at Stripe may be for a year, or less a coupon.
+    """
     if not 0 <= record.tax <= record.amount:
         yield f"{record.tax} of {record.amount} cannot be tax"
         return
-    ids = _own_lots(record)
+    ids = _ids(record)
     paid = [lot.paid for unit, lot in lots.items() if lot.id == ids.get(unit)]
     net = (record.amount - record.tax) * NANO // 10 ** exponent(record.currency)
     if paid and None not in paid and sum(filter(None, paid)) != net:
         yield f"its lots were paid with {sum(filter(None, paid))} nano-units, and it has {net} without tax"
     for unit, granted in record.granted.items():
         yield from _share_problems(record, unit, granted)
+
+
+def _ids(record: PaymentRecord) -> Mapping[str, bytes]:
+    """The ids of the grants that a payment of its own brings, by unit."""
+    key = f"payment:{record.id}"
+    return transfer_ids(record.account, "grant", key, record.granted) if record.granted else {}
 
 
 def _share_problems(record: PaymentRecord, unit: str, granted: int) -> Iterator[str]:

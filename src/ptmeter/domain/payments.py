@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ..errors import InvariantError
 from .minor_units import of_minor
-from .pt import allocate
+from .selling import divide
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -316,9 +316,7 @@ def sold_for(payment: Payment, prices: Mapping[str, Money]) -> Amounts:
     if any(price.currency != payment.currency.upper() for price in listed.values()):
         return {}
     net = of_minor(payment.amount - payment.tax, payment.currency).nano
-    weights = [micro * listed[unit].nano for unit, micro in payment.offer.items()]
-    parts = allocate(net, weights) if any(weights) else (0,) * len(weights)
-    return dict(zip(payment.offer, parts, strict=True))
+    return divide(net, payment.offer, {unit: price.nano for unit, price in listed.items()})
 
 
 def _takes(claim: Refund | Dispute) -> bool:

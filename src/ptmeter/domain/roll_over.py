@@ -1,15 +1,37 @@
-"""Roll-over: what of a cycle's PT is left unused when it ends, to give a share of it in the next."""
+"""Roll-over: what of a cycle's PT is left unused when it ends, and the share of it that is given in the next."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .ledger import Kind
+from .rates import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .ledger import Lot, Transfer
+
+
+class Rest(NamedTuple):
+    """What goes on of a unit, in micro-PT, and what was paid for it, in nano-dollars; ``None`` if nobody knows."""
+
+    amount: int
+    paid: int | None
+
+
+def shared(left: Sequence[tuple[Lot, int]], share: int) -> Rest:
+    """
+    So many ten-thousandths of what is *left* of lots, with its part of what was paid for them, both rounded down.
+
+    What does not go on of either is breakage, so nothing that was paid is ever earned twice.
+    """
+    amount = sum(free for _, free in left) * share // WHOLE
+    parts = [
+        None if lot.paid is None else lot.paid * free * share // (lot.granted * WHOLE) for lot, free in left
+    ]
+    known = [part for part in parts if part is not None]
+    return Rest(amount, sum(known) if len(known) == len(parts) else None)
 
 
 def unused(lot: Lot, since: Iterable[Transfer], holds: Mapping[int, Transfer]) -> int:

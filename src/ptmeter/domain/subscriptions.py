@@ -9,9 +9,9 @@ grants each cycle that has begun and was not granted yet, and how late it comes 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import ConfigurationError, InvalidArgumentError
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from ..errors import PtmeterError
     from .plans import Plan, Plans
+
+
+CYCLES: Final = 12
+"""How many cycles a year is."""
 
 
 class Interval(StrEnum):
@@ -84,8 +88,9 @@ class Subscription:
     An account's subscription, as it stands ``at`` a moment.
 
     ``granted_until`` is when the first cycle begins whose PT are not granted yet. ``allowance`` is the most,
-    in micro-PT by unit, that the cycle granted last was entitled to, and ``grants`` the keys under which it was
-    given. ``paid_from`` is when the first month or year begins that is paid at ``interval``.
+    in micro-PT by unit, that the cycle granted last was entitled to, ``paid`` the most, in nano-dollars, that it
+    costs, and ``grants`` the keys under which it was given. ``paid_from`` is when the first month or year begins
+    that is paid at ``interval``.
     """
 
     account: str
@@ -98,6 +103,8 @@ class Subscription:
     paid_from: datetime
     granted_until: datetime
     allowance: Mapping[str, int] = field(default_factory=dict[str, int])
+    paid: int | None = None
+    """``None`` if no cycle was granted, or its price is in another currency."""
     grants: tuple[str, ...] = ()
     trial_end: datetime | None = None
     pending: Change | None = None
@@ -144,16 +151,6 @@ class Subscription:
         return self.granted_until if self.ends_at is None else min(self.granted_until, self.ends_at)
 
 
-class Due(NamedTuple):
-    """A cycle to be granted: the subscription once it is, its PT, and what may go on from the one before."""
-
-    subscription: Subscription
-    cycle: Window
-    key: str
-    amounts: Mapping[str, int]
-    rolls_over: Mapping[str, int]
-
-
 # --- times ------------------------------------------------------------------------------------
 
 
@@ -187,94 +184,16 @@ def term(subscription: Subscription, at: datetime) -> Window:
     if at < subscription.paid_from or subscription.interval is Interval.MONTH:
         return found
     start = subscription.paid_from
-    while True:  # a year is twelve cycles, so that it ends with the last of them on whatever day that is
+    while True:  # a year is so many cycles, so that it ends with the last of them on whatever day that is
         end = start
-        for _ in range(12):
+        for _ in range(CYCLES):
             end = cycle(subscription, end).end
         if at < end:
             return Window(start, end)
         start = end
 
 
-# --- decisions --------------------------------------------------------------------------------
-
-
-def begin(
-    account: str,
-    plan: Plan,
-    *,
-    interval: Interval = Interval.MONTH,
-    anchor: datetime | None = None,
-    zone: str = "UTC",
-    trial: bool = False,
-    trial_end: datetime | None = None,
-    discount: Discount | None = None,
-    paid_until: datetime | None = None,
-    at: datetime,
-) -> Subscription:
-    """
-    Begin a subscription; nothing of it is granted yet.
-
-    Cycles begin at *anchor*, now if left out. It may be in the past: then it goes on with the cycle that holds
-    now. With a *trial* they begin when that is over: by the plan, or at *trial_end*.
-
-    Raises:
-        InvalidArgumentError: The anchor is to come or has no offset, or there is no such zone or no trial.
-        ConfigurationError: The plan has no price for a year.
-    """
-    wall = zone_of(zone)
-    if anchor is not None and (trial or anchor.tzinfo is None or anchor > at):
-        msg = "an anchor is a time with its offset, not after now, and a trial has none: cycles follow it"
-        raise InvalidArgumentError(msg)
-    full_price(plan, interval)
-    first = (anchor or at).astimezone(UTC)
-    if trial:
-        if plan.trial is None:
-            msg = f"plan {plan.name!r} has no trial: give it one in the plan file, or subscribe without"
-            raise InvalidArgumentError(msg)
-        local = at.astimezone(wall).replace(tzinfo=None) + timedelta(days=plan.trial.days)
-        first = trial_end = trial_end or local.replace(tzinfo=wall).astimezone(UTC)
-    started = Subscription(
-        account=account,
-        plan=plan.name,
-        interval=interval,
-        anchor=first,
-        zone=zone,
-        at=at,
-        started_at=at,
-        paid_from=first,
-        granted_until=first,
-        trial_end=trial_end,
-        discount=discount,
-        paid_until=paid_until,
-    )
-    return started if trial else replace(started, granted_until=cycle(started, at).start)
-
-
-def renewal(subscription: Subscription, plans: Plans) -> Due | None:
-    """
-    The next cycle that has begun and is not granted yet, if there is one; a change that is due is made.
-
-    Raises:
-        ConfigurationError: The plans do not have its plan.
-    """
-    start = subscription.granted_until
-    over = subscription.ends_at is not None and subscription.ends_at <= start
-    unpaid = subscription.paid_until is not None and subscription.paid_until <= start
-    if start > subscription.at or over or unpaid:
-        return None
-    current = effective(subscription, start)
-    plan, found = plans.find(current.plan), cycle(current, start)
-    amounts = {unit: amount.micro for unit, amount in plan.allowance.items() if amount}
-    key = f"cycle:{start.isoformat()}"
-    granted = replace(current, granted_until=found.end, allowance=amounts, grants=(key,))
-    return Due(granted, found, key, amounts, _rolls_over(subscription, plans))
-
-
-def cancel(subscription: Subscription, when: When) -> Subscription:
-    """End it now, or with what is paid for; what was granted stays until it lapses."""
-    ends_at = subscription.at if when is When.NOW else term(subscription, subscription.at).end
-    return replace(subscription, ends_at=ends_at, pending=None)
+# --- prices -----------------------------------------------------------------------------------
 
 
 def price(subscription: Subscription, plans: Plans, at: datetime) -> Money:
@@ -288,25 +207,28 @@ def price(subscription: Subscription, plans: Plans, at: datetime) -> Money:
     plan = plans.find(current.plan)
     if (current.trial_end and at < current.trial_end) or (current.ends_at and current.ends_at <= at):
         return Money(0, plan.price_per_month.currency)
-    full = full_price(plan, current.interval)
+    full = price_of(plan, current.interval)
     discount = current.discount
     if discount is None or term(current, at).start >= discount.until:
         return full
     return Money(ceil_div(full.nano * (WHOLE - discount.share), WHOLE), full.currency)
 
 
-def full_price(plan: Plan, interval: Interval) -> Money:
+def price_of_cycle(subscription: Subscription, plans: Plans, at: datetime) -> Money:
     """
-    What a month or year of a plan costs, without any discount.
+    What the cycle costs that holds *at*: of a year its twelfth, so that the twelve add up to the year's price.
 
     Raises:
-        ConfigurationError: The plan has no price for a year.
+        ConfigurationError: The plans do not have its plan, or no price for a year of it.
     """
-    amount = plan.price_per_month if interval is Interval.MONTH else plan.price_per_year
-    if amount is None:
-        msg = f"plan {plan.name!r} has no price for a year: give it price_per_year, or pay by the month"
-        raise ConfigurationError(msg)
-    return amount
+    current, whole = effective(subscription, at), price(subscription, plans, at)
+    if current.interval is Interval.MONTH:
+        return whole
+    this, start, number = cycle(current, at).start, term(current, at).start, 0
+    while start < this:
+        start, number = cycle(current, start).end, number + 1
+    upto, before = whole.nano * (number + 1) // CYCLES, whole.nano * number // CYCLES
+    return Money(upto - before, whole.currency)
 
 
 def effective(subscription: Subscription, at: datetime) -> Subscription:
@@ -320,13 +242,18 @@ def effective(subscription: Subscription, at: datetime) -> Subscription:
     )
 
 
-def _rolls_over(subscription: Subscription, plans: Plans) -> Mapping[str, int]:
-    """What shares of an unused allowance go on, by the plan and interval that it was given under."""
-    plan = plans.by_name.get(subscription.plan)
-    rule = plan.roll_over if plan and subscription.grants else None
-    if rule is None or (rule.annual_only and subscription.interval is not Interval.YEAR):
-        return {}
-    return rule.shares
+def price_of(plan: Plan, interval: Interval) -> Money:
+    """
+    What a month or a year of a plan costs.
+
+    Raises:
+        ConfigurationError: The plan has no price for a year.
+    """
+    amount = plan.price_per_month if interval is Interval.MONTH else plan.price_per_year
+    if amount is None:
+        msg = f"plan {plan.name!r} has no price for a year: give it price_per_year, or pay by the month"
+        raise ConfigurationError(msg)
+    return amount
 
 
 # --- what the verbs return ----------------------------------------------------------------------

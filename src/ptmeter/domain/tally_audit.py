@@ -3,8 +3,8 @@ Count again, from the journal, what accounts have in their tallies, and name tho
 
 This is written apart from `tallies`, on purpose: it knows what a tally *means*, not how one is kept. What was
 counted before an account was put elsewhere in the tree counts where the account was then, which the journal
-does not know: of such windows nothing is said. Nor is anything said of waits, which plans decide that may
-have been changed since.
+does not know: of such windows nothing is said. Whether a wait had to begin, and for how long, plans decide that
+are not in the ledger and may have been changed since: of waits it is said only that there were charges enough.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ class _Derived:
         default_factory=lambda: defaultdict[tuple[str, int], list[int]](list)
     )
     last: dict[str, int] = field(default_factory=dict[str, int])
+    charges: int = 0
+    """How many there were since the cycle began in which its waits were counted last."""
 
 
 class TallyAudit:
     """The fold of all journals for all tallies: `read` rows and open holds, then ask for `findings`."""
 
     def __init__(self, accounts: Mapping[str, Account]) -> None:
-        """*accounts* are those that have a tally."""
+        """*accounts* are those that have a tally, or are above somebody who was put there with one."""
         self._accounts = accounts
         self._derived = {name: _Derived(account) for name, account in accounts.items()}
         self._above: dict[str, Sequence[_Derived]] = {}
@@ -83,6 +85,7 @@ class TallyAudit:
         for each in self._counting(row.member):
             each.burnt[unit, at // _HOUR] += row.amount
             each.last[unit] = max(at, each.last.get(unit, 0))
+            each.charges += at >= each.account.tally.waits.since
             for used in each.account.tally.used:
                 if used.unit == unit and used.start <= at < used.end:
                     each.used[unit, used.start, used.end] += row.amount
@@ -110,6 +113,7 @@ def _differences(derived: _Derived, at: int) -> Iterator[str]:
     yield from _of_hours(derived, since)
     yield from _of_requests(derived, since)
     yield from _of_holds(derived, at)
+    yield from _of_waits(derived, since)
 
 
 def _of_windows(derived: _Derived, since: int) -> Iterator[str]:
@@ -151,6 +155,15 @@ def _of_holds(derived: _Derived, at: int) -> Iterator[str]:
         both = kept.get((unit, minute), (0, 0)), open_now.get((unit, minute), (0, 0))
         if minute * _MINUTE > at and both[0] != both[1]:
             yield _differs(f"calls and micro-PT of {unit} held", *both)
+
+
+def _of_waits(derived: _Derived, since: int) -> Iterator[str]:
+    """A wait begins with a charge that goes over a step, so there are no more of them than charges, and none without."""
+    waits = derived.account.tally.waits
+    if waits.until and not waits.crossings:
+        yield f"its tally has it wait until {waits.until}, and nothing that was gone over"
+    if waits.since >= since and waits.crossings > derived.charges:
+        yield _differs("steps of a burn rate that were gone over", waits.crossings, derived.charges)
 
 
 def _differs(what: str, kept: object, derived: object) -> str:

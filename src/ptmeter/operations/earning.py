@@ -1,21 +1,19 @@
-"""What was earned by what was used, and what was paid for what is given."""
+"""What was earned by what was used, and what somebody says was paid for what is given."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..domain.margins import Grouping, MarginReport, day_number, margins
-from ..domain.pt import Money, allocate
+from ..domain.pt import Money
 from ..domain.rollups import SOLD_IN
 from ..errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date
 
     from ..domain.margins import MarginGoals
     from ..domain.pt import Whole
-    from ..domain.rates import RateCard
     from ..ports import Books
 
 
@@ -39,21 +37,16 @@ def report(
     return margins(sums, Grouping(by), since=since, until=until, goals=goals)
 
 
-def split_paid(paid: Whole | Money, amounts: Mapping[str, int], card: RateCard) -> dict[str, int]:
+def dollars(paid: Whole | Money) -> int:
     """
-    What was paid for PT of several units, in nano-dollars by unit: in proportion to what they sell at.
+    What somebody says was paid, in nano-dollars.
 
     Raises:
         TypeError: It is a float.
-        InvalidArgumentError: It is negative or not in dollars, or the units sell at nothing.
+        InvalidArgumentError: It is negative or not in dollars.
     """
     paid = paid if isinstance(paid, Money) else Money.usd(paid)
     if paid.currency != SOLD_IN or paid.nano < 0:
         msg = f"what was paid is an amount of {SOLD_IN} that is not negative, not {paid}"
         raise InvalidArgumentError(msg)
-    if len(amounts) == 1:
-        return dict.fromkeys(amounts, paid.nano)
-    weights = [amount * card.unit(unit).sells_at.nano for unit, amount in amounts.items()]
-    if not paid.nano:
-        return dict.fromkeys(amounts, 0)
-    return dict(zip(amounts, allocate(paid.nano, weights), strict=True))
+    return paid.nano

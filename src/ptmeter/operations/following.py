@@ -21,8 +21,8 @@ from . import subscribing
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..domain.admission import Rules
     from ..domain.followed import Followed
-    from ..domain.plans import Plans
     from ..domain.subscriptions import Subscribed, Subscription
     from ..ports import Books, Posting
 
@@ -31,7 +31,7 @@ _SKEW: Final = timedelta(minutes=5)
 """How far the clock of the database may be behind Stripe's."""
 
 
-def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
+def follow(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
     """
     Bring our subscription in line with Stripe's; run alone, for it decides by a row of its own.
 
@@ -48,38 +48,38 @@ def follow(books: Books, theirs: Followed, plans: Plans) -> Posting[None]:
     ours = _standing(books, theirs.account)
     if ours is not None and ours.seen_at is not None and theirs.seen_at < ours.seen_at:
         raise OvertakenError(theirs.id)
-    yield from _bring_in_line(books, ours, theirs, plans)
+    yield from _bring_in_line(books, ours, theirs, rules)
     if brought := books.subscriptions.lock(theirs.account):
         books.subscriptions.save(replace(brought, seen_at=theirs.seen_at))
 
 
 def _bring_in_line(
-    books: Books, ours: Subscription | None, theirs: Followed, plans: Plans
+    books: Books, ours: Subscription | None, theirs: Followed, rules: Rules
 ) -> Posting[None]:
-    plans.find(theirs.plan)
+    rules.plans.find(theirs.plan)
     at = books.ledger.now()
     key = f"{theirs.id}:{microseconds(at)}"
     if ours is None or ours.status is Status.ENDED:
         if theirs.goes_on and not (theirs.ends_at and theirs.ends_at <= at):
-            begun = yield from _begin(books, theirs, plans, ours)
+            begun = yield from _begin(books, theirs, rules, ours)
             books.subscriptions.save(aligned(begun.subscription, theirs))
     elif theirs.goes_on:
-        yield from _go_on(books, ours, theirs, plans, key)
+        yield from _go_on(books, ours, theirs, rules, key)
     else:
-        over = yield from subscribing.cancel(books, theirs.account, plans, when=When.NOW, key=f"{key}:over")
+        over = yield from subscribing.cancel(books, theirs.account, rules, when=When.NOW, key=f"{key}:over")
         _raised(over)
 
 
-def _go_on(books: Books, ours: Subscription, theirs: Followed, plans: Plans, key: str) -> Posting[None]:
+def _go_on(books: Books, ours: Subscription, theirs: Followed, rules: Rules, key: str) -> Posting[None]:
     """Grant what has begun and is paid, and then make the change that came in the middle of it, if one did."""
     books.subscriptions.save(aligned(ours, theirs))
-    stands = _raised((yield from subscribing.renew(books, theirs.account, plans))).subscription
+    stands = _raised((yield from subscribing.renew(books, theirs.account, rules))).subscription
     if theirs.is_paid and not theirs.is_of(stands) and stands.status is not Status.ENDED:
         changed = yield from subscribing.change(
             books,
             theirs.account,
-            plans,
-            plans.find(theirs.plan),
+            rules,
+            rules.plans.find(theirs.plan),
             interval=theirs.interval,
             when=When.NOW,
             key=f"{key}:changed",
@@ -88,15 +88,15 @@ def _go_on(books: Books, ours: Subscription, theirs: Followed, plans: Plans, key
     books.subscriptions.save(aligned(stands, theirs))
 
 
-def _begin(books: Books, theirs: Followed, plans: Plans, ended: Subscription | None) -> Posting[Subscribed]:
+def _begin(books: Books, theirs: Followed, rules: Rules, ended: Subscription | None) -> Posting[Subscribed]:
     """Begin ours; anew if it had ended, such as by a cancellation of which was not heard that it was taken back."""
     again = f":{microseconds(ended.ends_at)}" if ended and ended.ends_at else ""
-    plan = plans.find(theirs.plan)
+    plan = rules.plans.find(theirs.plan)
     trial = theirs.is_trial and plan.trial is not None
     begun = yield from subscribing.subscribe(
         books,
         theirs.account,
-        plans,
+        rules,
         plan,
         interval=theirs.interval,
         anchor=None if trial else _anchor(theirs, books.ledger.now()),

@@ -32,14 +32,21 @@ def grant(
     priority: int = 50,
     expires_at: datetime | None = None,
     paid: Mapping[str, int] = MappingProxyType({}),
+    said: int | None = None,
 ) -> Posting[Granted | PtmeterError]:
-    """Give PT to an account, opening it if need be; each unit becomes a lot, for which so much was *paid*."""
+    """
+    Give PT to an account, opening it if need be; each unit becomes a lot, for which so much was *paid*.
+
+    The request is what the caller *said* was paid for all of it. How a rate card divides that is none of it: sent
+    again under another card, it is the same request.
+    """
     if not source:
         msg = "say where the PT come from, such as source='top-up'"
         raise InvalidArgumentError(msg)
     until = expires_at and microseconds(expires_at)
-    facts = (*sorted(amounts.items()), *(("paid", *each) for each in sorted(paid.items())))
-    asked = fingerprint(account, "grant", key, source, priority, until, *facts)
+    sum_said = () if said is None else ("paid", said)
+    facts = (source, priority, until, *sorted(amounts.items()), *sum_said)
+    asked = fingerprint(account, "grant", key, *facts)
     ids = transfer_ids(account, "grant", key, amounts)
     group = tuple(
         Grant(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Required, TypedDict
+from typing import TYPE_CHECKING, Required, TypeAlias, TypedDict
 
 from ..domain.admission import Admission
 from ..domain.commands import Debit, Settle, Void
@@ -68,9 +68,9 @@ def hold(
     arguments = (request,) if request else (ttl.total_seconds(), *sorted(amounts.items()))
     asked = fingerprint(account, "hold", key, *arguments)
     ids = transfer_ids(account, "hold", key, amounts)
-    admission = Admission(account=account, rules=rules, model=model) if rules else None
 
-    def group(payer: str) -> Linked:
+    def group(payer: str, former: tuple[str, ...]) -> Linked:
+        admission = Admission(account=account, rules=rules, model=model, former=former) if rules else None
         return tuple(
             PlaceHold(
                 wallet=wallet_id(payer, unit),
@@ -131,8 +131,9 @@ def find_hold(
         HoldNotFoundError: There never was one.
     """
     first = transfer_id(account, "hold", key)
-    whose = payer or books.accounts.payer(account)
-    posted = books.ledger.posted(whose, [first, *(transfer_id(account, "hold", key, u) for u in units)])
+    ids = [first, *(transfer_id(account, "hold", key, unit) for unit in units)]
+    whose = [payer] if payer else [books.accounts.payer(account), *books.accounts.former_payers(account)]
+    posted = next(filter(None, (books.ledger.posted(each, ids) for each in whose)), None)
     if not posted:
         raise HoldNotFoundError(account, key)
     return _held(account, key, posted)
@@ -275,9 +276,9 @@ def debit(
         books.cards.keep(card)
     asked = fingerprint(account, "debit", key, note, *sorted(amounts.items()), *_facts(usage))
     ids = transfer_ids(account, "debit", key, amounts)
-    admission = Admission(account=account, rules=rules) if rules else None
 
-    def group(payer: str) -> Linked:
+    def group(payer: str, former: tuple[str, ...]) -> Linked:
+        admission = Admission(account=account, rules=rules, former=former) if rules else None
         return tuple(
             Debit(
                 wallet=wallet_id(payer, unit),
@@ -300,17 +301,30 @@ def debit(
     return _receipt_of(nothing_held, posted, key, charge, usage)
 
 
+_Group: TypeAlias = "Callable[[str, tuple[str, ...]], Linked]"
+"""The commands of a request for the PT of who pays, once it was looked for with those who paid before."""
+
+
 def _post_for(
-    books: Books, account: str, group: Callable[[str], Linked], key: str, rules: Rules | None
+    books: Books, account: str, group: _Group, key: str, rules: Rules | None
 ) -> Posting[list[Posted] | PtmeterError]:
     """Post a group for an account, with the PT of who pays for it; looked up again if that has changed."""
     if rules is None:
-        return (yield from post_one(books, group(account), key))
-    posted = yield from post_one(books, group(books.accounts.payer(account)), key)
+        return (yield from post_one(books, group(account, ()), key))
+    posted = yield from post_one(books, _group_for(books, account, group), key)
     if isinstance(posted, ContentionError):
         books.accounts.forget(account)
-        posted = yield from post_one(books, group(books.accounts.payer(account)), key)
+        posted = yield from post_one(books, _group_for(books, account, group), key)
     return posted
+
+
+def _group_for(books: Books, account: str, group: _Group) -> Linked:
+    """The group for who pays now, or for who paid when the same request was carried out."""
+    former = books.accounts.former_payers(account)
+    for earlier in (group(name, former) for name in former):
+        if books.ledger.posted(earlier[0].wallet.account, [command.id for command in earlier]):
+            return earlier
+    return group(books.accounts.payer(account), former)
 
 
 def _receipt(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..domain.accounts import DEEPEST, Account, holds_calls, path
+from ..domain.accounts import DEEPEST, Account, former_payers, holds_calls, path, payer
 from ..domain.checks import check_moments, check_name, check_zone
 from ..domain.headroom import headroom as limits_left
 from ..domain.tallies import NOTHING
@@ -28,7 +28,7 @@ def place(books: Books, name: str, *, under: str | None, pooled: bool) -> Accoun
     Put an account under another, opening it if it is new; ``None`` puts it on its own.
 
     What it used so far stays counted where it was. It cannot move while calls of it or below it are under way,
-    for they are to be counted off where they were counted.
+    for they are to be counted off where they were counted. What was asked for before is found where it was booked.
     """
     check_name(name)
     if under is not None and not books.accounts.exists(under):
@@ -47,7 +47,9 @@ def place(books: Books, name: str, *, under: str | None, pooled: bool) -> Accoun
             )
         if before.tally != NOTHING:
             _mark_moved(books, before, locked)
-            after = replace(after, placed_at=books.ledger.now())
+            theirs = path(name, locked)
+            former = tuple(dict.fromkeys((payer(theirs), *former_payers(theirs))))
+            after = replace(after, placed_at=books.ledger.now(), former=former)
     books.accounts.save(after)
     return after
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
-from ..domain import plan_changes, subscriptions
+from ..domain import renewals
 from ..domain.commands import Grant
 from ..domain.keys import fingerprint, transfer_id, transfer_ids
 from ..domain.ledger import Kind, wallet_id
 from ..domain.pt import PT
-from ..domain.rates import WHOLE
 from ..domain.receipts import Granted
-from ..domain.roll_over import unused
+from ..domain.roll_over import shared, unused
+from ..domain.selling import divide
 from ..domain.subscriptions import Status, Subscribed
 from ..errors import (
     IdempotencyConflictError,
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from ..domain.ledger import Transfer, Wallet
-    from ..domain.plans import Plan, Plans
-    from ..domain.subscriptions import Discount, Due, Interval, Subscription, When
+    from ..domain.admission import Rules
+    from ..domain.ledger import Lot, Transfer, Wallet
+    from ..domain.plans import Plan
+    from ..domain.renewals import Due
+    from ..domain.roll_over import Rest
+    from ..domain.subscriptions import Discount, Interval, Subscription, When
     from ..ports import Books, Posting
 
 ALLOWANCE_PRIORITY: Final = 20
@@ -45,9 +48,9 @@ PAGE: Final = 1_000
 
 
 def assign(
-    books: Books, account: str, plan: Plan, *, until: datetime | None, key: str
+    books: Books, account: str, rules: Rules, plan: Plan, *, until: datetime | None, key: str
 ) -> Posting[Granted | PtmeterError]:
-    """Put *account* on *plan* and grant its allowance once, which lapses at *until*."""
+    """Put *account* on *plan* and grant its allowance once, for the price of a month; it lapses at *until*."""
     amounts = {unit: amount.micro for unit, amount in plan.allowance.items() if amount}
     if not amounts:
         books.accounts.set_plan(account, plan.name)
@@ -60,6 +63,7 @@ def assign(
         key=key,
         priority=ALLOWANCE_PRIORITY,
         expires_at=until,
+        paid=_divided(renewals.in_dollars(plan.price_per_month), amounts, rules),
     )
     if isinstance(granted, Granted) and not granted.replayed:
         books.accounts.set_plan(account, plan.name)
@@ -69,7 +73,7 @@ def assign(
 def subscribe(
     books: Books,
     account: str,
-    plans: Plans,
+    rules: Rules,
     plan: Plan,
     *,
     interval: Interval,
@@ -94,7 +98,7 @@ def subscribe(
         return SubscriptionExistsError(account, earlier.plan)
     if trial and earlier and earlier.trial_end:
         return TrialUsedError(account)
-    begun = subscriptions.begin(
+    begun = renewals.begin(
         account,
         plan,
         interval=interval,
@@ -112,66 +116,69 @@ def subscribe(
     if trial and plan.trial:
         amounts = {unit: amount.micro for unit, amount in plan.trial.allowance.items() if amount}
         source, name = f"trial of plan {plan.name}", f"trial:{key}"
-        lots = _lots(account, source, name, amounts, begun.trial_end, paid=0)
+        lots = _lots(account, source, name, amounts, begun.trial_end, paid=dict.fromkeys(amounts, 0))
         tried = yield from _give(books, given, lots, key)
         if isinstance(tried, PtmeterError):
             return tried
         given = tried
-    return (yield from _finish(books, given, plans, "subscribe", key, asked))
+    return (yield from _finish(books, given, rules, "subscribe", key, asked))
 
 
 def change(
     books: Books,
     account: str,
-    plans: Plans,
+    rules: Rules,
     plan: Plan,
     *,
     interval: Interval | None,
     when: When | None,
     key: str,
 ) -> Posting[Subscribed | PtmeterError]:
-    """Go on with another plan or interval, now or when what is paid for ends; see `plan_changes.change`."""
+    """Go on with another plan or interval, now or when what is paid for ends; see `renewals.change`."""
     found = books.subscriptions.lock(account)
     asked = fingerprint(account, "change", key, plan.name, interval and str(interval), when and str(when))
     if known := _replayed(books, account, "change", key, asked):
         return known
-    current = yield from _brought_up(books, account, found, plans)
+    current = yield from _brought_up(books, account, found, rules)
     if isinstance(current, PtmeterError):
         return current
-    changed, amounts = plan_changes.change(current.subscription, plans, plan, interval=interval, when=when)
+    changed, amounts, paid = renewals.change(
+        current.subscription, rules.plans, plan, interval=interval, when=when
+    )
     given = replace(current, subscription=changed)
     if amounts:
-        name = f"change:{key}"
-        lots = _lots(account, f"plan {plan.name}", name, amounts, changed.granted_until)
+        name, until = f"change:{key}", changed.granted_until
+        divided = _divided(paid, amounts, rules)
+        lots = _lots(account, f"plan {plan.name}", name, amounts, until, paid=divided)
         more = yield from _give(books, given, lots, key)
         if isinstance(more, PtmeterError):
             return more
         given = replace(more, subscription=replace(changed, grants=(*changed.grants, name)))
-    return (yield from _finish(books, given, plans, "change", key, asked))
+    return (yield from _finish(books, given, rules, "change", key, asked))
 
 
 def cancel(
-    books: Books, account: str, plans: Plans, *, when: When, key: str
+    books: Books, account: str, rules: Rules, *, when: When, key: str
 ) -> Posting[Subscribed | PtmeterError]:
-    """End a subscription, now or when what is paid for ends; see `subscriptions.cancel`."""
+    """End a subscription, now or when what is paid for ends; see `renewals.cancel`."""
     found = books.subscriptions.lock(account)
     asked = fingerprint(account, "cancel", key, str(when))
     if known := _replayed(books, account, "cancel", key, asked):
         return known
-    current = yield from _brought_up(books, account, found, plans)
+    current = yield from _brought_up(books, account, found, rules)
     if isinstance(current, PtmeterError):
         return current
-    given = replace(current, subscription=subscriptions.cancel(current.subscription, when))
-    return (yield from _finish(books, given, plans, "cancel", key, asked))
+    given = replace(current, subscription=renewals.cancel(current.subscription, when))
+    return (yield from _finish(books, given, rules, "cancel", key, asked))
 
 
-def renew(books: Books, account: str, plans: Plans) -> Posting[Subscribed | PtmeterError]:
+def renew(books: Books, account: str, rules: Rules) -> Posting[Subscribed | PtmeterError]:
     """Grant every cycle that has begun and was not granted yet; carry out the end, if it has come."""
     found = books.subscriptions.lock(account)
     if found is None:
         return SubscriptionNotFoundError(account)
     given = Subscribed(subscription=replace(found, at=books.ledger.now()))
-    return (yield from _finish(books, given, plans))
+    return (yield from _finish(books, given, rules))
 
 
 def find(books: Books, account: str) -> Subscription:
@@ -196,29 +203,30 @@ def due(books: Books, *, after: str, limit: int) -> list[str]:
 
 
 def _brought_up(
-    books: Books, account: str, found: Subscription | None, plans: Plans
+    books: Books, account: str, found: Subscription | None, rules: Rules
 ) -> Posting[Subscribed | PtmeterError]:
     """A subscription that has not ended, with every cycle granted that has begun."""
     at = books.ledger.now()
     if found is None or replace(found, at=at).status is Status.ENDED:
         return SubscriptionNotFoundError(account)
-    return (yield from _renewed(books, Subscribed(subscription=replace(found, at=at)), plans))
+    return (yield from _renewed(books, Subscribed(subscription=replace(found, at=at)), rules))
 
 
-def _renewed(books: Books, given: Subscribed, plans: Plans) -> Posting[Subscribed | PtmeterError]:
-    while due := subscriptions.renewal(given.subscription, plans):
+def _renewed(books: Books, given: Subscribed, rules: Rules) -> Posting[Subscribed | PtmeterError]:
+    while due := renewals.renewal(given.subscription, rules.plans):
         after = due.subscription
-        rolled = _rolled(books, given.subscription, due)
-        lots = _lots(after.account, f"plan {after.plan}", due.key, due.amounts, due.cycle.end)
-        if rolled:
+        paid = _divided(after.paid, due.amounts, rules)
+        lots = _lots(after.account, f"plan {after.plan}", due.key, due.amounts, due.cycle.end, paid=paid)
+        if rolled := _rolled(books, given.subscription, due):
             begun = f"{given.subscription.granted_until:%Y-%m-%d}"
             lots |= _lots(
                 after.account,
                 f"unused before {begun}",
                 f"roll-over:{due.key}",
-                rolled,
+                {unit: rest.amount for unit, rest in rolled.items()},
                 due.cycle.end,
                 priority=ROLL_OVER_PRIORITY,
+                paid={unit: rest.paid for unit, rest in rolled.items() if rest.paid is not None},
             )
         granted = yield from _give(books, replace(given, subscription=after), lots, due.key)
         if isinstance(granted, PtmeterError):
@@ -230,13 +238,13 @@ def _renewed(books: Books, given: Subscribed, plans: Plans) -> Posting[Subscribe
 def _finish(
     books: Books,
     given: Subscribed,
-    plans: Plans,
+    rules: Rules,
     verb: str = "",
     key: str = "",
     asked: bytes = b"",
 ) -> Posting[Subscribed | PtmeterError]:
     """Bring it up to date, write how it stands, and note the request that led there."""
-    renewed = yield from _renewed(books, given, plans)
+    renewed = yield from _renewed(books, given, rules)
     if isinstance(renewed, PtmeterError):
         return renewed
     standing = renewed.subscription
@@ -284,9 +292,13 @@ def _lots(
     expires_at: datetime | None,
     *,
     priority: int = ALLOWANCE_PRIORITY,
-    paid: int | None = None,
+    paid: Mapping[str, int],
 ) -> dict[bytes, Grant]:
-    """Grants under a business key, by id: the same cycle is granted once, whoever does it however often."""
+    """
+    Grants under a business key, by id: the same cycle is granted once, whoever does it however often.
+
+    Neither the plan's price nor how the rate card divides it is what tells one from another.
+    """
     ids = transfer_ids(account, "subscription", name, amounts) if amounts else {}
     return {
         ids[unit]: Grant(
@@ -297,7 +309,7 @@ def _lots(
             note=source,
             priority=priority,
             expires_at=expires_at,
-            paid=paid,
+            paid=paid.get(unit),
         )
         for unit in ids
     }
@@ -320,17 +332,23 @@ def _give(
     return replace(given, amounts=amounts, available=available)
 
 
-def _rolled(books: Books, before: Subscription, due: Due) -> dict[str, int]:
-    """The share of what the cycle before left unused, by unit, rounded down to the micro-PT."""
-    rolled: dict[str, int] = {}
+def _divided(paid: int | None, amounts: Mapping[str, int], rules: Rules) -> Mapping[str, int]:
+    """What was paid for PT of each unit; nothing where it is not known what was paid."""
+    return {} if paid is None else divide(paid, amounts, rules.sells_at)
+
+
+def _rolled(books: Books, before: Subscription, due: Due) -> dict[str, Rest]:
+    """The share of what the cycle before left unused, by unit."""
+    rolled: dict[str, Rest] = {}
     for wallet in books.ledger.wallets(before.account) if due.rolls_over else ():
         share = due.rolls_over.get(wallet.id.unit, 0)
-        if amount := share and _unused(books, wallet, before, due.cycle.start) * share // WHOLE:
-            rolled[wallet.id.unit] = amount
+        if share and (rest := shared(_unused(books, wallet, before, due.cycle.start), share)).amount:
+            rolled[wallet.id.unit] = rest
     return rolled
 
 
-def _unused(books: Books, wallet: Wallet, before: Subscription, end: datetime) -> int:
+def _unused(books: Books, wallet: Wallet, before: Subscription, end: datetime) -> list[tuple[Lot, int]]:
+    """The wallet's lots of the cycle before, with what each had left when it ended."""
     ids = [transfer_id(before.account, "subscription", name) for name in before.grants]
     ids += [transfer_id(before.account, "subscription", name, wallet.id.unit) for name in before.grants]
     granted = books.ledger.posted(before.account, ids)
@@ -338,7 +356,7 @@ def _unused(books: Books, wallet: Wallet, before: Subscription, end: datetime) -
     since = list(_since(books, wallet, end))
     settled = {row.completes for row in since if row.kind is Kind.SETTLE and row.completes}
     holds = {number: books.ledger.journal(wallet, after=number - 1, limit=1)[0] for number in settled}
-    return sum(unused(lot, since, holds) for lot in wallet.lots if lot.number in mine)
+    return [(lot, unused(lot, since, holds)) for lot in wallet.lots if lot.number in mine]
 
 
 def _since(books: Books, wallet: Wallet, end: datetime) -> Iterator[Transfer]:

@@ -33,6 +33,10 @@ class Accounts(Protocol):
         """Whose PT the account uses, as far as is known: the ledger sees under its lock whether it is so."""
         ...
 
+    def former_payers(self, name: str) -> tuple[str, ...]:
+        """Whose PT the account used before it was put elsewhere, as far as is known; that is seen under the lock too."""
+        ...
+
     def forget(self, name: str) -> None:
         """Look up anew what is above the account when that is asked for next."""
         ...
@@ -54,7 +58,7 @@ class Accounts(Protocol):
         ...
 
     def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
-        """The accounts that have a tally, by name, beginning after *after*."""
+        """The accounts that have a tally, or had one to take elsewhere below them, by name, beginning after *after*."""
         ...
 
     def save(self, changed: Account) -> None:

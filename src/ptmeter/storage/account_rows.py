@@ -32,6 +32,7 @@ def account_from(row: Row[Any]) -> Account:
         anchor=None if row.anchor is None else moment(row.anchor),
         zone=row.zone,
         placed_at=None if row.placed_at is None else moment(row.placed_at),
+        former=names_from(row.former),
         overflow=bool(row.overflow),
         terms=_terms_from(row.terms),
         top_ups=_top_ups_from(row.top_ups),
@@ -49,10 +50,16 @@ def account_row(account: Account) -> dict[str, Any]:
         "anchor": account.anchor and microseconds(account.anchor),
         "zone": account.zone,
         "placed_at": account.placed_at and microseconds(account.placed_at),
+        "former": json.dumps(account.former) if account.former else None,
         "overflow": int(account.overflow),
         "terms": _terms_row(account.terms),
         "top_ups": _top_ups_row(account.top_ups),
     }
+
+
+def names_from(text: str | None) -> tuple[str, ...]:
+    """Names of accounts, as they are kept."""
+    return tuple(json.loads(text)) if text else ()
 
 
 def tally_row(account: Account) -> dict[str, Any]:

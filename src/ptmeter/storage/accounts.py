@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import bindparam, exists, or_, select, update
 
 from ..domain.accounts import path
 from ..domain.instants import microseconds
@@ -57,6 +57,10 @@ class SqlAccounts:
         """See `ports.Accounts.payer`."""
         return self._paths.payer(self._connection, name)
 
+    def former_payers(self, name: str) -> tuple[str, ...]:
+        """See `ports.Accounts.former_payers`."""
+        return self._paths.former_payers(self._connection, name)
+
     def forget(self, name: str) -> None:
         """See `ports.Accounts.forget`."""
         self._paths.forget(self._paths.above(self._connection, {name}))
@@ -68,14 +72,11 @@ class SqlAccounts:
 
     def path(self, name: str) -> Path:
         """See `ports.Accounts.path`."""
-        self.forget(name)
-        return path(name, self.find(self._paths.above(self._connection, {name})))
+        return path(name, self._paths.read(self._connection, {name}, self.find))
 
     def lock(self, names: Iterable[str]) -> dict[str, Account]:
         """See `ports.Accounts.lock`."""
-        asked = {"names": sorted(set(names))}
-        found = self._sql.lock_accounts.fetch(self._connection, asked)
-        return {row.account: account_from(row) for row in found}
+        return locked(self._connection, self._sql, names)
 
     def below(self, name: str, *, after: str = "", limit: int = 1_000) -> list[Account]:
         """See `ports.Accounts.below`."""
@@ -85,7 +86,8 @@ class SqlAccounts:
 
     def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
         """See `ports.Accounts.tallied`."""
-        query = select(account).where(account.c.tally.is_not(None), account.c.account > after)
+        counted = or_(account.c.tally.is_not(None), account.c.placed_at.is_not(None))
+        query = select(account).where(counted, account.c.account > after)
         found = self._connection.execute(query.order_by(account.c.account).limit(limit))
         return [account_from(row) for row in found]
 
@@ -112,3 +114,9 @@ class SqlAccounts:
         known = exists().where(account.c.account == wallet.c.account)
         query = select(wallet.c.account).distinct().where(~known).order_by(wallet.c.account)
         return list(self._connection.execute(query.limit(limit)).scalars())
+
+
+def locked(connection: Connection, statements: Statements, names: Iterable[str]) -> dict[str, Account]:
+    """Lock these accounts, in one order for everybody, and read them."""
+    found = statements.lock_accounts.fetch(connection, {"names": sorted(set(names))})
+    return {row.account: account_from(row) for row in found}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, tuple_
@@ -24,7 +25,8 @@ from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..errors import InvariantError
 from . import rows
-from .account_rows import account_from, tally_row
+from .account_rows import tally_row
+from .accounts import locked
 from .asked import Asked
 from .journal import Journal
 from .message_rows import message_row, top_up_row
@@ -205,17 +207,8 @@ class SqlLedger(Journal):
 
         Wallets come first, so whoever waits here waits for nobody who waits for a wallet of theirs.
         """
-        found: dict[str, Account] = {}
-        missing = self._paths.above(self._connection, members)
-        asked: set[str] = set()
-        while missing:
-            asked |= missing
-            for row in self._sql.lock_accounts.fetch(self._connection, {"names": sorted(missing)}):
-                found[row.account] = account_from(row)
-            parents = {account.parent for account in found.values() if account.parent}
-            missing = parents - asked  # somebody was put elsewhere since the path was looked up
-            self._paths.forget(missing and asked)
-        return found
+        lock = partial(locked, self._connection, self._sql)
+        return self._paths.read(self._connection, members, lock)
 
     # --- write ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..domain.accounts import Account, path, payer
+from ..domain.accounts import Account, former_payers, path, payer
 from ..domain.tallies import NOTHING
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class MemoryAccounts:
         """See `ports.Accounts.payer`."""
         return payer(path(name, self._accounts))
 
+    def former_payers(self, name: str) -> tuple[str, ...]:
+        """See `ports.Accounts.former_payers`."""
+        return former_payers(path(name, self._accounts))
+
     def forget(self, name: str) -> None:
         """See `ports.Accounts.forget`; nothing is remembered here."""
 
@@ -63,7 +67,8 @@ class MemoryAccounts:
 
     def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
         """See `ports.Accounts.tallied`."""
-        found = [a for a in self._accounts.values() if a.tally != NOTHING and a.name > after]
+        counted = (a for a in self._accounts.values() if a.tally != NOTHING or a.placed_at)
+        found = [account for account in counted if account.name > after]
         return sorted(found, key=lambda account: account.name)[:limit]
 
     def topping_up(self, *, after: str = "", limit: int = 1_000) -> list[Account]:

@@ -91,6 +91,7 @@ class Seat(NamedTuple):
     parent: str | None
     plan: str | None
     zone: str | None
+    former: str | None
     terms: str | None
     top_ups: str | None
     tally: str | None

@@ -42,6 +42,7 @@ account = Table(
     Column("parent", name()),
     Column("plan", name(64)),
     Column("zone", name(64)),
+    Column("former", Body),
     Column("terms", Body),
     Column("top_ups", Body),
     Column("tally", Body),

@@ -10,7 +10,7 @@ import pytest
 
 from ptmeter import read_plans
 from ptmeter.domain.followed import Followed, aligned
-from ptmeter.domain.plan_changes import takes_effect
+from ptmeter.domain.renewals import takes_effect
 from ptmeter.domain.subscriptions import Change, Interval, Subscription, When
 
 DAY = timedelta(days=1)

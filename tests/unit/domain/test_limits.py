@@ -16,7 +16,7 @@ from ptmeter.domain.commands import Debit, Grant, Hold
 from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import Refusal, Refused, WalletId
 from ptmeter.domain.plans import Plans
-from ptmeter.domain.tallies import NOTHING, Tally
+from ptmeter.domain.tallies import NOTHING, Tally, Waits
 from ptmeter.domain.tally_audit import TallyAudit
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def tampered(tally: Tally, at: datetime) -> Iterator[tuple[str, Tally]]:
             yield name, replace(tally, **{name: (*kept[:place], more, *kept[place + 1 :])})
             if name != "asked":  # fewer requests than the journal has: a pace may have come later
                 yield name, replace(tally, **{name: (*kept[:place], *kept[place + 1 :])})
+    yield "waits", replace(tally, waits=tally.waits._replace(crossings=10_000))
+    yield "waits", replace(tally, waits=Waits(until=1))
     if tally.used:
         yield "all", NOTHING
 
@@ -86,7 +88,22 @@ def test_a_tally_that_was_changed_is_found() -> None:
                 assert any(f.startswith(f"ptm_account/{name} row") for f in found), (part, tally)
                 changed[part] += 1
 
-    assert {"asked", "held", "used", "burnt", "all"} == changed.keys()
+    assert {"asked", "held", "used", "burnt", "waits", "all"} == changed.keys()
+
+
+def test_a_wait_that_could_have_been_is_not_told_from_one_that_was() -> None:
+    """One that is shorter, longer or taken out is not found: which steps there were, the journal does not say."""
+    shortened = 0
+    for seed in range(8):
+        game, shelf = played(seed, 400)
+        for name, account in shelf.accounts.items():
+            waits = account.tally.waits
+            shortened += waits.until > 0
+            for other in (waits._replace(until=waits.until + 1), Waits()) if waits.until else ():
+                changed = replace(account, tally=replace(account.tally, waits=other))
+
+                assert [] == audited(shelf, game.at, shelf.accounts | {name: changed})
+    assert shortened
 
 
 def test_every_limit_refuses_somebody() -> None:

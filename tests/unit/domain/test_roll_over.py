@@ -10,7 +10,8 @@ from tests.unit.domain.strategies import START
 
 from ptmeter.domain.commands import Debit, Freeze, Grant, Hold, Lapse, Reverse, Settle, Unfreeze
 from ptmeter.domain.keys import digest
-from ptmeter.domain.roll_over import unused
+from ptmeter.domain.ledger import Lot
+from ptmeter.domain.roll_over import Rest, shared, unused
 
 DAY = timedelta(days=1)
 END = START + DAY
@@ -56,3 +57,17 @@ def test_it_is_the_same_whenever_it_is_asked_for() -> None:
     assert 60 == at_the_end(
         frozen, later=(Grant(**asked("more"), amount=5), of_lot(Reverse, "lost", 60, frozen=40))
     )
+
+
+def test_what_goes_on_carries_its_part_of_what_was_paid() -> None:
+    """Half of what is left goes on with half of what that was paid with, rounded down; all of it with all."""
+    bought, given = Lot(1, 100, 40, paid=1_001), Lot(2, 10, 10, paid=0)
+
+    assert Rest(25, 200) == shared([(bought, 40), (given, 10)], 5_000)
+    assert Rest(100, 1_001) == shared([(bought, 100)], 10_000)
+    assert Rest(0, 0) == shared([], 5_000)
+
+
+def test_what_nobody_knows_the_price_of_goes_on_without_one() -> None:
+    """If of one lot it is not known what was paid, it is not known of the rest."""
+    assert Rest(7, None) == shared([(Lot(1, 10, 10, paid=5), 4), (Lot(2, 10, 10), 10)], 5_000)

@@ -12,26 +12,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptmeter.domain.plan_changes import change, pro_rata
 from ptmeter.domain.plans import Plan, Plans, RollOver, Trial
 from ptmeter.domain.pt import PT, Money
+from ptmeter.domain.renewals import begin, cancel, change, pro_rata, renewal
 from ptmeter.domain.subscriptions import (
     Discount,
     Interval,
     Status,
     When,
-    begin,
-    cancel,
     cycle,
     price,
-    renewal,
+    price_of_cycle,
     term,
 )
 from ptmeter.domain.windows import Window
 from ptmeter.errors import ConfigurationError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from ptmeter.domain.subscriptions import Due, Subscription
+    from ptmeter.domain.renewals import Due
+    from ptmeter.domain.subscriptions import Subscription
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
 JANUARY = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -217,7 +216,7 @@ def test_up_is_at_once_and_pro_rata() -> None:
     standing = begun(at=datetime(2026, 4, 1, tzinfo=UTC))
     middle = replace(standing, at=datetime(2026, 4, 16, tzinfo=UTC))
 
-    changed, given_ = change(middle, PLANS, TEAM)
+    changed, given_, _ = change(middle, PLANS, TEAM)
 
     assert ("team", None, {"core": 1_000_000_000}) == (changed.plan, changed.pending, given_)
     _, granted = renewed(changed, datetime(2026, 5, 1, tzinfo=UTC))
@@ -226,7 +225,7 @@ def test_up_is_at_once_and_pro_rata() -> None:
 
 def test_down_waits_for_the_end_of_what_is_paid_for() -> None:
     """Down, the plan goes on to the end of the month or year that is paid for, and gives nothing before."""
-    changed, given_ = change(begun(TEAM, interval=Interval.YEAR), PLANS, PRO)
+    changed, given_, _ = change(begun(TEAM, interval=Interval.YEAR), PLANS, PRO)
 
     assert {} == given_
     assert ("team", ("pro", "year", datetime(2027, 1, 31, 9, 30, tzinfo=UTC))) == (
@@ -240,25 +239,25 @@ def test_down_waits_for_the_end_of_what_is_paid_for() -> None:
 
 def test_either_can_be_asked_for_otherwise() -> None:
     """Up may wait, and down may be at once: then nothing is given and nothing taken away."""
-    assert "pro" == change(begun(), PLANS, TEAM, when=When.PERIOD_END)[0].plan
-    changed, given_ = change(begun(TEAM), PLANS, PRO, when=When.NOW)
+    assert "pro" == change(begun(), PLANS, TEAM, when=When.PERIOD_END).subscription.plan
+    changed, given_, _ = change(begun(TEAM), PLANS, PRO, when=When.NOW)
     assert ("pro", {}) == (changed.plan, given_)
 
 
 def test_changing_back_takes_back_what_was_to_come() -> None:
     """A change to the plan one is on leaves nothing pending, and takes back a cancellation."""
-    leaving = change(begun(TEAM), PLANS, PRO)[0]
-    assert change(leaving, PLANS, TEAM)[0] == begun(TEAM)
+    leaving = change(begun(TEAM), PLANS, PRO).subscription
+    assert change(leaving, PLANS, TEAM).subscription == begun(TEAM)
     assert Status.CANCELLING is (cancelled := cancel(begun(TEAM), When.PERIOD_END)).status
-    assert change(cancelled, PLANS, TEAM)[0] == begun(TEAM)
+    assert change(cancelled, PLANS, TEAM).subscription == begun(TEAM)
 
 
 def test_an_interval_changes_with_the_cycle() -> None:
     """Now, a year begins with the cycle that holds; later, with the first one after what is paid for."""
     at = datetime(2026, 3, 10, tzinfo=UTC)
     standing, _ = renewed(begun(), at)
-    now, _ = change(standing, PLANS, PRO, interval=Interval.YEAR, when=When.NOW)
-    later, _ = change(standing, PLANS, PRO, interval=Interval.YEAR)
+    now, _, _ = change(standing, PLANS, PRO, interval=Interval.YEAR, when=When.NOW)
+    later, _, _ = change(standing, PLANS, PRO, interval=Interval.YEAR)
 
     assert (2026, 2, 28) == now.term.start.timetuple()[:3]
     assert Interval.MONTH is later.interval
@@ -268,7 +267,7 @@ def test_an_interval_changes_with_the_cycle() -> None:
 def test_a_change_in_a_trial_gives_nothing() -> None:
     """The trial goes on as it is, and the new plan begins after it."""
     trial = begin("acme", PRO, trial=True, at=JANUARY)
-    changed, given_ = change(trial, PLANS, TEAM)
+    changed, given_, _ = change(trial, PLANS, TEAM)
 
     assert (Status.TRIALING, {}) == (changed.status, given_)
     _, granted = renewed(changed, JANUARY + timedelta(days=14))
@@ -277,7 +276,7 @@ def test_a_change_in_a_trial_gives_nothing() -> None:
 
 def test_a_plan_that_is_no_more_can_be_left() -> None:
     """Who is on a plan that the file has no longer changes to one that it has, at once."""
-    changed, _ = change(replace(begun(), plan="gone"), PLANS, TEAM)
+    changed, _, _ = change(replace(begun(), plan="gone"), PLANS, TEAM)
 
     assert "team" == changed.plan
     with pytest.raises(ConfigurationError, match="there is no plan 'gone'"):
@@ -293,7 +292,7 @@ def test_no_change_back_and_forth_makes_pt(moves: list[tuple[Plan, int]], first:
     standing, given_ = begun(first), dict[str, int]()
     for seconds, to in sorted((seconds, to.name) for to, seconds in moves):
         moment = replace(standing, at=JANUARY + timedelta(seconds=seconds))
-        standing, more = change(moment, PLANS, PLANS.find(to), when=When.NOW)
+        standing, more, _ = change(moment, PLANS, PLANS.find(to), when=When.NOW)
         given_ = {unit: given_.get(unit, 0) + more.get(unit, 0) for unit in {*given_, *more}}
 
     for unit, amount in given_.items():
@@ -366,7 +365,7 @@ def test_there_is_nothing_to_pay_in_a_trial_and_after_the_end() -> None:
     assert leaving.ends_at is not None
     assert Money.usd(10) == price(leaving, PLANS, JANUARY)
     assert Money.usd(0) == price(leaving, PLANS, leaving.ends_at)
-    down = change(begun(TEAM), PLANS, PRO)[0]
+    down = change(begun(TEAM), PLANS, PRO).subscription
     assert [Money.usd(30), Money.usd(10)] == [
         price(down, PLANS, at) for at in (JANUARY, term(down, JANUARY).end)
     ]
@@ -397,3 +396,57 @@ def test_what_rolls_over_goes_by_the_plan_that_gave_it() -> None:
     assert [{}, {"core": 5_000}] == [
         due.rolls_over for due in renewed(begin("acme", TEAM, interval=Interval.YEAR, at=JANUARY), march)[1]
     ]
+
+
+@given(anchors, zones, st.integers(0, 23), st.integers(0, 7_000))
+def test_the_twelfths_of_a_year_add_up_to_it(anchor: datetime, zone: str, later: int, share: int) -> None:
+    """Whatever the year costs and wherever its cycles begin, its twelve parts sum to its price to the nano."""
+    off = Discount(share, anchor + timedelta(days=1)) if share else None
+    member = begin("acme", ODD, interval=Interval.YEAR, anchor=anchor, zone=zone, discount=off, at=anchor)
+    starts, at = list[datetime](), anchor
+    for _ in range(24):
+        starts.append(at)
+        at = cycle(member, at).end
+    year = 12 * (later // 12)
+    parts = [price_of_cycle(member, PLANS, start).nano for start in starts[year : year + 12]]
+
+    assert price(member, PLANS, starts[later]).nano == sum(parts)
+    assert max(parts) - min(parts) <= 1
+
+
+def test_a_cycle_is_paid_for_by_what_it_costs() -> None:
+    """A month by its price less the discount, a month of a year by a twelfth, nothing by nothing."""
+    off = Discount(5_000, JANUARY + timedelta(days=1))
+    member = begin("acme", PRO, discount=off, at=JANUARY)
+    standing, (first, second) = renewed(member, datetime(2026, 3, 1, tzinfo=UTC))
+
+    assert (5_000_000_000, 10_000_000_000) == (first.subscription.paid, second.subscription.paid)
+    assert standing.paid == second.subscription.paid
+    assert 0 == renewed(begun(FREE), JANUARY)[0].paid
+    assert 8_333_333_333 == renewed(begun(interval=Interval.YEAR), JANUARY)[0].paid
+    assert 0 == price_of_cycle(begin("acme", PRO, trial=True, at=JANUARY), PLANS, JANUARY).nano
+
+
+def test_a_change_at_once_is_paid_for_by_the_difference() -> None:
+    """By the same share as its PT; what was paid once in a cycle is not paid in it again, and never given back."""
+    standing, _ = renewed(begun(at=datetime(2026, 4, 1, tzinfo=UTC)), datetime(2026, 4, 16, tzinfo=UTC))
+    up = change(standing, PLANS, TEAM)
+    down = change(up.subscription, PLANS, FREE, when=When.NOW)
+    wide = change(down.subscription, PLANS, ODD, when=When.NOW)
+
+    assert (10_000_000_000, 30_000_000_000) == (up.paid, up.subscription.paid)
+    assert ({}, 0) == (down.amounts, down.paid)
+    assert ({"core": 1_000_000_000, "advanced": 3_500_000}, 0) == (wide.amounts, wide.paid)
+
+
+def test_what_is_paid_in_another_currency_is_not_known() -> None:
+    """A plan that is sold in euros says nothing of dollars, nor does a change to it or from it."""
+    euros = replace(TEAM, name="euros", price_per_month=Money(30, "EUR"), price_per_year=None)
+    plans = Plans({**PLANS.by_name, "euros": euros})
+    due = renewal(begin("acme", euros, at=JANUARY), plans)
+    assert due is not None
+    away = change(due.subscription, plans, ODD, when=When.NOW)
+    into = change(renewed(begun(), JANUARY)[0], plans, euros, when=When.NOW)
+
+    assert [None] * 3 == [due.subscription.paid, away.paid, into.paid]
+    assert {"advanced": 7_000_000, "core": 2_000_000_000} == away.amounts

@@ -80,6 +80,7 @@ def _create_accounts() -> None:
         Column("parent", name()),
         Column("plan", name(64)),
         Column("zone", name(64)),
+        Column("former", Body),
         Column("terms", Body),
         Column("top_ups", Body),
         Column("tally", Body),
