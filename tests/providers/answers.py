@@ -28,6 +28,7 @@ PAYLOADS: Final[dict[str, dict[str, Any]]] = {
 FLAVORS: Final = {
     ("openai", "response"): "responses",
     ("x-ai", "response"): "responses",
+    ("openai", "realtime.response"): "realtime",
     ("mistral", None): "ocr",
     ("anthropic", None): "default",
     ("aws", None): "default",
@@ -89,7 +90,8 @@ def of_genai_prices(name: str) -> Answer | str:
     payload, listed = PAYLOADS[name], PAYLOADS[name]["listed"]
     provider = next(one for one in providers if one.id == listed["provider"])
     body = {**payload["response"], "model": listed["model"]}
-    flavor = FLAVORS.get((provider.id, body.get("object")), "chat")
+    answered = body.get("response", body).get("object")
+    flavor = FLAVORS.get((provider.id, answered), "chat")
     try:
         _, usage = provider.extract_usage(body, api_flavor=flavor)
         model = provider.find_model(listed["model"])

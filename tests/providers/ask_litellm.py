@@ -59,6 +59,8 @@ NOT_ASKED = {
     "gemini-openai-endpoint",
     "gemini-sdk-tools",
     "mistral-ocr",
+    "openai-responses-realtime",
+    "openai-responses-transcription",
 }
 """Answers of APIs that its chat client does not speak, and one in an SDK's names."""
 

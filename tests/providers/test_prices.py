@@ -95,14 +95,16 @@ def theirs(usage: Usage) -> genai_prices.Usage:
     """The same usage in genai-prices' words: totals that include everything, and what is inside them."""
     return genai_prices.Usage(
         input_tokens=usage.input_total,
-        cache_read_tokens=usage.input_cache_read,
+        cache_read_tokens=usage.input_cache_read
+        + usage.input_cache_read_audio
+        + usage.input_cache_read_image,
         cache_write_tokens=usage.input_cache_write_5m + usage.input_cache_write_1h,
         cache_write_5m_tokens=usage.input_cache_write_5m,
         cache_write_1h_tokens=usage.input_cache_write_1h,
-        input_audio_tokens=usage.input_audio,
-        cache_audio_read_tokens=0,
-        input_image_tokens=usage.input_image,
-        cache_image_read_tokens=0,
+        input_audio_tokens=usage.input_audio + usage.input_cache_read_audio,
+        cache_audio_read_tokens=usage.input_cache_read_audio,
+        input_image_tokens=usage.input_image + usage.input_cache_read_image,
+        cache_image_read_tokens=usage.input_cache_read_image,
         output_tokens=usage.output_total,
         output_reasoning_tokens=usage.output_reasoning,
         output_audio_tokens=usage.output_audio,
@@ -256,6 +258,8 @@ def test_classes_fall_back_as_genai_prices_takes_them_apart() -> None:
     traits: dict[str, dict[str, str]] = {
         "input_uncached": {"direction": "input", "modality": "text"},
         "input_cache_read": {"direction": "input", "token_type": "cache_read"},
+        "input_cache_read_audio": {"direction": "input", "token_type": "cache_read", "modality": "audio"},
+        "input_cache_read_image": {"direction": "input", "token_type": "cache_read", "modality": "image"},
         "input_cache_write_5m": {"direction": "input", "token_type": "cache_write", "cache_ttl": "5m"},
         "input_cache_write_1h": {"direction": "input", "token_type": "cache_write", "cache_ttl": "1h"},
         "input_audio": {"direction": "input", "modality": "audio"},
@@ -367,6 +371,8 @@ def test_a_price_is_in_whole_pico_dollars(listed: GenaiPrices) -> None:
     assert {
         "input_uncached": 150_000,
         "input_cache_read": 75_000,
+        "input_cache_read_audio": 75_000,
+        "input_cache_read_image": 75_000,
         "input_cache_write_5m": 150_000,
         "input_cache_write_1h": 150_000,
         "input_audio": 150_000,

@@ -159,8 +159,10 @@ def test_gemini_classes_sum_to_the_total_or_are_refused(
     else:
         assert fits
         assert (prompt + tool, out + thought) == (read.input_total, read.output_total)
-        assert (cached, thought, image) == (read.input_cache_read, read.output_reasoning, read.output_image)
+        assert (thought, image) == (read.output_reasoning, read.output_image)
+        assert cached == read.input_cache_read + read.input_cache_read_audio
         assert read.input_audio == min(audio - kept, prompt - cached + tool)
+        assert audio == read.input_audio + read.input_cache_read_audio
 
 
 @given(fresh=counts, read=counts, short=counts, long=counts, out=counts)
@@ -336,10 +338,12 @@ def test_tools_of_an_interaction_are_counted_where_it_counts_them() -> None:
 
 
 def test_sound_cached_in_unknown_part_counts_as_fresh() -> None:
-    """Without details of the cache, sound is taken for fresh as far as it may be: the dear side."""
+    """Without details of the cache, sound is taken for fresh as far as it may be, and for cached beyond that."""
     usage = {"promptTokenCount": 10, "cachedContentTokenCount": 4, "promptTokensDetails": [of("AUDIO", 8)]}
 
-    assert {"input_cache_read": 4, "input_audio": 6} == read_usage(generated(usage)).usage.tokens()
+    expected = {"input_cache_read": 2, "input_cache_read_audio": 2, "input_audio": 6}
+
+    assert expected == read_usage(generated(usage)).usage.tokens()
 
 
 def test_the_live_api_has_its_own_names() -> None:

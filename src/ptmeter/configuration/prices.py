@@ -25,6 +25,8 @@ REQUIRED: Final = ("input_uncached", "output_text")
 
 SAME_UNLESS_NAMED: Final[Mapping[str, str]] = {
     "input_cache_read": "input_uncached",
+    "input_cache_read_audio": "input_audio",
+    "input_cache_read_image": "input_image",
     "output_reasoning": "output_text",
 }
 """Classes that cost no more than another one anywhere, so that taking its rate is never too little."""

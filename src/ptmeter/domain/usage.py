@@ -30,6 +30,8 @@ class Quality(StrEnum):
 INPUT_CLASSES: Final = (
     "input_uncached",
     "input_cache_read",
+    "input_cache_read_audio",
+    "input_cache_read_image",
     "input_cache_write_5m",
     "input_cache_write_1h",
     "input_audio",
@@ -50,6 +52,8 @@ class Usage:
 
     input_uncached: int = 0
     input_cache_read: int = 0
+    input_cache_read_audio: int = 0
+    input_cache_read_image: int = 0
     input_cache_write_5m: int = 0
     input_cache_write_1h: int = 0
     input_audio: int = 0
@@ -74,6 +78,8 @@ class Usage:
         return (
             self.input_uncached
             + self.input_cache_read
+            + self.input_cache_read_audio
+            + self.input_cache_read_image
             + self.input_cache_write_5m
             + self.input_cache_write_1h
             + self.input_audio

@@ -41,6 +41,18 @@ if TYPE_CHECKING:
 FALLBACKS: Final[Mapping[str, tuple[str, ...]]] = {
     "input_uncached": ("input_text_mtok", "input_mtok"),
     "input_cache_read": ("cache_read_mtok", "input_mtok"),
+    "input_cache_read_audio": (
+        "cache_audio_read_mtok",
+        "cache_read_mtok",
+        "input_audio_mtok",
+        "input_mtok",
+    ),
+    "input_cache_read_image": (
+        "cache_image_read_mtok",
+        "cache_read_mtok",
+        "input_image_mtok",
+        "input_mtok",
+    ),
     "input_cache_write_5m": ("cache_write_5m_mtok", "cache_write_mtok", "input_mtok"),
     "input_cache_write_1h": ("cache_write_1h_mtok", "cache_write_mtok", "input_mtok"),
     "input_audio": ("input_audio_mtok", "input_mtok"),

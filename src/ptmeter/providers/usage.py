@@ -40,7 +40,7 @@ class Shape(StrEnum):
     OPENAI_CHAT = "openai-chat"
     """Chat Completions, and all who speak it: DeepSeek, Mistral, xAI, OpenRouter, Groq, vLLM, gateways."""
     OPENAI_RESPONSES = "openai-responses"
-    """The Responses API, xAI's too."""
+    """The Responses API, xAI's too; a response of the Realtime API; a transcription that is billed by tokens."""
     ANTHROPIC_MESSAGES = "anthropic-messages"
     """The Messages API, also on Bedrock (InvokeModel) and on Vertex."""
     GEMINI_GENERATE = "gemini-generate"
@@ -81,6 +81,7 @@ BY_OBJECT: Final[Mapping[str, Shape]] = {
     "chat.completion.chunk": Shape.OPENAI_CHAT,
     "text_completion": Shape.OPENAI_CHAT,
     "response": Shape.OPENAI_RESPONSES,
+    "realtime.response": Shape.OPENAI_RESPONSES,
     "interaction": Shape.GEMINI_INTERACTIONS,
 }
 
@@ -104,7 +105,7 @@ USAGE_KEYS: Final[tuple[tuple[frozenset[str], Shape], ...]] = (
     (frozenset({"billed_units"}), Shape.COHERE),
     (frozenset({"pages_processed"}), Shape.MISTRAL_OCR),
     (frozenset({"prompt_tokens"}), Shape.OPENAI_CHAT),
-    (frozenset({"total_tokens", "input_tokens_details"}), Shape.OPENAI_RESPONSES),
+    (frozenset({"total_tokens", "input_tokens_details", "input_token_details"}), Shape.OPENAI_RESPONSES),
 )
 """Keys of a usage object any of which says what it is; the first that is there decides."""
 

@@ -33,7 +33,16 @@ down_revision = None
 
 _JOURNAL = ("ptm_transfer", "ptm_period", "ptm_closing", "ptm_money")
 
-_INPUT = ("uncached", "cache_read", "cache_write_5m", "cache_write_1h", "audio", "image")
+_INPUT = (
+    "uncached",
+    "cache_read",
+    "cache_read_audio",
+    "cache_read_image",
+    "cache_write_5m",
+    "cache_write_1h",
+    "audio",
+    "image",
+)
 _OUTPUT = ("text", "reasoning", "audio", "image")
 _TOKEN_CLASSES = (*(f"input_{each}" for each in _INPUT), *(f"output_{each}" for each in _OUTPUT))
 
