@@ -346,6 +346,37 @@ def test_sound_cached_in_unknown_part_counts_as_fresh() -> None:
     assert expected == read_usage(generated(usage)).usage.tokens()
 
 
+@pytest.mark.parametrize(
+    ("body", "piece"),
+    [
+        ({}, "ocr_page"),
+        ({"document_annotation": None, "pages": [{"images": [{"image_annotation": None}]}]}, "ocr_page"),
+        ({"document_annotation": "{}"}, "ocr_annotated_page"),
+        ({"pages": [{"images": []}, {"images": [{"image_annotation": "{}"}]}]}, "ocr_annotated_page"),
+    ],
+)
+def test_pages_are_annotated_if_the_answer_holds_an_annotation(body: dict[str, Any], piece: str) -> None:
+    """Of the document or of a picture in it; all pages are billed as such then."""
+    read = read_usage({**body, "usage_info": {"pages_processed": 3}})
+
+    assert {piece: 3} == read.usage.tool_calls
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(9, 9), (9.0, 9), (0, 0)])
+def test_a_transcription_by_the_minute_counts_whole_seconds(seconds: float, counted: int) -> None:
+    """The SDK makes a float of what is a whole number on the wire; none is nothing used."""
+    usage = {"type": "duration", "seconds": seconds}
+
+    assert counted == read_usage({"text": "", "usage": usage}).usage.tool_calls.get("audio_second", 0)
+
+
+@pytest.mark.parametrize("seconds", [8.4, float("nan"), -1, "9", None, True])
+def test_a_part_of_a_second_is_refused(seconds: object) -> None:
+    """Whether it is rounded up or down is not known, so it is not guessed."""
+    with pytest.raises(UsageInconsistentError, match="seconds is"):
+        read_usage({"text": "", "usage": {"type": "duration", "seconds": seconds}})
+
+
 def test_the_live_api_has_its_own_names() -> None:
     """What is a candidate elsewhere is a response there."""
     usage = {

@@ -80,11 +80,17 @@ def read_response(body: Payload) -> Reading:
     """
     Read an answer of the Responses API, with the searches it made, of the Realtime API, or a transcription.
 
+    A transcription that is billed by the minute counts as so many ``audio_second``.
+
     Raises:
         UsageMissingError: It carries no usage, as a cancelled or failed response may.
         UsageInconsistentError: The usage does not add up, or an image model's tokens came with it.
     """
     said = object_at(body, "usage")
+    if text_at(said, "type") == "duration":
+        seconds = Counts({"seconds": _whole(said.get("seconds"))}, said).need("seconds")
+        timed = Usage(tool_calls={"audio_second": seconds} if seconds else {})
+        return Reading(timed, text_at(body, "model"), PROVIDER, None, said)
     singular = REALTIME.input_details in said or REALTIME.output_details in said
     return _reading(body, REALTIME if singular else RESPONSES, _tool_calls(body))
 
@@ -228,6 +234,11 @@ def _disjoint(usage: Counts, names: Names, tool_calls: dict[str, int], model: st
         tool_calls={name: n for name, n in (tool_calls | billed_beside_tokens(usage)).items() if n},
     )
     return usage.summed(read, into, out)
+
+
+def _whole(seconds: object) -> object:
+    """Return a whole number of seconds that an SDK has made a float of as the count it is on the wire."""
+    return int(seconds) if isinstance(seconds, float) and seconds.is_integer() else seconds
 
 
 def _share(details: Counts, name: str) -> Share:

@@ -40,7 +40,7 @@ class Shape(StrEnum):
     OPENAI_CHAT = "openai-chat"
     """Chat Completions, and all who speak it: DeepSeek, Mistral, xAI, OpenRouter, Groq, vLLM, gateways."""
     OPENAI_RESPONSES = "openai-responses"
-    """The Responses API, xAI's too; a response of the Realtime API; a transcription that is billed by tokens."""
+    """The Responses API, xAI's too; a response of the Realtime API; a transcription."""
     ANTHROPIC_MESSAGES = "anthropic-messages"
     """The Messages API, also on Bedrock (InvokeModel) and on Vertex."""
     GEMINI_GENERATE = "gemini-generate"
@@ -251,17 +251,19 @@ def _unwrapped(event: Payload) -> Payload:
 
 
 def _shape_of(body: Payload) -> Shape:
-    usage = object_at(body, "usage").keys()
+    usage = object_at(body, "usage")
     if known := BY_OBJECT.get(text_at(body, "object") or ""):
         return known
+    if usage.get("type") == "duration":
+        return Shape.OPENAI_RESPONSES
     if body.get("type") == "message":
         return Shape.ANTHROPIC_MESSAGES
     if object_at(object_at(body, "meta"), "billed_units"):
         return Shape.COHERE
-    for keys, shape in ((body.keys(), BODY_KEYS), (usage, USAGE_KEYS)):
+    for keys, shape in ((body.keys(), BODY_KEYS), (usage.keys(), USAGE_KEYS)):
         if found := next((one for any_of, one in shape if any_of & keys), None):
             return found
-    if usage >= {"input_tokens", "output_tokens"}:
+    if usage.keys() >= {"input_tokens", "output_tokens"}:
         return Shape.ANTHROPIC_MESSAGES
     msg = (
         f"no usage was found: of {', '.join(Shape)} the answer is none by its keys; "
