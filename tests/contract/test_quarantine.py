@@ -301,6 +301,7 @@ def test_what_was_held_besides_is_charged_with_the_call(store: Store) -> None:
     receipt = store.run(partial(decide, overage=Overage.REJECT, usage=Usage(input_uncached=70_000)))
 
     assert MORE == kept.more
+    assert isinstance(receipt, Receipt)
     assert (PT.of("9.31"), PT.of("0.69")) == (receipt.charged["core"], receipt.available["core"])
     assert (PT.of("0.69"), PT.of(0), PT.of("9.31")) == figures(store)
     assert_clean(store)
@@ -337,6 +338,7 @@ def test_what_expired_meanwhile_is_no_longer_held_for_the_call(store: Store, clo
         store.run(partial(decide, overage=Overage.REJECT, usage=Usage(input_uncached=70_000)))
     receipt = store.run(partial(decide, usage=Usage(input_uncached=70_000)))
 
+    assert isinstance(receipt, Receipt)
     assert PT.of("9.31") == receipt.charged["core"]
     assert_clean(store)
 
