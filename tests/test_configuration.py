@@ -922,6 +922,52 @@ def test_a_price_of_nothing_says_so() -> None:
     assert Money(0) == free.cost(Usage(**dict.fromkeys(TOKEN_CLASSES, 1_000)))
 
 
+REGION: dict[str, Any] = {
+    "surcharge": "10%",
+    "usd_per_million_tokens": {"input_uncached": 3, "input_cache_read": "0.3", "output_text": 15},
+    "tiers": [
+        {
+            "above": 200_000,
+            "usd_per_million_tokens": {
+                "input_uncached": 6,
+                "input_cache_read": "0.6",
+                "output_text": "22.5",
+            },
+        }
+    ],
+    "usd_per_tool_call": {"web_search": "0.01"},
+}
+
+
+def test_a_surcharge_raises_every_rate_and_no_other_amount() -> None:
+    """List prices and a share on top, long requests included; a search costs what it did, and the price says so."""
+    [there] = read_prices({"prices": {"us/claude": [REGION]}})["us/claude"]
+
+    assert ("us", "claude", {"web_search": 10_000_000}) == (
+        there.provider,
+        there.model,
+        there.tools,
+    )
+    assert rates(3_300_000, 330_000, 16_500_000) == there.rates
+    assert (Tier(200_000, rates(6_600_000, 660_000, 24_750_000)),) == there.tiers
+    assert there.source.endswith(", surcharge 10 %")
+
+
+def test_a_region_has_a_price_of_its_own_and_no_others_in_its_place() -> None:
+    """Under a provider's name that is not the catalogue's, what is not in the file is refused, a batch too."""
+    prices = GenaiPrices(read_prices({"prices": {"us/claude-sonnet-4-5": [REGION]}}))
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+
+    there, here = (prices.price(f"{who}/claude-sonnet-4-5", at) for who in ("us", "anthropic"))
+
+    assert (3_300_000, 3_000_000) == (there.rates["input_uncached"], here.rates["input_uncached"])
+    assert here.rates["input_uncached"] == prices.price("claude-sonnet-4-5", at).rates["input_uncached"]
+    with pytest.raises(UnknownModelError, match="no batch price is known"):
+        prices.price("us/claude-sonnet-4-5", at, processing=Processing.BATCH)
+    with pytest.raises(UnknownModelError, match="no price is known"):
+        prices.price("us/claude-opus-4-5", at)
+
+
 def test_prices_override_those_of_the_catalogue() -> None:
     """What is read can be given to the price catalogue as it is."""
     at = datetime(2026, 7, 1, tzinfo=UTC)
@@ -962,6 +1008,8 @@ RATES = {"input_uncached": 1, "output_text": 2}
         ("a/b", {"usd_per_million_tokens": {**RATES, "prompt": 1}}, f"usd_per_million_tokens.prompt: expected a token class ({', '.join(TOKEN_CLASSES)}), not 'prompt'"),
         ("a/b", {"free": True, "usd_per_million_tokens": RATES}, "free: expected no other amounts in a price that is free"),
         ("a/b", {"free": True, "usd_per_request": 1}, "free: expected no other amounts in a price that is free"),
+        ("a/b", {"free": True, "surcharge": "10%"}, "free: expected no other amounts in a price that is free"),
+        ("a/b", {"surcharge": "10%", "usd_per_million_tokens": {**RATES, "output_text": "0.000001"}}, "usd_per_million_tokens.output_text: expected a rate that is in steps of 1e-6 with the surcharge too"),
         ("a/b", {"free": True, "usd_per_tool_call": {"web_search": 1}}, "free: expected no other amounts in a price that is free"),
         ("a/b", {"free": "yes", "usd_per_million_tokens": RATES}, "free: expected true or false, not 'yes'"),
         ("b", {"usd_per_million_tokens": RATES}, "provider: expected who charges it, for 'b' does not say so as provider/model"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from ptmeter import (
     HoldNotPendingError,
     InsufficientFundsError,
     InvalidArgumentError,
+    LimitError,
     NotFoundError,
     Overage,
     Quarantined,
@@ -25,15 +27,21 @@ from ptmeter import (
     Receipt,
     Usage,
     Workload,
+    read_plans,
 )
+from ptmeter.domain.admission import Rules, UnderWay
 from ptmeter.domain.ledger import UsageEvent
+from ptmeter.domain.limits import Cap, Limits
+from ptmeter.domain.pt import MICRO
 from ptmeter.domain.quarantine import Decision
+from ptmeter.domain.receipts import Hold
 from ptmeter.domain.usage import TOKEN_CLASSES
-from ptmeter.operations import metering, quarantining, sweeping
+from ptmeter.domain.windows import Every
+from ptmeter.operations import metering, placing, quarantining, sweeping
 from ptmeter.testing.steps import assert_clean, balance, figures, give, held, settle, void, wallet
 
 if TYPE_CHECKING:
-    from ptmeter import Charge, Hold
+    from ptmeter import Charge
     from ptmeter.ports import Books, Store
     from ptmeter.testing import Clock
 
@@ -45,7 +53,14 @@ class CrashError(Exception):
     """A process that ends here."""
 
 
-def keep(store: Store, key: str = "h", *, placed: Hold | None = None, account: str = "acme") -> Quarantined:
+def keep(
+    store: Store,
+    key: str = "h",
+    *,
+    placed: Hold | None = None,
+    account: str = "acme",
+    more: tuple[str, ...] = (),
+) -> Quarantined:
     return store.run(
         partial(
             quarantining.keep,
@@ -59,6 +74,7 @@ def keep(store: Store, key: str = "h", *, placed: Hold | None = None, account: s
             workload=Workload(retry_rate=700),
             problem="it does not add up",
             payload={"total_tokens": 26},
+            more=more,
         )
     )
 
@@ -269,6 +285,127 @@ def test_a_call_that_cost_more_than_was_held_is_charged_whole(store: Store) -> N
     assert {"core": PT.of("1.2")} == first.charged == again.charged
     assert first.available == again.available
     assert_clean(store)
+
+
+MORE = ("h#more1:3", "h#more2:4")
+
+
+def test_what_was_held_besides_is_charged_with_the_call(store: Store) -> None:
+    """It is given back and charged in one piece, though nothing may go beyond what was held."""
+    give(store, 10)
+    placed = held(store, 1)
+    for key, amount in zip(MORE, (3, 6), strict=True):
+        held(store, amount, key=key)
+
+    kept = keep(store, placed=placed, more=MORE)
+    receipt = store.run(partial(decide, overage=Overage.REJECT, usage=Usage(input_uncached=70_000)))
+
+    assert MORE == kept.more
+    assert isinstance(receipt, Receipt)
+    assert (PT.of("9.31"), PT.of("0.69")) == (receipt.charged["core"], receipt.available["core"])
+    assert (PT.of("0.69"), PT.of(0), PT.of("9.31")) == figures(store)
+    assert_clean(store)
+
+
+def test_what_was_held_besides_is_given_back_when_the_call_is_dismissed(store: Store, clock: Clock) -> None:
+    """At once, as far as it has not expired, and whether or not the first hold has."""
+    give(store, 10)
+    placed = held(store, 1)
+    clock.turn(timedelta(seconds=30))
+    for key in MORE:
+        held(store, 4, key=key)
+    keep(store, placed=placed, more=MORE)
+    clock.turn(timedelta(seconds=31))
+    store.run(partial(sweeping.sweep, limit=9))
+    assert (PT.of(2), PT.of(8), PT.of(0)) == figures(store)
+
+    store.run(partial(decide, usage=None))
+
+    assert (PT.of(10), PT.of(0), PT.of(0)) == figures(store)
+    assert_clean(store)
+
+
+def test_what_expired_meanwhile_is_no_longer_held_for_the_call(store: Store, clock: Clock) -> None:
+    """Beyond what is held still, the policy decides."""
+    give(store, 10)
+    for key in MORE:
+        held(store, 4, key=key)
+    clock.turn(timedelta(minutes=2))
+    store.run(partial(sweeping.sweep, limit=9))
+    keep(store, placed=held(store, 1), more=MORE)
+
+    with pytest.raises(InsufficientFundsError):
+        store.run(partial(decide, overage=Overage.REJECT, usage=Usage(input_uncached=70_000)))
+    receipt = store.run(partial(decide, usage=Usage(input_uncached=70_000)))
+
+    assert isinstance(receipt, Receipt)
+    assert PT.of("9.31") == receipt.charged["core"]
+    assert_clean(store)
+
+
+# --- what extends a call that is under way, by limits ---
+
+CAPPED = read_plans(
+    {
+        "plans": {
+            "team": {
+                "price_per_month": 1,
+                "allowance": {"core": 100},
+                "units": ["core"],
+                "caps": {"core": {"day": 10}},
+                "requests_per_minute": 1,
+                "concurrent": 1,
+            }
+        }
+    }
+)
+
+
+def extend(store: Store, amount: int, *, before: int = 0, key: str = "h#more1") -> Hold | Exception:
+    """Hold more for a call that is under way, of the PT of a team that has a plan."""
+    return store.post(
+        "acme",
+        partial(
+            metering.hold,
+            account="ann",
+            amounts={"core": amount * MICRO},
+            key=key,
+            ttl=timedelta(minutes=1),
+            rules=Rules(plans=CAPPED, sells_at={"core": 10_000_000}),
+            extends=UnderWay(1, before * MICRO),
+        ),
+    )
+
+
+def test_what_extends_a_call_asks_the_caps_and_counts_as_no_call(store: Store) -> None:
+    """The member's own cap and the team's bound it, with all that was held before; a pace and calls at once do not."""
+    give(store, 100)
+    rules = Rules(plans=CAPPED, sells_at={"core": 10_000_000})
+    store.run(partial(placing.change, name="acme", edit=partial(replace, plan="team")))
+    store.run(partial(placing.place, name="ann", under="acme", pooled=True))
+    store.run(partial(placing.limit, name="ann", terms=Limits(caps=(Cap("core", Every.DAY, 8 * MICRO),))))
+    begun = partial(
+        metering.hold, account="ann", amounts={"core": 2 * MICRO}, key="h", ttl=timedelta(minutes=1)
+    )
+    first = store.post("acme", partial(begun, rules=rules))
+    assert isinstance(first, Hold)
+
+    more = extend(store, 4)
+    own = extend(store, 3, before=4, key="h#more2")
+    store.run(partial(placing.limit, name="ann", terms=Limits()))
+    teams = extend(store, 5, before=4, key="h#more3")
+
+    assert isinstance(more, Hold)
+    assert ("acme", PT.of(4)) == (more.payer, more.amounts["core"])
+    assert isinstance(own, LimitError)
+    assert ("cap", "ann") == (own.limit, own.scope)
+    assert isinstance(teams, LimitError)
+    assert ("cap", "acme") == (teams.limit, teams.scope)
+    assert isinstance(extend(store, 4, before=4, key="h#more4"), Hold)
+    assert_clean(store)
+
+
+# --- without a hold ---
 
 
 def test_a_call_without_a_hold_is_charged_under_its_own_key(store: Store) -> None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.facade.colours import streamed
 
-from ptmeter import PT, InsufficientFundsError, Overage, Policy, Quality
+from ptmeter import (
+    PT,
+    InsufficientFundsError,
+    LimitError,
+    Overage,
+    Policy,
+    Quality,
+    Usage,
+    UsageInconsistentError,
+    read_plans,
+)
 from ptmeter.domain.policy import HoldSize, OutOfFunds
 
 if TYPE_CHECKING:
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.facade.conftest import Opener
 
-    from ptmeter import AsyncMeter
+    from ptmeter import AsyncMeter, Plans
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +45,8 @@ def piece(text: str) -> dict[str, Any]:
 class Provider:
     """Writes so many words, then says its usage; it knows how far it was asked, and whether it was stopped."""
 
-    def __init__(self, *, asynchronous: bool) -> None:
+    def __init__(self, *, asynchronous: bool, usage: dict[str, int] = USAGE) -> None:
+        self.usage = usage
         self.written = 0
         self.stopped = False
         words = self._words()
@@ -46,16 +57,18 @@ class Provider:
             for _ in range(WORDS):
                 self.written += 1
                 yield piece(" word")
-            yield {"object": "chat.completion.chunk", "choices": [], "usage": USAGE}
+            yield {"object": "chat.completion.chunk", "choices": [], "usage": self.usage}
         except GeneratorExit:
             self.stopped = True
             raise
 
 
-async def answer(meter: AsyncMeter, provider: Provider, key: str = "r1") -> tuple[Any, list[PT]]:
+async def answer(
+    meter: AsyncMeter, provider: Provider, key: str = "r1", account: str = "acme"
+) -> tuple[Any, list[PT]]:
     """A call whose stream is read to its end, and what was held after every five hundredth word."""
     held: list[PT] = []
-    async with meter.call("acme", model=MINI, messages=MESSAGES, key=key) as call:
+    async with meter.call(account, model=MINI, messages=MESSAGES, key=key) as call:
         async for _ in call.stream(provider.chunks):
             if provider.written % 500 == 0:
                 held.append((await meter.balance("acme")).core.held)  # noqa: PERF401 - while it is read
@@ -119,6 +132,103 @@ async def test_by_default_an_answer_is_written_to_its_end(opened: Opener) -> Non
         assert (WORDS, False) == (provider.written, provider.stopped)
         assert {"core": PT.of(3)} == call.receipt.charged
         assert PT.of(1) == (await meter.balance("acme")).core.owed
+
+
+def capped(most: int, **more: Any) -> Plans:
+    """A plan whose accounts may use so many core PT a day."""
+    plan = {
+        "price_per_month": 1,
+        "allowance": {"core": 100, "advanced": 100},
+        "units": ["core", "advanced"],
+    }
+    limits = {"caps": {"core": {"day": most}}, "requests_per_minute": 1, "concurrent": 1}
+    return read_plans({"plans": {"pro": plan | limits | more}})
+
+
+async def test_a_cap_bounds_what_a_call_holds_later_too(opened: Opener) -> None:
+    """An answer that would use more PT than a cap allows is cut off; its extensions are no requests and no calls."""
+    policy = Policy(**EXPECTED, out_of_funds=OutOfFunds.CUT_OFF)
+    async with opened(policy=policy, plans=capped(2)) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        provider = Provider(asynchronous=opened.asynchronous)
+
+        with pytest.raises(LimitError) as caught:
+            await answer(meter, provider)
+
+        assert ("cap", "acme") == (caught.value.limit, caught.value.scope)
+        assert provider.stopped
+        assert 1_000 < provider.written < 1_500
+        balance = (await meter.balance("acme")).core
+        assert (PT.of(0), PT.of(1)) == (balance.held, balance.spent)
+        assert (await meter.verify()).clean
+
+
+async def test_a_cap_lets_an_answer_go_on_where_funds_would(opened: Opener) -> None:
+    """By default the answer is written to its end, and charged in full."""
+    async with opened(policy=Policy(**EXPECTED), plans=capped(2)) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        provider = Provider(asynchronous=opened.asynchronous)
+
+        call, _ = await answer(meter, provider)
+
+        assert (WORDS, {"core": PT.of(3)}) == (provider.written, call.receipt.charged)
+
+
+async def test_within_its_caps_a_call_is_extended(opened: Opener) -> None:
+    """One request a minute and one call at once are no reason to hold no more for it."""
+    async with opened(policy=Policy(**EXPECTED), plans=capped(3)) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        await meter.accounts.place("ann", under="acme")
+
+        call, held = await answer(meter, Provider(asynchronous=opened.asynchronous), account="ann")
+
+        assert [PT.of(1), PT.of(1), PT.of(3), PT.of(3)] == held[:4]
+        assert {"core": PT.of(3)} == call.receipt.charged
+        assert (await meter.verify()).clean
+
+
+async def test_beyond_a_hard_cap_a_call_goes_on_at_the_multiple_it_began_at(opened: Opener) -> None:
+    """Admitted at twice the rate it is extended at twice the rate; admitted at the rate it is not extended beyond."""
+    share = {"core": {"soft": "0.5%", "hard": "1%", "overflow": 2}}  # 2 of 200 PT
+    policy = Policy(**EXPECTED, out_of_funds=OutOfFunds.CUT_OFF)
+    async with opened(policy=policy, plans=capped(100, shares=share, requests_per_minute=9)) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        await meter.accounts.agree_to_overflow("acme")
+
+        with pytest.raises(LimitError) as caught:
+            await answer(meter, Provider(asynchronous=opened.asynchronous))
+        assert "hard_cap" == caught.value.limit
+
+        spent = await meter.hold("acme", key="more", core=1)
+        await meter.settle(spent, key="more", core=1)
+        call, held = await answer(meter, Provider(asynchronous=opened.asynchronous), key="r2")
+
+        assert {"core": 2} == call.hold.multiples
+        assert [PT.of(2), PT.of(2), PT.of(6), PT.of(6)] == held[:4]
+        assert {"core": PT.of(6)} == call.receipt.charged
+        assert (await meter.verify()).clean
+
+
+async def test_what_was_held_for_a_call_in_quarantine_is_known_there(opened: Opener) -> None:
+    """A long answer whose usage contradicts itself keeps all that was held, and gives it back when it is settled."""
+    async with opened(policy=Policy(**EXPECTED, overage=Overage.REJECT)) as meter:
+        await meter.funds.grant("acme", core=3, source="test", key="g")
+        provider = Provider(asynchronous=opened.asynchronous, usage={**USAGE, "total_tokens": 7})
+
+        with pytest.raises(UsageInconsistentError):
+            await answer(meter, provider)
+
+        waiting = await meter.quarantine.find("acme", key="r1")
+        assert 1 == len(waiting.more)
+        assert PT.of(3) == (await meter.balance("acme")).core.held
+        usage = Usage(input_uncached=12, output_text=WORDS)
+        receipt = await meter.quarantine.settle(
+            "acme", key="r1", usage=usage, actor="ann", reason="counted"
+        )
+        assert {"core": PT.of(3)} == receipt.charged
+        balance = (await meter.balance("acme")).core
+        assert (PT.of(0), PT.of(0), PT.of(0)) == (balance.available, balance.held, balance.owed)
+        assert (await meter.verify()).clean
 
 
 async def test_a_hold_for_the_longest_answer_is_never_extended(opened: Opener) -> None:

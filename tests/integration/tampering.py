@@ -41,7 +41,7 @@ from ptmeter.domain.money import Movement
 from ptmeter.domain.payments import Dispute, DisputeStage, Payment, Refund, RefundStage
 from ptmeter.domain.top_up_terms import TopUpTerms
 from ptmeter.domain.usage import TOKEN_CLASSES
-from ptmeter.operations import closing, paying, receiving, topping_up, verifying
+from ptmeter.operations import closing, paying, quarantining, receiving, topping_up, verifying
 from ptmeter.operations.posting import alone
 from ptmeter.storage.books import Binder
 from ptmeter.storage.tables import metadata
@@ -212,6 +212,23 @@ def _set_aside(meter: Meter) -> None:
     who: dict[str, Any] = {"actor": "ann", "reason": "the total is right"}
     meter.quarantine.settle("acme", key="settled", usage=Usage(output_text=6), **who)
     meter.quarantine.dismiss("acme", key="dismissed", **who)
+    placed, more = (meter.hold("acme", core=1, key=f"long{end}") for end in ("", "#more1:1000000"))
+    _store(meter).run(
+        partial(
+            quarantining.keep,
+            account="acme",
+            key="long",
+            unit="core",
+            model="gpt-4o-mini",
+            route="eu",
+            held=placed.amounts["core"],
+            payer="acme",
+            workload=Workload(retry_rate=700),
+            problem="it does not add up",
+            payload={},
+            more=(more.key,),
+        )
+    )
 
 
 def _by_referral(meter: Meter) -> None:

@@ -101,6 +101,7 @@ UNNOTICED: Final[dict[str, tuple[frozenset[str], str]]] = {
     "ptm_quarantine.problem": (frozenset({"other"}), SENT),
     "ptm_quarantine.payload": (frozenset({"other"}), SENT),
     "ptm_quarantine.workload": (frozenset({"absent"}), SENT),
+    "ptm_quarantine.more": (frozenset({"absent"}), "what was held besides expires by itself"),
     "ptm_calibration.model": (frozenset({"other"}), LEARNT),
     "ptm_calibration.route": (frozenset({"other"}), LEARNT),
     "ptm_calibration.changed_at": (frozenset({"more", "less"}), LEARNT),

@@ -28,6 +28,7 @@ PAYLOADS: Final[dict[str, dict[str, Any]]] = {
 FLAVORS: Final = {
     ("openai", "response"): "responses",
     ("x-ai", "response"): "responses",
+    ("openai", "realtime.response"): "realtime",
     ("mistral", None): "ocr",
     ("anthropic", None): "default",
     ("aws", None): "default",
@@ -76,11 +77,13 @@ def golden(name: str) -> Answer:
 def by_hand(name: str) -> Decimal | None:
     """The cost in dollars from the list prices in the corpus: a product and a sum, and nothing else."""
     payload, listed = PAYLOADS[name], PAYLOADS[name]["listed"]
-    tokens, calls = listed["dollars_per_million"], listed["dollars_per_call"]
-    if set(payload["usage"]) - set(tokens) or set(payload["tool_calls"]) - set(calls):
+    tokens, calls, hours = (listed.get(f"dollars_per_{each}", {}) for each in ("million", "call", "hour"))
+    if set(payload["usage"]) - set(tokens) or set(payload["tool_calls"]) - {*calls, *hours}:
         return None
     million = sum((Decimal(tokens[kind]) * n for kind, n in payload["usage"].items()), Decimal())
-    each = sum((Decimal(calls[tool]) * n for tool, n in payload["tool_calls"].items()), Decimal())
+    dearness = {name: Decimal(dollars) for name, dollars in calls.items()}
+    dearness |= {name: Decimal(dollars) / 3600 for name, dollars in hours.items()}
+    each = sum((dearness[tool] * n for tool, n in payload["tool_calls"].items()), Decimal())
     return million / 1_000_000 + each
 
 
@@ -89,7 +92,8 @@ def of_genai_prices(name: str) -> Answer | str:
     payload, listed = PAYLOADS[name], PAYLOADS[name]["listed"]
     provider = next(one for one in providers if one.id == listed["provider"])
     body = {**payload["response"], "model": listed["model"]}
-    flavor = FLAVORS.get((provider.id, body.get("object")), "chat")
+    answered = body.get("response", body).get("object")
+    flavor = FLAVORS.get((provider.id, answered), "chat")
     try:
         _, usage = provider.extract_usage(body, api_flavor=flavor)
         model = provider.find_model(listed["model"])

@@ -59,6 +59,10 @@ NOT_ASKED = {
     "gemini-openai-endpoint",
     "gemini-sdk-tools",
     "mistral-ocr",
+    "mistral-ocr-annotated",
+    "openai-responses-realtime",
+    "openai-responses-transcription",
+    "openai-responses-transcription-seconds",
 }
 """Answers of APIs that its chat client does not speak, and one in an SDK's names."""
 

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
 from importlib.metadata import version
+from math import floor
 from random import Random
 from time import sleep
 from typing import TYPE_CHECKING, Any
@@ -28,12 +30,16 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 from genai_prices.types import Tier as Step
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ptmeter.domain.prices import ALWAYS, Price, Processing, Tier
+from ptmeter.domain.pt import Money
 from ptmeter.domain.usage import TOKEN_CLASSES, Usage
 from ptmeter.errors import ConfigurationError, InvalidArgumentError, UnknownModelError
 from ptmeter.providers import prices as catalogue
-from ptmeter.providers.prices import CONTEXTS, FALLBACKS, GenaiPrices
+from ptmeter.providers.listed_prices import CONTEXTS, FALLBACKS, listed_history
+from ptmeter.providers.prices import GenaiPrices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,20 +101,27 @@ def theirs(usage: Usage) -> genai_prices.Usage:
     """The same usage in genai-prices' words: totals that include everything, and what is inside them."""
     return genai_prices.Usage(
         input_tokens=usage.input_total,
-        cache_read_tokens=usage.input_cache_read,
+        cache_read_tokens=usage.input_cache_read
+        + usage.input_cache_read_audio
+        + usage.input_cache_read_image,
         cache_write_tokens=usage.input_cache_write_5m + usage.input_cache_write_1h,
         cache_write_5m_tokens=usage.input_cache_write_5m,
         cache_write_1h_tokens=usage.input_cache_write_1h,
-        input_audio_tokens=usage.input_audio,
-        cache_audio_read_tokens=0,
-        input_image_tokens=usage.input_image,
-        cache_image_read_tokens=0,
+        input_audio_tokens=usage.input_audio + usage.input_cache_read_audio,
+        cache_audio_read_tokens=usage.input_cache_read_audio,
+        input_image_tokens=usage.input_image + usage.input_cache_read_image,
+        cache_image_read_tokens=usage.input_cache_read_image,
         output_tokens=usage.output_total,
         output_reasoning_tokens=usage.output_reasoning,
         output_audio_tokens=usage.output_audio,
         output_image_tokens=usage.output_image,
         web_searches=usage.tool_calls.get("web_search", 0),
         storage_searches=usage.tool_calls.get("file_search", 0),
+        input_document_pages=usage.tool_calls.get("ocr_page", 0)
+        + usage.tool_calls.get("ocr_annotated_page", 0),
+        input_annotated_document_pages=usage.tool_calls.get("ocr_annotated_page", 0),
+        audio_seconds=usage.tool_calls.get("audio_second", 0),
+        input_audio_seconds=usage.tool_calls.get("audio_second", 0),
     )
 
 
@@ -227,7 +240,7 @@ def _catalogue(processing: Processing) -> Iterator[tuple[Provider, ModelInfo, li
     for provider in providers:
         for model in provider.models:
             try:
-                history = list(catalogue._history(provider, model, processing))
+                history = list(listed_history(provider, model, processing))
             except ConfigurationError:
                 continue
             if history and all({"input_uncached", "output_text"} <= set(price.rates) for price in history):
@@ -239,7 +252,8 @@ def _between(since: datetime, until: datetime, random: Random) -> datetime:
 
 
 def _usages(price: Price, random: Random) -> Iterator[Usage]:
-    tools = {name: random.randrange(3) for name in price.tools if name != "web_fetch"}
+    tools = {name: random.randrange(3) for name in price.tools if name not in ("web_fetch", "audio_hour")}
+    tools |= {"audio_second": random.randrange(36_000)} if "audio_hour" in price.tools else {}
     for _ in range(2):
         used: dict[str, Any] = {
             name: random.choice([0, 0, random.randrange(300_000)]) for name in price.rates
@@ -256,6 +270,8 @@ def test_classes_fall_back_as_genai_prices_takes_them_apart() -> None:
     traits: dict[str, dict[str, str]] = {
         "input_uncached": {"direction": "input", "modality": "text"},
         "input_cache_read": {"direction": "input", "token_type": "cache_read"},
+        "input_cache_read_audio": {"direction": "input", "token_type": "cache_read", "modality": "audio"},
+        "input_cache_read_image": {"direction": "input", "token_type": "cache_read", "modality": "image"},
         "input_cache_write_5m": {"direction": "input", "token_type": "cache_write", "cache_ttl": "5m"},
         "input_cache_write_1h": {"direction": "input", "token_type": "cache_write", "cache_ttl": "1h"},
         "input_audio": {"direction": "input", "modality": "audio"},
@@ -329,11 +345,11 @@ def test_a_provider_may_be_said(listed: GenaiPrices) -> None:
             "openai/claude-sonnet-4-5",
             "text-embedding-3-small",
         ),
-        *("openrouter/openai/gpt-oss-20b:free", "whisper-1", "gemini/gemma-3"),
+        *("openrouter/openai/gpt-oss-20b:free", "tts-1", "gemini/gemma-3"),
     ],
 )
 def test_an_unknown_model_has_no_price(name: str, listed: GenaiPrices) -> None:
-    """A typo, an unknown name, a model listed as free or not by the token: refused, never US$0 (P6)."""
+    """A typo, an unknown name, a model listed as free or by the character: refused, never US$0 (P6)."""
     for ask in (lambda: listed.prices(name), lambda: listed.price(name, AT)):
         with pytest.raises(UnknownModelError) as caught:
             ask()
@@ -359,6 +375,58 @@ def test_what_has_no_price_is_refused_when_it_is_used(listed: GenaiPrices) -> No
 # --- what a price holds ---
 
 
+def test_pages_and_hours_are_priced_and_tokens_of_their_models_are_not(listed: GenaiPrices) -> None:
+    """A page, plain or annotated, and a second of sound have a price; a token of such a model is refused."""
+    pages, sound = listed.price("mistral-ocr-2512", AT), listed.price("groq/whisper-large-v3", AT)
+
+    assert Money.usd("0.011") == pages.cost(Usage(tool_calls={"ocr_page": 1, "ocr_annotated_page": 3}))
+    assert Money.usd("0.000925") == sound.cost(Usage(tool_calls={"audio_second": 30}))
+    for price in (pages, sound):
+        with pytest.raises(UnknownModelError, match="no price for input_uncached is known"):
+            price.cost(Usage(input_uncached=1))
+
+
+@pytest.mark.parametrize(
+    "piece", ["x_search", "live_search_source", "maps_grounding", "search_unit", "audio_second"]
+)
+def test_pieces_without_a_price_are_refused(piece: str, listed: GenaiPrices) -> None:
+    """What is billed by the piece and not listed is named as what is missing; none of it is as good as nothing."""
+    price = listed.price("grok-4.3", AT)
+
+    with pytest.raises(UnknownModelError) as caught:
+        price.cost(Usage(input_uncached=1, tool_calls={piece: 1}))
+    assert f"price for {piece}" == caught.value.missing
+    assert price.cost(Usage(input_uncached=1)) == price.cost(Usage(input_uncached=1, tool_calls={piece: 0}))
+
+
+@given(
+    tokens=st.integers(0, 10**6),
+    rate=st.integers(0, 10**8),
+    seconds=st.integers(0, 10**6),
+    hour=st.integers(0, 10**10),
+)
+def test_seconds_cost_their_part_of_an_hour_to_the_nano_dollar(
+    tokens: int, rate: int, seconds: int, hour: int
+) -> None:
+    """Tokens and seconds are added exactly and rounded once, half up, as fractions would be."""
+    price = Price(
+        provider="own", model="m", source="ours", rates={"input_uncached": rate}, tools={"audio_hour": hour}
+    )
+    exact = Fraction(tokens * rate, 1_000) + Fraction(seconds * hour, 3_600)
+
+    cost = price.cost(Usage(input_uncached=tokens, tool_calls={"audio_second": seconds}))
+
+    assert floor(exact + Fraction(1, 2)) == cost.nano
+
+
+def test_a_second_may_have_a_price_of_its_own() -> None:
+    """An override by the second comes before one by the hour."""
+    tools = {"audio_hour": 3_600_000, "audio_second": 7}
+    price = Price(provider="own", model="m", source="ours", rates={}, tools=tools)
+
+    assert 70 == price.cost(Usage(tool_calls={"audio_second": 10})).nano
+
+
 def test_a_price_is_in_whole_pico_dollars(listed: GenaiPrices) -> None:
     """US$0.15 per million tokens is 150,000 pico-dollars a token, and the source says which version lists it."""
     price = listed.price("gpt-4o-mini", AT)
@@ -367,6 +435,8 @@ def test_a_price_is_in_whole_pico_dollars(listed: GenaiPrices) -> None:
     assert {
         "input_uncached": 150_000,
         "input_cache_read": 75_000,
+        "input_cache_read_audio": 75_000,
+        "input_cache_read_image": 75_000,
         "input_cache_write_5m": 150_000,
         "input_cache_write_1h": 150_000,
         "input_audio": 150_000,
@@ -454,7 +524,7 @@ def test_a_tool_price_finer_than_a_nano_dollar_is_refused(monkeypatch: pytest.Mo
     )
 
     with pytest.raises(
-        ConfigurationError, match=r"web_searches_kcount .* finer than a nano-dollar per call"
+        ConfigurationError, match=r"web_searches_kcount .* finer than a nano-dollar per piece"
     ):
         listed.prices("m")
 

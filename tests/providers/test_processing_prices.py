@@ -23,7 +23,7 @@ from tests.providers.test_prices import AT, nano, theirs
 
 from ptmeter import ConfigurationError, GenaiPrices, InvalidArgumentError, Price, UnknownModelError, Usage
 from ptmeter.domain.prices import Processing
-from ptmeter.providers.prices import CONTEXTS
+from ptmeter.providers.listed_prices import CONTEXTS
 
 BATCH, FLEX, PRIORITY, FAST = (
     Processing.BATCH,

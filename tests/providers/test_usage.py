@@ -74,7 +74,8 @@ FORMS = {
 def usage_object(body: dict[str, Any]) -> dict[str, Any]:
     """The usage object of an answer, wherever it is."""
     places = ("usage", "usageMetadata", "usage_metadata", "meta", "usage_info")
-    return next(body[place] for place in places if place in body)
+    holder = body.get("response", body)
+    return next(holder[place] for place in places if place in holder)
 
 
 def golden(payload: dict[str, Any]) -> Reading:
@@ -463,6 +464,7 @@ def test_the_sum_check_sees_a_reader_that_forgets_to_subtract(
     written=parts,
     audio=parts,
     image=parts,
+    kept=parts,
     reasoning=parts,
     spoken=parts,
     names=st.sampled_from(
@@ -474,6 +476,7 @@ def test_openai_classes_sum_to_the_total_or_are_refused(
     into: int,
     out: int,
     cached: int,
+    kept: int,
     written: int,
     audio: int,
     image: int,
@@ -490,12 +493,14 @@ def test_openai_classes_sum_to_the_total_or_are_refused(
         f"{prompt}_details": {
             "cached_tokens": cached,
             "cache_write_tokens": written,
+            "cached_tokens_details": {"audio_tokens": kept},
             "audio_tokens": audio,
             "image_tokens": image,
         },
         f"{completion}_details": {"reasoning_tokens": reasoning, "audio_tokens": spoken},
     }
     fits = cached + written <= into and audio + image <= into and reasoning + spoken <= out
+    fits = fits and kept <= min(cached, audio)
     try:
         read = read_usage(body(usage)).usage
     except UsageInconsistentError:
@@ -504,11 +509,16 @@ def test_openai_classes_sum_to_the_total_or_are_refused(
         assert fits
         assert (into, out) == (read.input_total, read.output_total)
         assert (cached, written, reasoning) == (
-            read.input_cache_read,
+            read.input_cache_read + read.input_cache_read_audio + read.input_cache_read_image,
             read.input_cache_write_5m,
             read.output_reasoning,
         )
-        assert read.input_audio + read.input_image <= audio + image
+        heard, seen = (
+            read.input_audio + read.input_cache_read_audio,
+            read.input_image + read.input_cache_read_image,
+        )
+        assert (heard <= audio, seen <= image, read.input_audio <= audio - kept) == (True, True, True)
+        assert written or (heard, seen) == (audio, image)
 
 
 @given(
@@ -703,16 +713,72 @@ def test_cached_tokens_are_known_by_other_names(name: str) -> None:
     assert expected == read_usage(chat({**usage, "prompt_tokens_details": {"cached_tokens": 4}})).usage
 
 
-@pytest.mark.parametrize(("cached", "expected"), [(0, (0, 6, 3, 1)), (4, (0, 6, 0, 0)), (8, (0, 2, 0, 0))])
-def test_cache_and_modality_overlap_as_they_may(cached: int, expected: tuple[int, int, int, int]) -> None:
-    """Which modality was cached is not said: what is left over counts as audio first, then image, then text."""
+@pytest.mark.parametrize(
+    ("cached", "expected"),
+    [
+        (0, {"input_uncached": 1, "input_audio": 6, "input_image": 3}),
+        (4, {"input_cache_read": 1, "input_cache_read_image": 3, "input_audio": 6}),
+        (
+            8,
+            {
+                "input_cache_read": 1,
+                "input_cache_read_audio": 4,
+                "input_cache_read_image": 3,
+                "input_audio": 2,
+            },
+        ),
+    ],
+)
+def test_cache_and_modality_overlap_as_they_may(cached: int, expected: dict[str, int]) -> None:
+    """Which modality was cached is not said: what is fresh counts as audio first, then image, then text."""
     details = {"cached_tokens": cached, "audio_tokens": 6, "image_tokens": 3}
-    usage = read_usage(
-        chat({"prompt_tokens": 10, "completion_tokens": 0, "prompt_tokens_details": details})
-    ).usage
+    usage = {"prompt_tokens": 10, "completion_tokens": 0, "prompt_tokens_details": details}
 
-    assert cached == usage.input_cache_read
-    assert expected == (usage.output_total, usage.input_audio, usage.input_image, usage.input_uncached)
+    assert expected == read_usage(chat(usage)).usage.tokens()
+
+
+def test_what_is_said_of_the_cache_by_modality_counts() -> None:
+    """Where the details say which of the cached tokens were sound and pictures, nothing is supposed."""
+    kept = {"text_tokens": 1, "audio_tokens": 2, "image_tokens": 1}
+    details = {"cached_tokens": 4, "cached_tokens_details": kept, "audio_tokens": 6, "image_tokens": 3}
+    usage = {"prompt_tokens": 12, "completion_tokens": 0, "prompt_tokens_details": details}
+    expected = Usage(
+        input_uncached=2,
+        input_cache_read=1,
+        input_cache_read_audio=2,
+        input_cache_read_image=1,
+        input_audio=4,
+        input_image=2,
+    )
+
+    assert expected == read_usage(chat(usage)).usage
+
+
+@pytest.mark.parametrize(
+    ("details", "problem"),
+    [
+        ({"cached_tokens": 1, "audio_tokens": 5, "cached_tokens_details": {"audio_tokens": 2}}, "more than cached_tokens = 1"),
+        ({"cached_tokens": 5, "audio_tokens": 1, "cached_tokens_details": {"audio_tokens": 2}}, "more than audio_tokens = 1"),
+        ({"cached_tokens": 5, "audio_tokens": 5, "cached_tokens_details": {"audio_tokens": -1}}, "not a whole number"),
+    ],
+)  # fmt: skip
+def test_more_cached_sound_than_there_is_is_refused(details: dict[str, Any], problem: str) -> None:
+    """Cached sound is part of what was cached and part of what was sound, or the usage contradicts itself."""
+    usage = {"input_tokens": 10, "output_tokens": 0, "total_tokens": 10, "input_token_details": details}
+
+    with pytest.raises(UsageInconsistentError, match=problem):
+        read_usage({"object": "realtime.response", "usage": usage})
+
+
+def test_a_session_of_two_responses_is_not_one_call() -> None:
+    """Each response of a realtime session has a usage of its own, and the last alone would be too little."""
+    done = PAYLOADS["openai-responses-realtime"]["response"]
+    second = {**done, "response": {**done["response"], "id": "another"}}
+    stream = fed([done, second])
+
+    with pytest.raises(UsageInconsistentError, match="2 responses ended in one stream"):
+        stream.reading()
+    assert stream.usage_seen
 
 
 def test_a_breakdown_without_its_total_is_taken() -> None:

@@ -159,8 +159,10 @@ def test_gemini_classes_sum_to_the_total_or_are_refused(
     else:
         assert fits
         assert (prompt + tool, out + thought) == (read.input_total, read.output_total)
-        assert (cached, thought, image) == (read.input_cache_read, read.output_reasoning, read.output_image)
+        assert (thought, image) == (read.output_reasoning, read.output_image)
+        assert cached == read.input_cache_read + read.input_cache_read_audio
         assert read.input_audio == min(audio - kept, prompt - cached + tool)
+        assert audio == read.input_audio + read.input_cache_read_audio
 
 
 @given(fresh=counts, read=counts, short=counts, long=counts, out=counts)
@@ -336,10 +338,43 @@ def test_tools_of_an_interaction_are_counted_where_it_counts_them() -> None:
 
 
 def test_sound_cached_in_unknown_part_counts_as_fresh() -> None:
-    """Without details of the cache, sound is taken for fresh as far as it may be: the dear side."""
+    """Without details of the cache, sound is taken for fresh as far as it may be, and for cached beyond that."""
     usage = {"promptTokenCount": 10, "cachedContentTokenCount": 4, "promptTokensDetails": [of("AUDIO", 8)]}
 
-    assert {"input_cache_read": 4, "input_audio": 6} == read_usage(generated(usage)).usage.tokens()
+    expected = {"input_cache_read": 2, "input_cache_read_audio": 2, "input_audio": 6}
+
+    assert expected == read_usage(generated(usage)).usage.tokens()
+
+
+@pytest.mark.parametrize(
+    ("body", "piece"),
+    [
+        ({}, "ocr_page"),
+        ({"document_annotation": None, "pages": [{"images": [{"image_annotation": None}]}]}, "ocr_page"),
+        ({"document_annotation": "{}"}, "ocr_annotated_page"),
+        ({"pages": [{"images": []}, {"images": [{"image_annotation": "{}"}]}]}, "ocr_annotated_page"),
+    ],
+)
+def test_pages_are_annotated_if_the_answer_holds_an_annotation(body: dict[str, Any], piece: str) -> None:
+    """Of the document or of a picture in it; all pages are billed as such then."""
+    read = read_usage({**body, "usage_info": {"pages_processed": 3}})
+
+    assert {piece: 3} == read.usage.tool_calls
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(9, 9), (9.0, 9), (0, 0)])
+def test_a_transcription_by_the_minute_counts_whole_seconds(seconds: float, counted: int) -> None:
+    """The SDK makes a float of what is a whole number on the wire; none is nothing used."""
+    usage = {"type": "duration", "seconds": seconds}
+
+    assert counted == read_usage({"text": "", "usage": usage}).usage.tool_calls.get("audio_second", 0)
+
+
+@pytest.mark.parametrize("seconds", [8.4, float("nan"), -1, "9", None, True])
+def test_a_part_of_a_second_is_refused(seconds: object) -> None:
+    """Whether it is rounded up or down is not known, so it is not guessed."""
+    with pytest.raises(UsageInconsistentError, match="seconds is"):
+        read_usage({"text": "", "usage": {"type": "duration", "seconds": seconds}})
 
 
 def test_the_live_api_has_its_own_names() -> None:

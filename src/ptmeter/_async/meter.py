@@ -9,7 +9,7 @@ from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
 from ..errors import UsageInconsistentError
-from ..operations import metering, sweeping
+from ..operations import metering, recording, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
@@ -319,7 +319,8 @@ class AsyncMeter(AsyncReading):
         Charge a call that was made without a hold, from the provider's answer (or a `Usage`).
 
         *shape* names the wire shape of the answer, if its keys should not be asked. It is charged at the price
-        of the service tier that the answer says it was served with, else at that of the workload.
+        of the service tier that the answer says it was served with, else at that of the workload. A call that
+        costs 0 PT is kept all the same. Nothing was estimated, so it teaches the estimator nothing.
 
         Raises:
             UsageMissingError: The answer has no usage.
@@ -328,7 +329,8 @@ class AsyncMeter(AsyncReading):
             UnknownModelError: No price or rate is known for the model, or none for how it was processed; the call
                 waits for a person too, if the model's unit is known.
             UnknownTierError: It was served with a service tier that is not known; the call waits likewise.
-            InsufficientFundsError: Less is available and the overage policy forbids owing.
+            InsufficientFundsError: Less is available and the overage policy forbids owing; or nothing at all is,
+                for a call that costs 0 PT.
         """
         try:
             reading = reading_of(response, shape)
@@ -346,10 +348,9 @@ class AsyncMeter(AsyncReading):
         charge = await rated(
             self._platform, account, key=key, model=model, workload=workload, reading=reading
         )
-        post_debit = partial(
-            metering.debit,
+        work = partial(
+            recording.record,
             account=account,
-            amounts={charge.unit: charge.amount.micro},
             key=key,
             overage=self._platform.policy.overage,
             charge=charge,
@@ -357,7 +358,7 @@ class AsyncMeter(AsyncReading):
             card=self._platform.pricing.card,
             rules=self._platform.rules,
         )
-        return await self._platform.post(account, key, post_debit)
+        return await self._platform.post(account, key, work)
 
     async def sweep(self, *, limit: int = 500) -> Swept:
         """Book holds and lots whose time is over; run it now and then, nothing depends on when."""

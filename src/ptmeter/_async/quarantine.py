@@ -15,6 +15,8 @@ from ..providers.readings import unread
 from ..providers.usage import read_usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..domain.ledger import Overage
     from ..domain.quarantine import Backlog, Quarantined, QuarantinePage
     from ..domain.rates import Charge, Workload
@@ -167,6 +169,7 @@ async def rated(
     workload: Workload,
     reading: Reading,
     hold: Hold | None = None,
+    more: Sequence[Hold] = (),
     route: str = "",
 ) -> Charge:
     """
@@ -190,6 +193,7 @@ async def rated(
             workload=served,
             payload=reading.raw,
             hold=hold,
+            more=more,
             route=route,
         )
         raise
@@ -205,13 +209,14 @@ async def set_aside(
     workload: Workload,
     payload: object,
     hold: Hold | None = None,
+    more: Sequence[Hold] = (),
     route: str = "",
 ) -> None:
     """
     Put a call into quarantine, and say so where the error is seen and where an operator looks.
 
-    *payload* is what the provider sent, *workload* how it was processed if that is known. If that fails, whatever
-    the reason, the call's own *problem* is not hidden by it: the failure is logged, noted on it, and its cause if it
+    *payload* is what the provider sent, *workload* how it was processed if that is known, and *more* was held for it
+    while it was written. If that fails, whatever the reason, the call's own *problem* is not hidden by it: the failure is logged, noted on it, and its cause if it
     has none.
     """
     whose = f"the call under key {key!r} of account {account!r} to {model}"
@@ -228,6 +233,7 @@ async def set_aside(
             held=None if hold is None else hold.amounts[unit],
             payer=None if hold is None else hold.payer,
             workload=workload,
+            more=tuple(each.key for each in more),
             problem=problem.problem if isinstance(problem, UsageInconsistentError) else str(problem),
             payload=payload,
         )

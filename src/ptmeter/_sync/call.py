@@ -23,7 +23,7 @@ from .extension import Extension
 from .quarantine import rated, set_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
     from ..domain.estimates import Estimate
@@ -97,10 +97,11 @@ class Call:
         usage is charged for the text that arrived, and the receipt says so.
 
         When the text outruns the hold, more is held; ``Policy.out_of_funds`` says what happens when nothing is
-        left.
+        left, or when a cap allows no more.
 
         Raises:
             InsufficientFundsError: Nothing is left to hold more, and the policy cuts the answer off.
+            LimitError: A cap allows no more, and the policy cuts the answer off.
         """
         stream = self._stream = UsageStream(shape)
         rest = self._chunks = iter(chunks)
@@ -121,6 +122,11 @@ class Call:
         held = self.hold.amounts[unit].micro // self.hold.multiples.get(unit, 1)
         reach = self._platform.pricing.reach(self.estimate, self._workload, held)
         return Extension(self._platform, self.hold, unit, reach)
+
+    @property
+    def _more(self) -> Sequence[Hold]:
+        """What was held while the answer was written."""
+        return self._extension.holds if self._extension else ()
 
     def __enter__(self) -> Self:
         begin = partial(
@@ -213,6 +219,7 @@ class Call:
             workload=self._workload,
             payload=problem.payload,
             hold=self.hold,
+            more=self._more,
             route=self.estimate.route,
         )
 
@@ -235,6 +242,7 @@ class Call:
             workload=self._workload,
             reading=reading,
             hold=self.hold,
+            more=self._more,
             route=self.estimate.route,
         )
         finish = partial(
@@ -248,15 +256,14 @@ class Call:
             card=self._platform.pricing.card,
             estimate=self.estimate,
             rules=self._platform.rules,
-            more=self._extension.holds if self._extension else (),
+            more=self._more,
         )
         self.receipt = self._platform.post(self.hold.payer, self._key, finish)
 
     def _void(self) -> None:
         assert self.hold is not None
         try:
-            more = self._extension.holds if self._extension else ()
-            give_back = partial(metering.void, held=self.hold, key=self._key, more=more)
+            give_back = partial(metering.void, held=self.hold, key=self._key, more=self._more)
             self.receipt = self._platform.post(self.hold.payer, self._key, give_back)
         except HoldNotPendingError:
             return  # it expired meanwhile: the PT are back already, and the block's own error goes on

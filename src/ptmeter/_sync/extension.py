@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ..domain.admission import UnderWay
 from ..domain.policy import OutOfFunds
 from ..domain.pt import PT
-from ..errors import InsufficientFundsError, RefusedError, StorageError
+from ..errors import InsufficientFundsError, LimitError, RefusedError, StorageError
 from ..operations import metering
 
 if TYPE_CHECKING:
@@ -26,14 +26,16 @@ class Extension:
     """
     What is held for a stream beyond its first hold.
 
-    Each extension is a hold of its own, of who pays, which is given back when the call is charged: what was
-    used is charged in one piece. It counts as no request and no call of its own.
+    Each extension is a hold of its own, which is given back when the call is charged: what was used is charged in
+    one piece. It counts as no request and no call of its own, but it asks what limits how much may be used: caps in
+    PT and in money, and the hard cap on a unit's share, of the account and of all above it.
     """
 
     def __init__(self, platform: Platform, hold: Hold, unit: str, reach: Reach) -> None:
         self._platform = platform
         self._hold = hold
         self._unit = unit
+        self._multiple = hold.multiples.get(unit, 1)
         self._reach = reach
         self._ended = False
         self.holds: list[Hold] = []
@@ -44,6 +46,7 @@ class Extension:
 
         Raises:
             InsufficientFundsError: There is no more, and the policy cuts such answers off.
+            LimitError: A cap allows no more, and the policy cuts such answers off.
             AccountFrozenError: The wallet was frozen meanwhile, and the policy cuts such answers off.
         """
         if self._ended or not self._reach.is_outrun(stream):
@@ -61,26 +64,31 @@ class Extension:
 
     def _hold_one(self, most: int, least: int) -> None:
         """Hold *most* micro-PT at the call's own rate, or as much of it as there is, if that is *least*."""
-        multiple = self._hold.multiples.get(self._unit, 1)
         try:
-            self._place(most, multiple)
+            self._place(most)
         except InsufficientFundsError as short:
-            left = PT.of(short.available).micro // multiple
+            left = PT.of(short.available).micro // self._multiple
             if left < least:
                 raise
-            self._place(min(left, most), multiple)
+            self._place(min(left, most))
+        except LimitError:
+            if most <= least:
+                raise
+            self._place(least)
 
-    def _place(self, amount: int, multiple: int) -> None:
+    def _place(self, amount: int) -> None:
+        held = sum(each.amounts[self._unit].micro for each in self.holds)
         key = f"{self._hold.key}#more{len(self.holds) + 1}:{amount}"
         place = partial(
             metering.hold,
-            account=self._hold.payer,
-            amounts={self._unit: amount * multiple},
+            account=self._hold.account,
+            amounts={self._unit: amount},
             key=key,
             ttl=self._platform.policy.hold_ttl,
+            rules=self._platform.rules,
+            extends=UnderWay(self._multiple, held),
         )
-        placed = self._platform.post(self._hold.payer, key, place)
-        self.holds.append(replace(placed, account=self._hold.payer))
+        self.holds.append(placed := self._platform.post(self._hold.payer, key, place))
         self._reach.extend(amount)
         self._ended = (
             placed.replayed

@@ -77,7 +77,8 @@ def export_(*, prices: options.PricesFile = None) -> int:
     per token are named under `refused`, with the reason.
     """
     from ..configuration import read_prices
-    from ..providers.prices import GenaiPrices, source
+    from ..providers.listed_prices import source
+    from ..providers.prices import GenaiPrices
     from .writing import write_json
 
     write_json(export(GenaiPrices(read_prices(prices) if prices else None).everything(), source()))

@@ -263,6 +263,7 @@ class PriceForm(Form):
     effective_from: Moment = ALWAYS
     processing: Priced = "standard"
     free: bool = False
+    surcharge: Share = 0
     usd_per_million_tokens: Rates = {}
     tiers: list[TierForm] = []
     usd_per_tool_call: dict[str, Dollars] = {}

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from ..domain.prices import Price, Processing, Tier
+from ..domain.rates import WHOLE
 from ..domain.usage import TOKEN_CLASSES
 from .documents import Problem
 from .forms import PricesForm, filled
@@ -25,6 +26,8 @@ REQUIRED: Final = ("input_uncached", "output_text")
 
 SAME_UNLESS_NAMED: Final[Mapping[str, str]] = {
     "input_cache_read": "input_uncached",
+    "input_cache_read_audio": "input_audio",
+    "input_cache_read_image": "input_image",
     "output_reasoning": "output_text",
 }
 """Classes that cost no more than another one anywhere, so that taking its rate is never too little."""
@@ -52,13 +55,16 @@ def prices(document: Document) -> dict[str, tuple[Price, ...]]:
 
 def _price(name: str, form: PriceForm, source: str) -> Price:
     provider = _provider(name, form)
-    rates = FREE if form.free else form.usd_per_million_tokens
+    rates, share = FREE if form.free else form.usd_per_million_tokens, form.surcharge
     return Price(
         provider=provider,
         model=name.removeprefix(f"{provider}/"),
-        source=source,
-        rates=_completed(rates),
-        tiers=tuple(Tier(tier.above, _completed(tier.usd_per_million_tokens)) for tier in form.tiers),
+        source=f"{source}, surcharge {share / 100:g} %" if share else source,
+        rates=_completed(_surcharged(rates, share)),
+        tiers=tuple(
+            Tier(tier.above, _completed(_surcharged(tier.usd_per_million_tokens, share)))
+            for tier in form.tiers
+        ),
         tools={tool: amount.nano for tool, amount in form.usd_per_tool_call.items()},
         request=form.usd_per_request.nano,
         effective_from=form.effective_from,
@@ -68,6 +74,11 @@ def _price(name: str, form: PriceForm, source: str) -> Price:
 
 def _provider(name: str, form: PriceForm) -> str:
     return form.provider or name.partition("/")[0]
+
+
+def _surcharged(rates: Mapping[str, int], share: int) -> dict[str, int]:
+    """Rates and so many ten-thousandths of them on top."""
+    return {name: rate * (WHOLE + share) // WHOLE for name, rate in rates.items()}
 
 
 def _completed(rates: Mapping[str, int]) -> dict[str, int]:
@@ -92,6 +103,7 @@ def _problems(form: PricesForm) -> Iterator[Problem]:
                 yield Problem((*place, "provider"), sentence)
             yield from _free_unsaid(dated, place) if not dated.free else _free_for_money(dated, place)
             yield from _tiers_out_of_order(dated, place)
+            yield from _too_fine(dated, place)
 
 
 def _free_unsaid(form: PriceForm, place: Place) -> Iterator[Problem]:
@@ -105,8 +117,21 @@ def _free_unsaid(form: PriceForm, place: Place) -> Iterator[Problem]:
 
 def _free_for_money(form: PriceForm, place: Place) -> Iterator[Problem]:
     amounts = [*(amount.nano for amount in form.usd_per_tool_call.values()), form.usd_per_request.nano]
+    amounts.append(form.surcharge)
     if form.usd_per_million_tokens or form.tiers or any(amounts):
         yield Problem((*place, "free"), "expected no other amounts in a price that is free")
+
+
+def _too_fine(form: PriceForm, place: Place) -> Iterator[Problem]:
+    """What a surcharge would have to be rounded for."""
+    for where, rates in (
+        ((), form.usd_per_million_tokens),
+        *((("tiers", index), tier.usd_per_million_tokens) for index, tier in enumerate(form.tiers)),
+    ):
+        for name, rate in rates.items():
+            if rate * form.surcharge % WHOLE:
+                sentence = "expected a rate that is in steps of 1e-6 with the surcharge too"
+                yield Problem((*place, *where, "usd_per_million_tokens", name), sentence)
 
 
 def _tiers_out_of_order(form: PriceForm, place: Place) -> Iterator[Problem]:

@@ -104,7 +104,7 @@ class Execution:
 
     def _hold(self, command: Hold) -> Posted:
         limit = self._credit_limit(command.wallet)
-        multiple = self._admit(command)
+        multiple, asked = self._admit(command), command.admission
         amount = command.amount * multiple
         wallet = self._cover(command.wallet, amount, limit)
         placed = self._moves.open_hold(
@@ -112,7 +112,7 @@ class Execution:
             amount,
             _request(command),
             command.ttl,
-            admission=command.admission,
+            admission=None if asked and asked.extends else asked,
             multiple=multiple,
         )
         return self._posted(placed)

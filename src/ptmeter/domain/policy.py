@@ -86,8 +86,8 @@ class Policy:
     """What happens when a call cost more than was held for it."""
 
     out_of_funds: OutOfFunds = OutOfFunds.GO_ON
-    """What happens when a streamed answer outruns its hold and nothing is left to hold more. While there is
-    something, more is held as the text comes."""
+    """What happens when a streamed answer outruns its hold and nothing is left to hold more, or a cap allows no
+    more. While there is something, more is held as the text comes."""
 
     expected_output_tokens: int = 400
     """Output tokens to expect of a call before anything is known about it. Two in three chat requests of

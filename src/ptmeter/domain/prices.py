@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PICO_PER_NANO: Final = 1_000
 
+LISTED_BY: Final[Mapping[str, tuple[str, int]]] = {"audio_second": ("audio_hour", 3_600)}
+"""Pieces that are counted in one unit and listed in another, and how many of the one are one of the other."""
+
 UNPRICED: Final = "unpriced"
 """The provider and the source of a stand-in price, by which models without one are charged."""
 
@@ -74,7 +77,8 @@ class Price:
     One model's price list from *effective_from* on, for calls that are processed in one way.
 
     ``rates`` and the tiers' rates hold pico-units per token by class; ``tools`` and ``request`` hold
-    nano-units per call. ``source`` says where the figures come from, with its version.
+    nano-units per call, or whatever the piece is: a page, an hour of sound. ``source`` says where the figures
+    come from, with its version.
     """
 
     provider: str
@@ -117,6 +121,11 @@ class Price:
         return self.provider == UNPRICED
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it names no rate for any token and no amount for any piece."""
+        return not self.rates and not any(self.tools.values())
+
+    @property
     def full_name(self) -> str:
         """Who charges it for what: ``openai/gpt-4o-mini``, ``openai/gpt-4o-mini (batch)``."""
         return full_name(self.provider, self.model, self.processing)
@@ -126,16 +135,16 @@ class Price:
         What the provider charges for *usage*.
 
         Raises:
-            UnknownModelError: The usage has a token class or tool for which there is no price.
+            UnknownModelError: The usage has a token class or a piece for which there is no price.
         """
         rates = self._rates_for(usage.input_total)
         try:
             pico = sum(rates[name] * count for name, count in usage.tokens().items())
-            nano = sum(self.tools[name] * count for name, count in usage.tool_calls.items() if count)
+            pico += sum(self._pico_for_pieces(name, count) for name, count in usage.pieces().items())
         except KeyError as missing:
             raise UnknownModelError(self.model, f"price for {missing.args[0]}") from None
         rounded = (pico + PICO_PER_NANO // 2) // PICO_PER_NANO
-        return Money(rounded + nano + self.request * usage.requests, self.currency)
+        return Money(rounded + self.request * usage.requests, self.currency)
 
     def as_json(self) -> str:
         """The price as canonical JSON: equal prices give equal text."""
@@ -162,6 +171,13 @@ class Price:
         facts["processing"] = Processing(facts.get("processing", Processing.STANDARD))
         facts["tiers"] = tuple(Tier(tier["above"], tier["rates"]) for tier in facts["tiers"])
         return cls(**facts)
+
+    def _pico_for_pieces(self, name: str, count: int) -> int:
+        """Pico-units, without the fraction of one that only pieces listed otherwise have: it decides no rounding."""
+        listed, pieces = LISTED_BY.get(name, (name, 1))
+        if name in self.tools or listed not in self.tools:
+            listed, pieces = name, 1
+        return self.tools[listed] * count * PICO_PER_NANO // pieces
 
     def _rates_for(self, input_total: int) -> Mapping[str, int]:
         rates = self.rates

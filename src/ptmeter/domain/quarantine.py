@@ -65,7 +65,8 @@ class Quarantined:
     A call that was answered and could not be charged, and what became of it.
 
     ``held`` is what its hold had set aside; a call that was recorded without one has ``None``. ``payer`` is
-    whose PT that were, the account's own or those it uses; ``None`` while there are none. ``workload`` says how it
+    whose PT that were, the account's own or those it uses; ``None`` while there are none. ``more`` are the keys of the
+    holds that were placed for it besides, while its answer was written. ``workload`` says how it
     was processed, as far as that is known. ``payload`` is the provider's usage object as canonical JSON,
     ``problem`` what is wrong with it. ``resolver``, ``resolved_at`` and ``reason`` say who decided, when and why.
     ``decision`` is a hash of what was decided.
@@ -79,6 +80,7 @@ class Quarantined:
     held: PT | None
     payer: str | None = None
     workload: Workload = PLAIN
+    more: tuple[str, ...] = ()
     problem: str
     payload: str
     received_at: datetime

@@ -215,10 +215,12 @@ class Tariff:
         What *usage* costs the account and us.
 
         Raises:
-            UnknownModelError: The price lacks a class that was used.
+            UnknownModelError: The price lacks a class that was used, or bands of tokens would rate what has none.
         """
         cost = self.price.cost(usage)
         match self.method:
+            case Banded() if usage.pieces() and not usage.total:
+                raise UnknownModelError(self.model, f"cost-plus rate for {', '.join(usage.pieces())}")
             case Banded() as banded:
                 amount = banded.amount(usage.total)
             case CostPlus() as cost_plus:

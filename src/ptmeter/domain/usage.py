@@ -30,6 +30,8 @@ class Quality(StrEnum):
 INPUT_CLASSES: Final = (
     "input_uncached",
     "input_cache_read",
+    "input_cache_read_audio",
+    "input_cache_read_image",
     "input_cache_write_5m",
     "input_cache_write_1h",
     "input_audio",
@@ -42,14 +44,17 @@ TOKEN_CLASSES: Final = INPUT_CLASSES + OUTPUT_CLASSES
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """
-    Tokens by class, requests, and calls of the provider's own tools.
+    Tokens by class, requests, and what is billed by the piece.
 
     ``input_cache_write_5m`` is the provider's default cache lifetime (five minutes at Anthropic, not
-    stated at OpenAI). ``tool_calls`` counts billed server tools by name, such as ``web_search``.
+    stated at OpenAI). ``tool_calls`` counts the pieces by name: calls of the provider's own tools such as
+    ``web_search``, pages that were read (``ocr_page``), seconds of sound (``audio_second``).
     """
 
     input_uncached: int = 0
     input_cache_read: int = 0
+    input_cache_read_audio: int = 0
+    input_cache_read_image: int = 0
     input_cache_write_5m: int = 0
     input_cache_write_1h: int = 0
     input_audio: int = 0
@@ -74,6 +79,8 @@ class Usage:
         return (
             self.input_uncached
             + self.input_cache_read
+            + self.input_cache_read_audio
+            + self.input_cache_read_image
             + self.input_cache_write_5m
             + self.input_cache_write_1h
             + self.input_audio
@@ -89,6 +96,10 @@ class Usage:
     def total(self) -> int:
         """All tokens of the call; what a banded rate card goes by."""
         return self.input_total + self.output_total
+
+    def pieces(self) -> dict[str, int]:
+        """The tool calls, pages and seconds of sound that are not zero, by name."""
+        return {name: count for name, count in self.tool_calls.items() if count}
 
     def tokens(self) -> dict[str, int]:
         """The classes that are not zero, by name."""

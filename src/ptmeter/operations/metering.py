@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ..domain.admission import Rules
+    from ..domain.admission import Rules, UnderWay
     from ..domain.commands import Linked
     from ..domain.estimates import Estimate
     from ..domain.ledger import Outcome
@@ -45,6 +45,7 @@ class Settling(TypedDict, total=False):
     usage: Usage | None
     card: RateCard | None
     estimate: Estimate | None
+    effective_at: datetime | None
     rules: Rules | None
 
 
@@ -58,10 +59,12 @@ def hold(
     request: bytes = b"",
     rules: Rules | None = None,
     model: str | None = None,
+    extends: UnderWay | None = None,
 ) -> Posting[Hold | PtmeterError]:
     """
     Set PT aside, in all units or none: of the account's own or of whose PT it uses, as *rules* allow.
 
+    What *extends* a call that is under way is no call of its own: it asks how much may be used, and nothing else.
     *request* is the digest of what the amounts were estimated from, if they were: sent again, the same
     request gets the same hold, even if it would be estimated differently today.
     """
@@ -70,7 +73,9 @@ def hold(
     ids = transfer_ids(account, "hold", key, amounts)
 
     def group(payer: str, former: tuple[str, ...]) -> Linked:
-        admission = Admission(account=account, rules=rules, model=model, former=former) if rules else None
+        admission = None
+        if rules:
+            admission = Admission(account=account, rules=rules, model=model, extends=extends, former=former)
         return tuple(
             PlaceHold(
                 wallet=wallet_id(payer, unit),
@@ -214,11 +219,12 @@ def settle_extended(
     Charge a call for which *more* was held while its answer was written.
 
     That is given back first, in the same transaction, so that it is there to be charged in one piece; as far
-    as it was held, it goes beyond nothing.
+    as it was held until now, it goes beyond nothing.
     """
     if more:
-        yield [_given_back(each, each.key) for each in more]
-        overage = Overage.ALLOW if _is_covered(held, more, amounts) else overage
+        outcomes = yield [_given_back(each, each.key) for each in more]
+        there = [each for each, done in zip(more, outcomes, strict=True) if isinstance(done[0], Posted)]
+        overage = Overage.ALLOW if _is_covered(held, there, amounts) else overage
     return (yield from settle(books, held, amounts, overage=overage, **others))
 
 

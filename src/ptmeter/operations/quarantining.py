@@ -77,6 +77,7 @@ def keep(
     workload: Workload,
     problem: str,
     payload: object,
+    more: tuple[str, ...] = (),
 ) -> Quarantined:
     """
     Put a call into quarantine; one of that account and key that is there already stays as it is.
@@ -97,6 +98,7 @@ def keep(
         held=held,
         payer=payer,
         workload=workload,
+        more=more,
         problem=kept_problem(problem),
         payload=kept_payload(payload),
         received_at=books.ledger.now(),
@@ -123,7 +125,7 @@ def settle(
     Charge a call what a person takes to be right, by the price and the card of its time.
 
     Its hold is settled, or late if it expired, in the wallet it was taken from and at the multiple of the rate it
-    was admitted at, whoever pays for the account by now. A call that had none is charged under its own key, to
+    was admitted at, whoever pays for the account by now; what was held for it besides is given back. A call that had none is charged under its own key, to
     who pays for the account now. A refusal is raised, so nothing of it is remembered and the same decision can be
     made again.
 
@@ -233,10 +235,11 @@ class _Facts(TypedDict):
 def _settled(books: Books, *, call: Quarantined, facts: _Facts) -> Posting[Receipt | PtmeterError]:
     charge = facts["charge"]
     return (
-        yield from metering.settle(
+        yield from metering.settle_extended(
             books,
-            _hold(books, call),
+            _hold(books, call, call.key),
             {charge.unit: charge.amount.micro},
+            more=_more(books, call),
             key=decided_key(call),
             effective_at=call.received_at,
             **facts,
@@ -260,11 +263,16 @@ def _recorded(books: Books, *, call: Quarantined, facts: _Facts) -> Posting[Rece
 
 
 def _given_back(books: Books, *, call: Quarantined) -> Posting[Receipt | PtmeterError]:
-    return (yield from metering.void(books, _hold(books, call), key=decided_key(call)))
+    held = _hold(books, call, call.key)
+    return (yield from metering.void(books, held, key=decided_key(call), more=_more(books, call)))
 
 
-def _hold(books: Books, call: Quarantined) -> Hold:
-    return metering.find_hold(books, call.account, [call.unit], key=call.key, payer=call.payer)
+def _hold(books: Books, call: Quarantined, key: str) -> Hold:
+    return metering.find_hold(books, call.account, [call.unit], key=key, payer=call.payer)
+
+
+def _more(books: Books, call: Quarantined) -> list[Hold]:
+    return [_hold(books, call, key) for key in call.more]
 
 
 def _payer(books: Books, account: str, rules: Rules | None) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.usage import Usage
 from ..errors import UsageMissingError
+from .modalities import Share, by_modality
 from .payloads import object_at, objects_at, text_at, texts_at
 from .readings import Counts, Reading, input_only
 
@@ -231,15 +232,11 @@ def _disjoint(usage: Counts, names: Names, tool_calls: Mapping[str, int]) -> Usa
     kept = _modalities(usage, names, names.cached_parts)
     usage.fit(names.input, into, AUDIO=given["AUDIO"], IMAGE=given["IMAGE"])
     usage.fit(names.cached, cached, AUDIO=kept["AUDIO"], IMAGE=kept["IMAGE"])
-    # If what was cached is not said by modality, sound and pictures count as fresh: the dear side.
-    audio = min(usage.fit("AUDIO", given["AUDIO"], cached=kept["AUDIO"]), fresh)
-    image = min(usage.fit("IMAGE", given["IMAGE"], cached=kept["IMAGE"]), fresh - audio)
+    shares = {name: Share(count, kept[name]) for name, count in given.items()}
+    for modality, share in shares.items():
+        usage.fit(modality, share.total, cached=share.cached)
     made = _modalities(usage, names, names.output_parts)
-    read = Usage(
-        input_uncached=fresh - audio - image,
-        input_cache_read=cached,
-        input_audio=audio,
-        input_image=image,
+    read = by_modality(fresh, cached, audio=shares["AUDIO"], image=shares["IMAGE"]) + Usage(
         output_text=usage.fit(names.output, out - thought, AUDIO=made["AUDIO"], IMAGE=made["IMAGE"]),
         output_reasoning=thought,
         output_audio=made["AUDIO"],

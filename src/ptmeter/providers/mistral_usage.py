@@ -1,7 +1,10 @@
 """
 Mistral's usage where it is not in OpenAI's format: pages that were read, billed by the page.
 
-Source: docs.mistral.ai, the OCR endpoint (``usage_info``). Chat is in OpenAI's format: see `dialects`.
+A page has another price if the document or a picture in it was annotated. The usage does not say that,
+but the answer holds what was asked for.
+
+Source: docs.mistral.ai, the OCR endpoint (``usage_info``) and Annotations. Chat is in OpenAI's format: see `dialects`.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..domain.usage import Usage
 from ..errors import UsageMissingError
-from .payloads import object_at, text_at
+from .payloads import object_at, objects_at, text_at
 from .readings import Counts, Reading
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ PROVIDER: Final = "mistral"
 
 def read_pages(body: Payload) -> Reading:
     """
-    Read an answer of the OCR endpoint: its pages count as calls of a tool, ``ocr_page``.
+    Read an answer of the OCR endpoint: its pages count as ``ocr_page``, or as ``ocr_annotated_page``.
 
     Raises:
         UsageMissingError: It carries no usage.
@@ -32,5 +35,11 @@ def read_pages(body: Payload) -> Reading:
         msg = "the answer carries no usage: usage_info is missing"
         raise UsageMissingError(msg)
     pages = Counts(raw, raw).need("pages_processed")
-    usage = Usage(tool_calls={"ocr_page": pages} if pages else {})
+    page = "ocr_annotated_page" if _is_annotated(body) else "ocr_page"
+    usage = Usage(tool_calls={page: pages} if pages else {})
     return Reading(usage, text_at(body, "model"), PROVIDER, None, raw)
+
+
+def _is_annotated(body: Payload) -> bool:
+    pictures = (picture for page in objects_at(body, "pages") for picture in objects_at(page, "images"))
+    return bool(body.get("document_annotation")) or any(one.get("image_annotation") for one in pictures)

@@ -5,13 +5,11 @@ Most others speak this format too: DeepSeek, Mistral, xAI, OpenRouter, Groq, vLL
 otherwise is in `dialects`.
 
 Prompt tokens come divided twice over: by modality (text, audio, image) and by cache (read, written,
-neither). The two divisions are independent, and how they overlap is not reported. Cached and written
-tokens are therefore taken out first, and what is left counts as audio, then image, then text: exact
-wherever at most one division is in use or the modalities cost the same, and on the dear side where
-fresh audio costs more than text.
+neither). The two divisions are independent, and only the Realtime API reports how they overlap
+(``cached_tokens_details``). Where it is not said, see `modalities`.
 
-Sources: the Chat Completions and Responses objects of the OpenAI API reference and its prompt caching
-guide; ``cache_write_tokens`` and ``tool_usage`` as in openai-python 3.54.
+Sources: the Chat Completions, Responses, Realtime (``response.done``) and Transcription objects of the OpenAI
+API reference and its prompt caching guide; ``cache_write_tokens`` and ``tool_usage`` as in openai-python 3.54.
 """
 
 from __future__ import annotations
@@ -22,23 +20,26 @@ from typing import Any, Final
 from ..domain.usage import Usage
 from ..errors import UsageMissingError
 from .dialects import billed_beside_tokens, check_misses, hidden_thinking
+from .modalities import Share, by_modality
 from .payloads import DONE, Payload, object_at, objects_at, text_at
 from .readings import Counts, Reading, input_only
 
 PROVIDER: Final = "openai"
 
 TERMINAL: Final = frozenset(
-    {"response.completed", "response.incomplete", "response.failed", "response.cancelled"}
+    {"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"}
 )
 """What ends a response; each of them carries the usage (new-api #7241 billed 0 for want of two)."""
 
-NOT_GENERATED: Final = frozenset({"response.audio.delta", "response.shell_call_output_content.delta"})
+NOT_GENERATED: Final = frozenset(
+    {"response.audio.delta", "response.output_audio.delta", "response.shell_call_output_content.delta"}
+)
 """Deltas that are not the model's text: encoded sound, and what a tool printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an API calls the four things both APIs report."""
+    """What an API calls the four things that all of them report."""
 
     input: str
     output: str
@@ -50,6 +51,7 @@ CHAT: Final = Names(
     "prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details"
 )
 RESPONSES: Final = Names("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
+REALTIME: Final = Names("input_tokens", "output_tokens", "input_token_details", "output_token_details")
 
 CACHED: Final = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
 """Where cached tokens are counted beside the details: DeepSeek, Moonshot, Mistral, LiteLLM."""
@@ -76,13 +78,21 @@ def read_chat(body: Payload) -> Reading:
 
 def read_response(body: Payload) -> Reading:
     """
-    Read an answer of the Responses API, with the searches it made.
+    Read an answer of the Responses API, with the searches it made, of the Realtime API, or a transcription.
+
+    A transcription that is billed by the minute counts as so many ``audio_second``.
 
     Raises:
         UsageMissingError: It carries no usage, as a cancelled or failed response may.
         UsageInconsistentError: The usage does not add up, or an image model's tokens came with it.
     """
-    return _reading(body, RESPONSES, _tool_calls(body))
+    said = object_at(body, "usage")
+    if text_at(said, "type") == "duration":
+        seconds = Counts({"seconds": _whole(said.get("seconds"))}, said).need("seconds")
+        timed = Usage(tool_calls={"audio_second": seconds} if seconds else {})
+        return Reading(timed, text_at(body, "model"), PROVIDER, None, said)
+    singular = REALTIME.input_details in said or REALTIME.output_details in said
+    return _reading(body, REALTIME if singular else RESPONSES, _tool_calls(body))
 
 
 @dataclass(slots=True)
@@ -148,21 +158,35 @@ class ChatStream:
 
 @dataclass(slots=True)
 class ResponsesStream:
-    """Gathers the usage of a streamed response: it comes with the event that ends the response."""
+    """
+    Gathers the usage of a streamed response: it comes with the event that ends the response.
+
+    The stream is of one response: each of a realtime session is a call of its own, and two are refused.
+    """
 
     body: Payload = field(default_factory=dict[str, Any])
+    ended: set[str | None] = field(default_factory=set["str | None"])
 
     def feed(self, event: Payload) -> str:
         """Take an event and return the text generated in it."""
         kind = text_at(event, "type") or ""
         if kind in TERMINAL:
             self.body = object_at(event, "response")
-        generated = kind.startswith("response.") and kind.endswith(".delta") and kind not in NOT_GENERATED
+            self.ended.add(text_at(self.body, "id"))
+        elif kind == "transcript.text.done":
+            self.body = event
+        spoken = kind.startswith(("response.", "transcript.text."))
+        generated = spoken and kind.endswith(".delta") and kind not in NOT_GENERATED
         return text_at(event, "delta") or "" if generated else ""
 
     def reading(self) -> Reading | None:
         """Return the usage of the whole call, or ``None`` if it has not ended or ended without one."""
-        return read_response(self.body) if object_at(self.body, "usage") else None
+        raw = object_at(self.body, "usage")
+        if len(self.ended) > 1:
+            Counts({}, raw).refuse(
+                f"{len(self.ended)} responses ended in one stream: each is a call of its own"
+            )
+        return read_response(self.body) if raw else None
 
     def input_usage(self) -> Usage | None:
         """Return ``None``: nothing is said of the input before the response ends."""
@@ -194,20 +218,15 @@ def _disjoint(usage: Counts, names: Names, tool_calls: dict[str, int], model: st
 
     details = usage.section(names.input_details)
     cached, written = _cached(usage, details), _written(usage, details)
-    audio, image = details.count("audio_tokens"), details.count("image_tokens")
     fresh = usage.fit(names.input, into, cached_tokens=cached, cache_write_tokens=written)
-    usage.fit(names.input, into, audio_tokens=audio, image_tokens=image)
-    fresh_audio = min(audio, fresh)
-    fresh_image = min(image, fresh - fresh_audio)
+    audio, image = _share(details, "audio_tokens"), _share(details, "image_tokens")
+    usage.fit(names.input, into, audio_tokens=audio.total, image_tokens=image.total)
+    usage.fit("cached_tokens", cached, audio_tokens=audio.cached, image_tokens=image.cached)
 
     for name in ("accepted_prediction_tokens", "rejected_prediction_tokens"):
         usage.fit(names.output, out, **{name: produced.count(name)})  # inside, and billed as any other
-    read = Usage(
-        input_uncached=fresh - fresh_audio - fresh_image,
-        input_cache_read=cached,
+    read = by_modality(fresh, cached, audio=audio, image=image) + Usage(
         input_cache_write_5m=written,
-        input_audio=fresh_audio,
-        input_image=fresh_image,
         output_text=usage.fit(names.output, out, **parts),
         output_reasoning=parts["reasoning_tokens"],
         output_audio=parts["audio_tokens"],
@@ -215,6 +234,18 @@ def _disjoint(usage: Counts, names: Names, tool_calls: dict[str, int], model: st
         tool_calls={name: n for name, n in (tool_calls | billed_beside_tokens(usage)).items() if n},
     )
     return usage.summed(read, into, out)
+
+
+def _whole(seconds: object) -> object:
+    """Return a whole number of seconds that an SDK has made a float of as the count it is on the wire."""
+    return int(seconds) if isinstance(seconds, float) and seconds.is_integer() else seconds
+
+
+def _share(details: Counts, name: str) -> Share:
+    """Return the tokens of a modality, of which no more can be cached than there are."""
+    share = Share(details.count(name), details.section("cached_tokens_details").count(name))
+    details.fit(name, share.total, cached_tokens_details=share.cached)
+    return share
 
 
 def _cached(usage: Counts, details: Counts) -> int:

@@ -40,7 +40,7 @@ class Shape(StrEnum):
     OPENAI_CHAT = "openai-chat"
     """Chat Completions, and all who speak it: DeepSeek, Mistral, xAI, OpenRouter, Groq, vLLM, gateways."""
     OPENAI_RESPONSES = "openai-responses"
-    """The Responses API, xAI's too."""
+    """The Responses API, xAI's too; a response of the Realtime API; a transcription."""
     ANTHROPIC_MESSAGES = "anthropic-messages"
     """The Messages API, also on Bedrock (InvokeModel) and on Vertex."""
     GEMINI_GENERATE = "gemini-generate"
@@ -81,6 +81,7 @@ BY_OBJECT: Final[Mapping[str, Shape]] = {
     "chat.completion.chunk": Shape.OPENAI_CHAT,
     "text_completion": Shape.OPENAI_CHAT,
     "response": Shape.OPENAI_RESPONSES,
+    "realtime.response": Shape.OPENAI_RESPONSES,
     "interaction": Shape.GEMINI_INTERACTIONS,
 }
 
@@ -104,7 +105,7 @@ USAGE_KEYS: Final[tuple[tuple[frozenset[str], Shape], ...]] = (
     (frozenset({"billed_units"}), Shape.COHERE),
     (frozenset({"pages_processed"}), Shape.MISTRAL_OCR),
     (frozenset({"prompt_tokens"}), Shape.OPENAI_CHAT),
-    (frozenset({"total_tokens", "input_tokens_details"}), Shape.OPENAI_RESPONSES),
+    (frozenset({"total_tokens", "input_tokens_details", "input_token_details"}), Shape.OPENAI_RESPONSES),
 )
 """Keys of a usage object any of which says what it is; the first that is there decides."""
 
@@ -250,17 +251,19 @@ def _unwrapped(event: Payload) -> Payload:
 
 
 def _shape_of(body: Payload) -> Shape:
-    usage = object_at(body, "usage").keys()
+    usage = object_at(body, "usage")
     if known := BY_OBJECT.get(text_at(body, "object") or ""):
         return known
+    if usage.get("type") == "duration":
+        return Shape.OPENAI_RESPONSES
     if body.get("type") == "message":
         return Shape.ANTHROPIC_MESSAGES
     if object_at(object_at(body, "meta"), "billed_units"):
         return Shape.COHERE
-    for keys, shape in ((body.keys(), BODY_KEYS), (usage, USAGE_KEYS)):
+    for keys, shape in ((body.keys(), BODY_KEYS), (usage.keys(), USAGE_KEYS)):
         if found := next((one for any_of, one in shape if any_of & keys), None):
             return found
-    if usage >= {"input_tokens", "output_tokens"}:
+    if usage.keys() >= {"input_tokens", "output_tokens"}:
         return Shape.ANTHROPIC_MESSAGES
     msg = (
         f"no usage was found: of {', '.join(Shape)} the answer is none by its keys; "

@@ -101,6 +101,10 @@ def _call_from(row: Row[Any]) -> Quarantined:
     if (row.payer is None) is not (row.held is None and state is not QuarantineState.SETTLED):
         msg = f"it is {state.name.lower()}, which does not go with whose PT that took"
         raise InvariantError(msg)
+    more = tuple(json.loads(row.more or "[]"))
+    if not all(each.startswith(f"{key}#more") for each in more):
+        msg = f"holds were placed for it under {more}, which are not keys of its own"
+        raise InvariantError(msg)
     return Quarantined(
         account=row.account,
         key=key,
@@ -110,6 +114,7 @@ def _call_from(row: Row[Any]) -> Quarantined:
         held=None if row.held is None else PT(row.held),
         payer=row.payer,
         workload=workload_from(row.workload),
+        more=more,
         problem=row.problem,
         payload=row.payload,
         received_at=moment(row.received_at),
@@ -138,6 +143,7 @@ def _row(call: Quarantined) -> dict[str, Any]:
         "problem": call.problem,
         "payload": call.payload,
         "workload": workload_row(call.workload),
+        "more": json.dumps(call.more) if call.more else None,
         "resolver": call.resolver or None,
         "reason": call.reason or None,
     }

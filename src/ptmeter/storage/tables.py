@@ -364,6 +364,7 @@ quarantine = Table(
     Column("problem", Body, nullable=False),
     Column("payload", Body, nullable=False),
     Column("workload", Body),
+    Column("more", Body),
     Column("resolver", name()),
     Column("reason", Body),
     CheckConstraint(

@@ -88,6 +88,8 @@ FULL = Transfer(
         usage=Usage(
             input_uncached=1,
             input_cache_read=2,
+            input_cache_read_audio=14,
+            input_cache_read_image=15,
             input_cache_write_5m=3,
             input_cache_write_1h=4,
             input_audio=5,
@@ -126,7 +128,8 @@ FULL_BYTES = (
     "0000001030386131643463666662323664646531"  # price version
     "0000001030313233343536373839616263646566"  # card version
     "01000000000000000e00000003455552"    # cost
-    "010000000000000001010000000000000002010000000000000003010000000000000004"
+    "01000000000000000101000000000000000201000000000000000e01000000000000000f"
+    "010000000000000003010000000000000004"
     "010000000000000005010000000000000006010000000000000007010000000000000008"
     "01000000000000000901000000000000000a"
     "01000000000000000b"                    # requests
@@ -197,7 +200,7 @@ def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str
             (
                 "015ea7d36e9d4a57d71f3c8c6338a906ce32903d8756297a0601c8e5f728955223",
                 "01bc7c993a6255c4d561f5f35829e2ae792fb2730919aa5920548af6abffe42666",
-                "01d9d99f31684ce756b2854a62ac826db9d662afca6894c390c7bdb1916be7cd3c",
+                "01127156235458176fa026db95d01c094109047ebaff1f27392e1ddc952971f158",
             ),
         ),
         (
@@ -205,7 +208,7 @@ def test_the_bytes_of_a_row_are_what_they_always_were(row: Transfer, golden: str
             (
                 "012b75dbdf4dc4f736b6e5266b42b8164688745189fbda7f151fbbfaf6a95d9b70",
                 "01afd010a98e7b893775e66e202646dd7ecf7fc699df9703f4b8dd921d9c194fef",
-                "01ee94afc6181a08a244910d0fb50b6506a9e10af84d2a1d1405e5b28f350e60af",
+                "0159713a466bcde1247314ff12c5b7da936da49c3bbd4fd021444a8efc7d1f97d9",
             ),
         ),
     ],
@@ -261,6 +264,8 @@ usages = st.builds(
     Usage,
     input_uncached=numbers,
     input_cache_read=numbers,
+    input_cache_read_audio=numbers,
+    input_cache_read_image=numbers,
     input_cache_write_5m=numbers,
     input_cache_write_1h=numbers,
     input_audio=numbers,

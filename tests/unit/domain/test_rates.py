@@ -279,6 +279,23 @@ def test_a_rule_may_have_its_own_method() -> None:
     assert PT.of(11) == known.rate("gpt-x", Usage(input_uncached=1_000, output_text=600), PRICE).amount
 
 
+def test_bands_of_tokens_rate_nothing_that_has_none() -> None:
+    """A thousand pages are not the shortest call: bands refuse what used no tokens, and cost-plus charges it."""
+    pages = Usage(tool_calls={"ocr_page": 1_000})
+    price = replace(PRICE, tools={"ocr_page": 2_000_000, "web_search": 10_000_000})
+
+    with pytest.raises(
+        UnknownModelError, match="no cost-plus rate for ocr_page is known for model 'gpt-x'"
+    ):
+        card(ModelRule("gpt-x", "core")).rate("gpt-x", pages, price)
+    assert (
+        PT.of(2_660)
+        == card(ModelRule("gpt-x", "core", CostPlus(BUFFER))).rate("gpt-x", pages, price).amount
+    )
+    searched = Usage(input_uncached=1, tool_calls={"web_search": 1})
+    assert PT.of(1) == card(ModelRule("gpt-x", "core")).rate("gpt-x", searched, price).amount
+
+
 def test_a_workload_raises_what_cost_plus_charges() -> None:
     """A complex workload costs more by cost-plus, and the same by bands."""
     usage, hard = (

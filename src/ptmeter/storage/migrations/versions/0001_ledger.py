@@ -33,7 +33,8 @@ down_revision = None
 
 _JOURNAL = ("ptm_transfer", "ptm_period", "ptm_closing", "ptm_money")
 
-_INPUT = ("uncached", "cache_read", "cache_write_5m", "cache_write_1h", "audio", "image")
+_CACHED = ("cache_read", "cache_read_audio", "cache_read_image", "cache_write_5m", "cache_write_1h")
+_INPUT = ("uncached", *_CACHED, "audio", "image")
 _OUTPUT = ("text", "reasoning", "audio", "image")
 _TOKEN_CLASSES = (*(f"input_{each}" for each in _INPUT), *(f"output_{each}" for each in _OUTPUT))
 
@@ -383,6 +384,7 @@ def _create_queues() -> None:
         Column("problem", Body, nullable=False),
         Column("payload", Body, nullable=False),
         Column("workload", Body),
+        Column("more", Body),
         Column("resolver", name()),
         Column("reason", Body),
         CheckConstraint(
