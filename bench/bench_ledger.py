@@ -20,7 +20,7 @@ from tests import backends
 
 from ptmeter.domain.ledger import Overage
 from ptmeter.domain.policy import Policy
-from ptmeter.operations import funding, metering, verifying
+from ptmeter.operations import funding, holding, metering, verifying
 from ptmeter.storage.engine import new_engine
 from ptmeter.storage.store import SqlStore
 
@@ -97,7 +97,7 @@ def _give(store: SqlStore) -> None:
 
 def _hold(store: SqlStore, key: str) -> Any:
     amounts = {"core": 3_000_000}
-    return store.post("acme", partial(metering.hold, account="acme", amounts=amounts, key=key, ttl=MINUTE))
+    return store.post("acme", partial(holding.hold, account="acme", amounts=amounts, key=key, ttl=MINUTE))
 
 
 def _call(store: SqlStore, key: str) -> None:
@@ -157,7 +157,7 @@ class _Hand:
             cursor.execute("INSERT INTO plain_hold VALUES (%s, 1, 3)", (uuid.uuid4().bytes,))
 
     def hold(self) -> None:
-        """What `metering.hold` sends."""
+        """What `holding.hold` sends."""
         transfer_id, amount, now = random.getrandbits(63), 3_000_000, 1_800_000_000_000_000
         self._seq += 1
         self._available -= amount

@@ -37,7 +37,7 @@ from ptmeter.domain.quarantine import Decision
 from ptmeter.domain.receipts import Hold
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.domain.windows import Every
-from ptmeter.operations import metering, placing, quarantining, sweeping
+from ptmeter.operations import holding, metering, placing, quarantining, sweeping
 from ptmeter.testing.steps import assert_clean, balance, figures, give, held, settle, void, wallet
 
 if TYPE_CHECKING:
@@ -366,7 +366,7 @@ def extend(store: Store, amount: int, *, before: int = 0, key: str = "h#more1") 
     return store.post(
         "acme",
         partial(
-            metering.hold,
+            holding.hold,
             account="ann",
             amounts={"core": amount * MICRO},
             key=key,
@@ -385,7 +385,7 @@ def test_what_extends_a_call_asks_the_caps_and_counts_as_no_call(store: Store) -
     store.run(partial(placing.place, name="ann", under="acme", pooled=True))
     store.run(partial(placing.limit, name="ann", terms=Limits(caps=(Cap("core", Every.DAY, 8 * MICRO),))))
     begun = partial(
-        metering.hold, account="ann", amounts={"core": 2 * MICRO}, key="h", ttl=timedelta(minutes=1)
+        holding.hold, account="ann", amounts={"core": 2 * MICRO}, key="h", ttl=timedelta(minutes=1)
     )
     first = store.post("acme", partial(begun, rules=rules))
     assert isinstance(first, Hold)

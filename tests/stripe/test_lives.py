@@ -21,7 +21,7 @@ from ptmeter import Hold, Policy
 from ptmeter.domain.ledger import Overage
 from ptmeter.domain.money import Side, balances
 from ptmeter.domain.payments import DisputeStage, RefundStage
-from ptmeter.operations import metering, paying, verifying
+from ptmeter.operations import holding, metering, paying, verifying
 from ptmeter.operations.posting import alone
 from ptmeter.storage.memory import MemoryStore
 from ptmeter.testing import Clock
@@ -75,7 +75,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(unit=st.sampled_from(UNITS), micro=AMOUNTS)
     def hold(self, unit: str, micro: int) -> None:
-        placed = self._post(metering.hold, amounts={unit: micro}, key=self._key(), ttl=DAY)
+        placed = self._post(holding.hold, amounts={unit: micro}, key=self._key(), ttl=DAY)
         if isinstance(placed, Hold):
             self.holds.append(placed)
 

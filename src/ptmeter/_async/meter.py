@@ -9,7 +9,7 @@ from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
 from ..errors import UsageInconsistentError
-from ..operations import metering, recording, sweeping
+from ..operations import holding, metering, recording, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
@@ -254,7 +254,7 @@ class AsyncMeter(AsyncReading):
             IdempotencyConflictError: The key was used with other arguments.
         """
         place = partial(
-            metering.hold,
+            holding.hold,
             account=account,
             amounts=self._platform.micro(amounts),
             key=key,
@@ -271,7 +271,7 @@ class AsyncMeter(AsyncReading):
             HoldNotFoundError: There is none.
         """
         units = list(self._platform.pricing.card.units)
-        return await self._platform.read(partial(metering.find_hold, account=account, units=units, key=key))
+        return await self._platform.read(partial(holding.find_hold, account=account, units=units, key=key))
 
     async def settle(
         self, hold: Hold, *, key: str, overage: Overage | None = None, **amounts: Whole

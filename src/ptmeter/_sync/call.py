@@ -15,7 +15,7 @@ from ..errors import (
     UsageInconsistentError,
     UsageMissingError,
 )
-from ..operations import metering
+from ..operations import holding, metering
 from ..pricing import assumed
 from ..providers.readings import Reading, unread
 from ..providers.usage import UsageStream, read_usage
@@ -130,7 +130,7 @@ class Call:
 
     def __enter__(self) -> Self:
         begin = partial(
-            metering.begin_call,
+            holding.begin_call,
             account=self.account,
             estimate=self.estimate,
             key=self._key,

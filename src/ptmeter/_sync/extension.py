@@ -11,7 +11,7 @@ from ..domain.admission import UnderWay
 from ..domain.policy import OutOfFunds
 from ..domain.pt import PT
 from ..errors import InsufficientFundsError, LimitError, RefusedError, StorageError
-from ..operations import metering
+from ..operations import holding
 
 if TYPE_CHECKING:
     from ..domain.receipts import Hold
@@ -80,7 +80,7 @@ class Extension:
         held = sum(each.amounts[self._unit].micro for each in self.holds)
         key = f"{self._hold.key}#more{len(self.holds) + 1}:{amount}"
         place = partial(
-            metering.hold,
+            holding.hold,
             account=self._hold.account,
             amounts={self._unit: amount},
             key=key,

@@ -10,7 +10,7 @@ from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
 from ..errors import UsageInconsistentError
-from ..operations import metering, recording, sweeping
+from ..operations import holding, metering, recording, sweeping
 from ..operations.posting import post_batch
 from ..pricing import Pricing, request_digest
 from ..providers.prices import GenaiPrices
@@ -255,7 +255,7 @@ class Meter(Reading):
             IdempotencyConflictError: The key was used with other arguments.
         """
         place = partial(
-            metering.hold,
+            holding.hold,
             account=account,
             amounts=self._platform.micro(amounts),
             key=key,
@@ -272,7 +272,7 @@ class Meter(Reading):
             HoldNotFoundError: There is none.
         """
         units = list(self._platform.pricing.card.units)
-        return self._platform.read(partial(metering.find_hold, account=account, units=units, key=key))
+        return self._platform.read(partial(holding.find_hold, account=account, units=units, key=key))
 
     def settle(self, hold: Hold, *, key: str, overage: Overage | None = None, **amounts: Whole) -> Receipt:
         """

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ..domain.ledger import Posted, Refusal, Refused
 from ..domain.planner import plan
 from ..domain.rollups import additions
-from ..errors import InvariantError, PtmeterError
+from ..errors import ContentionError, InvariantError, PtmeterError
 from .refusing import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..domain.admission import Rules
     from ..domain.commands import Linked
     from ..domain.ledger import Outcome
     from ..domain.rates import RateCard
@@ -114,3 +115,29 @@ def post_one(
         for command, outcome in zip(group, outcomes, strict=True)
         if isinstance(outcome, Refused) and outcome.reason is not Refusal.LINKED
     )
+
+
+Group: TypeAlias = "Callable[[str, tuple[str, ...]], Linked]"
+"""The commands of a request for the PT of who pays, once it was looked for with those who paid before."""
+
+
+def post_for(
+    books: Books, account: str, group: Group, key: str, rules: Rules | None
+) -> Posting[list[Posted] | PtmeterError]:
+    """Post a group for an account, with the PT of who pays for it; looked up again if that has changed."""
+    if rules is None:
+        return (yield from post_one(books, group(account, ()), key))
+    posted = yield from post_one(books, _group_for(books, account, group), key)
+    if isinstance(posted, ContentionError):
+        books.accounts.forget(account)
+        posted = yield from post_one(books, _group_for(books, account, group), key)
+    return posted
+
+
+def _group_for(books: Books, account: str, group: Group) -> Linked:
+    """The group for who pays now, or for who paid when the same request was carried out."""
+    former = books.accounts.former_payers(account)
+    for earlier in (group(name, former) for name in former):
+        if books.ledger.posted(earlier[0].wallet.account, [command.id for command in earlier]):
+            return earlier
+    return group(books.accounts.payer(account), former)

@@ -39,7 +39,7 @@ from ..errors import (
     NotFoundError,
     PtmeterError,
 )
-from . import metering
+from . import holding, metering
 from .posting import alone
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _given_back(books: Books, *, call: Quarantined) -> Posting[Receipt | Ptmeter
 
 
 def _hold(books: Books, call: Quarantined, key: str) -> Hold:
-    return metering.find_hold(books, call.account, [call.unit], key=key, payer=call.payer)
+    return holding.find_hold(books, call.account, [call.unit], key=key, payer=call.payer)
 
 
 def _more(books: Books, call: Quarantined) -> list[Hold]:

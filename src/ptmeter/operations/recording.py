@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..errors import PtmeterError
-from . import metering
+from . import holding, metering
 
 if TYPE_CHECKING:
     from ..domain.admission import Rules
@@ -53,7 +53,7 @@ def record(
         )
     payer = books.accounts.payer(account) if rules else account
     free = f"#free:{account}:{key}"
-    placed = yield from metering.hold(books, payer, {charge.unit: 1}, key=free, ttl=_A_MOMENT)
+    placed = yield from holding.hold(books, payer, {charge.unit: 1}, key=free, ttl=_A_MOMENT)
     if isinstance(placed, PtmeterError):
         return placed
     kept = yield from metering.settle(

@@ -31,7 +31,7 @@ from ..errors import (
     IdempotencyConflictError,
     InsufficientFundsError,
 )
-from ..operations import metering, sweeping
+from ..operations import holding, sweeping
 from ..operations.posting import alone, post
 from .steps import (
     DAY,
@@ -205,7 +205,7 @@ class StoreContract:
         give(store, 100)
         give(store, 100, unit="advanced", key="advanced")
         amounts = {"core": 10 * MICRO, "advanced": 10 * MICRO}
-        place = partial(metering.hold, account="acme", amounts=amounts, key="h", ttl=MINUTE)
+        place = partial(holding.hold, account="acme", amounts=amounts, key="h", ttl=MINUTE)
         placed = store.post("acme", place)
         clock.turn(2 * MINUTE)
         store.run(partial(sweeping.sweep, limit=10))
@@ -336,7 +336,7 @@ class StoreContract:
         amounts = {"core": 10 * MICRO}
 
         def fail(books: Books) -> None:
-            alone(books, partial(metering.hold, account="acme", amounts=amounts, key="h", ttl=MINUTE))
+            alone(books, partial(holding.hold, account="acme", amounts=amounts, key="h", ttl=MINUTE))
             raise RuntimeError
 
         with suppress(RuntimeError):
@@ -384,7 +384,7 @@ class StoreContract:
         give(store, 100)
         placed = held(store, 60)
 
-        found = store.read(partial(metering.find_hold, account="acme", units=["core"], key="h"))
+        found = store.read(partial(holding.find_hold, account="acme", units=["core"], key="h"))
 
         assert (found.amounts, found.expires_at) == (placed.amounts, placed.expires_at)
 

@@ -12,7 +12,7 @@ from ..domain.keys import fingerprint, transfer_id
 from ..domain.ledger import Overage, wallet_id
 from ..domain.pt import MICRO, PT
 from ..domain.receipts import Granted, Hold, Receipt
-from ..operations import funding, metering, reading, verifying
+from ..operations import funding, holding, metering, reading, verifying
 from ..operations.posting import post
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def hold(
 ) -> Hold | Exception:
     """Try to hold whole PT for a minute."""
     amounts = {unit: amount * MICRO}
-    return store.post(
-        account, partial(metering.hold, account=account, amounts=amounts, key=key, ttl=MINUTE)
-    )
+    return store.post(account, partial(holding.hold, account=account, amounts=amounts, key=key, ttl=MINUTE))
 
 
 def held(store: Store, amount: int, *, key: str = "h") -> Hold:

@@ -13,7 +13,7 @@ from sqlalchemy import UniqueConstraint, create_engine, select, update
 from ptmeter.domain.ledger import Allocation, WalletState
 from ptmeter.domain.policy import Policy
 from ptmeter.errors import AccountFrozenError, IdempotencyConflictError, InvariantError
-from ptmeter.operations import metering, verifying
+from ptmeter.operations import holding, verifying
 from ptmeter.storage import ledger as sql_ledger
 from ptmeter.storage import rows
 from ptmeter.storage.engine import new_engine
@@ -75,8 +75,8 @@ def test_two_names_with_one_number_are_refused(store: SqlStore, monkeypatch: pyt
 def test_two_keys_with_one_id_are_a_conflict(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Should two keys of a wallet share an id, the second is refused and not answered with the first."""
     give(store, 100)
-    taken = metering.transfer_ids("acme", "hold", "h", ["core"])
-    monkeypatch.setattr(metering, "transfer_ids", lambda *_: taken)
+    taken = holding.transfer_ids("acme", "hold", "h", ["core"])
+    monkeypatch.setattr(holding, "transfer_ids", lambda *_: taken)
     held(store, 10, key="h")
 
     assert isinstance(hold(store, 10, key="another"), IdempotencyConflictError)
@@ -122,7 +122,7 @@ def test_joining_changes_no_wallet(store: SqlStore) -> None:
     application = create_engine(store._engine.url)
     with application.begin() as connection:
         refused = store.joined(connection).post(
-            "acme", partial(metering.hold, account="acme", amounts={"core": 1}, key="h", ttl=MINUTE)
+            "acme", partial(holding.hold, account="acme", amounts={"core": 1}, key="h", ttl=MINUTE)
         )
         states = set(connection.scalars(select(wallet.c.state)))
     application.dispose()
