@@ -35,6 +35,7 @@ SECRET = "whsec_bench"
 SIZE = 7_000
 PARALLEL = 200
 RATE = 1_000
+START = 0.5
 ROUNDS, TIMES = 7, 200
 
 
@@ -125,12 +126,16 @@ def intake_table(url: str, event: dict[str, Any], events: int, how: str) -> Tabl
         ("once more", Intake.DUPLICATE, bodies[events:], None),
     )
     with Meter.open(url, stripe=stripe, migrate=True) as meter:
+        take_in(
+            meter, Intake.STORED, json.dumps(event).encode(), None
+        )  # what is done once, when it is opened
         for name, outcome, sent, rate in runs:
             began = perf_counter()
-            due = [began + number / rate if rate else None for number in range(len(sent))]
+            first = began + START  # once all callers are there
+            due = [first + number / rate if rate else None for number in range(len(sent))]
             with ThreadPoolExecutor(PARALLEL) as pool:
                 each = list(pool.map(partial(take_in, meter, outcome), sent, due))
-            whole = perf_counter() - began
+            whole = perf_counter() - (first if rate else began)
             took = sorted(seconds for seconds, _ in each)
             table.add_row(
                 name,
