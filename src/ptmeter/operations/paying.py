@@ -269,7 +269,7 @@ def _lapsed(books: Books, record: PaymentRecord) -> Amounts:
     Nothing of it can be there again when it is taken, but for what is frozen: what has lapsed does so at once.
     """
     found: dict[str, int] = {}
-    for wallet in books.ledger.wallets(record.account):
+    for wallet in books.ledger.wallets(record.account, live=True):
         unit = wallet.id.unit
         if unit in record.lots:
             counted = sum(claim.lapsed.get(unit, 0) for claim in record.claims.values())
