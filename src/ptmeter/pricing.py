@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .domain.calibration import checked_route
 from .domain.estimates import Count, Estimate
+from .domain.expected_usage import Sound, dearest_usage, expected_usage
 from .domain.keys import digest
 from .domain.policy import HoldSize
 from .domain.prices import Processing
@@ -142,12 +143,14 @@ class Pricing:
         assumed_limit = max(self._policy.max_output_tokens, learnt.output_at_most)
         longest = stated or max(assumed_limit, _tokens(learnt.output_within, 0))
         expected = min(_tokens(learnt.output, self._policy.expected_output_tokens), longest)
-        likely = tariff.charge(Usage(input_uncached=count.tokens, output_text=expected), workload)
-        worst = tariff.charge(_dearest(tariff.price, count.high, longest), workload)
+        sound = Sound(count.sound, spoken=_is_answered_in_sound(request))
+        likely = tariff.charge(expected_usage(tariff.price, count.tokens, expected, sound), workload)
+        worst = tariff.charge(dearest_usage(tariff.price, count.high, longest, sound), workload)
         held = worst if size is not HoldSize.EXPECTED else likely
         if learnt.output_within:
             read, answered = _tokens(learnt.input_within, count.high), learnt.output_within.tokens
-            held = tariff.charge(_dearest(tariff.price, read, min(answered, longest)), workload)
+            most = dearest_usage(tariff.price, read, min(answered, longest), sound)
+            held = tariff.charge(most, workload)
         return Estimate(
             model=model,
             unit=tariff.unit,
@@ -219,7 +222,7 @@ class Pricing:
         tariff = self._tariff(estimate.model, workload.processing)
 
         def cost(output: int) -> int:
-            usage = _dearest(tariff.price, estimate.input.high, output)
+            usage = dearest_usage(tariff.price, estimate.input.high, output, Sound(estimate.input.sound))
             return tariff.charge(usage, workload).amount.micro
 
         return Reach(cost, lambda text: self._tokens.count_text(estimate.model, text).tokens, held)
@@ -302,6 +305,12 @@ def _output_limit(request: Request) -> int | None:
     return next((_checked(name, limit) for name, limit in named), None)
 
 
+def _is_answered_in_sound(request: Request) -> bool:
+    """Whether a request asks for an answer that is spoken (``modalities`` of OpenAI's Chat Completions)."""
+    asked = request.get("modalities") if isinstance(request, Mapping) else None
+    return isinstance(asked, list) and "audio" in asked
+
+
 def _checked(name: str, limit: object) -> int:
     if type(limit) is not int or limit <= 0:
         msg = f"{name} must be a positive whole number of tokens, not {limit!r}"
@@ -342,16 +351,6 @@ def _what_it_rests_on(learnt: Outlook, size: HoldSize | Quantile) -> Iterator[st
 def _at_which_price(workload: Workload) -> Iterator[str]:
     if workload.processing is not Processing.STANDARD:
         yield f"at the {workload.processing.price_name}"
-
-
-def _dearest(price: Price, tokens: int, output: int) -> Usage:
-    rates = price.rates
-    writes = rates.get("input_cache_write_5m", 0) > rates.get("input_uncached", 0)
-    return (
-        Usage(input_cache_write_5m=tokens, output_text=output)
-        if writes
-        else Usage(input_uncached=tokens, output_text=output)
-    )
 
 
 def _utc_now() -> datetime:

@@ -34,6 +34,7 @@ from ptmeter.domain.rates import PLAIN, Band, Banded, ModelRule, UnitRate
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.learning import Learning
 from ptmeter.pricing import MOST_TARIFFS, Pricing, request_digest
+from ptmeter.providers.tokens import Tokenizers
 from ptmeter.repricing import listed_price
 from ptmeter.testing import Clock
 
@@ -401,3 +402,40 @@ def test_the_policys_hold_gives_way_to_the_callers_quantile(clock: Clock) -> Non
 
     assert priced.estimate(MODEL, "one two three").hold == PT.of(1)
     assert priced.estimate(MODEL, "one two three", quantile=Quantile.of("99.9")).hold > PT.of(1)
+
+
+# --- sound ----------------------------------------------------------------------------------------
+
+SECONDS_OF_SILENCE: dict[str, Any] = {
+    "type": "input_audio",
+    "input_audio": {"format": "wav", "data": "A" * 64_000},
+}
+HEARD: list[dict[str, Any]] = [
+    {"role": "user", "content": [{"type": "text", "text": "what is said?"}, SECONDS_OF_SILENCE]}
+]
+
+
+@pytest.mark.parametrize(
+    ("rates", "modalities", "input_rate", "output_rate"),
+    [
+        ({"input_audio": 4_000_000, "output_audio": 8_000_000}, ["text", "audio"], 4_000_000, 8_000_000),
+        ({"input_audio": 4_000_000, "output_audio": 8_000_000}, ["text"], 4_000_000, 400_000),
+        ({"input_audio": 4_000_000, "output_audio": 8_000_000}, None, 4_000_000, 400_000),
+        ({}, ["text", "audio"], 100_000, 400_000),
+    ],
+)
+def test_sound_is_held_at_what_sound_costs(
+    clock: Clock, rates: dict[str, int], modalities: list[str] | None, input_rate: int, output_rate: int
+) -> None:
+    """What is said in a request and what may be said in answer, where the model prices it apart from text."""
+    request: dict[str, Any] = {"messages": HEARD, "max_tokens": 100}
+    if modalities:
+        request["modalities"] = modalities
+    listening = Pricing((card(),), Policy(), catalogue=Listed(**rates), tokens=Tokenizers(), clock=clock)
+    estimate = listening.estimate(MODEL, request)
+
+    sound = estimate.input.sound
+    assert sound > 50
+    text = estimate.input.high - sound
+    pico = text * 100_000 + sound * input_rate + 100 * output_rate
+    assert estimate.cost_at_most.nano == -(-pico // 1_000)

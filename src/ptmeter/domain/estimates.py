@@ -29,6 +29,8 @@ class Count:
     high: int
     method: Method
     notes: tuple[str, ...] = ()
+    sound: int = 0
+    """How many of them are sound, which many models price apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,7 @@ def sound(tally: Tally, fields: Mapping[str, Any], _depth: int) -> None:
     if not size:
         tally.unseen("a recording is at the provider and was not counted")
     rate = _SOUND_BYTES.get(word(source.get("format")), 4_000)
-    tally.add(ceil_div(size * tally.family.audio, rate), note="sound is counted by the size of its file")
+    tally.sound(ceil_div(size * tally.family.audio, rate), note="sound is counted by the size of its file")
 
 
 def document(tally: Tally, fields: Mapping[str, Any], depth: int) -> None:

@@ -30,6 +30,8 @@ class Parts:
     texts: tuple[str, ...]
     tokens: int
     """Besides the texts: framing, tool definitions, images, sound."""
+    sound: int
+    """How many of those are sound."""
     high: int
     fitted: bool
     """Whether any of those tokens rest on a fit or a rule of thumb."""
@@ -47,6 +49,7 @@ class Tally:
         self.family = family
         self._texts: list[str] = []
         self._tokens = 0
+        self._sound = 0
         self._high = 0
         self._fitted = False
         self._unseen = False
@@ -55,7 +58,9 @@ class Tally:
     def parts(self) -> Parts:
         """Return what was found."""
         notes = tuple(self._notes)
-        return Parts(tuple(self._texts), self._tokens, self._high, self._fitted, self._unseen, notes)
+        return Parts(
+            tuple(self._texts), self._tokens, self._sound, self._high, self._fitted, self._unseen, notes
+        )
 
     def text(self, text: object) -> None:
         """Count a text, or as JSON what stands in the place of one."""
@@ -69,6 +74,11 @@ class Tally:
         if note:
             self._fitted = True
             self._note(note)
+
+    def sound(self, tokens: int, *, note: str) -> None:
+        """Count tokens of a recording."""
+        self._sound += tokens
+        self.add(tokens, note=note)
 
     def unseen(self, note: str) -> None:
         """Say that part of the prompt cannot be counted here."""

@@ -128,7 +128,7 @@ class Tokenizers:
         elif parts.fitted or not family.exact:
             method = Method.CALIBRATED
         notes = tuple(filter(None, (family.basis, *doubts, *parts.notes)))
-        return Count(max(tokens + parts.tokens, 0), max(high + parts.high, 0), method, notes)
+        return Count(max(tokens + parts.tokens, 0), max(high + parts.high, 0), method, notes, parts.sound)
 
     def _measure(self, encoding: str, text: str) -> Measure:
         """Count *text*, or remember what it came to; what is longer than a chunk, chunk by chunk."""
