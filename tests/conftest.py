@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from ptmeter.testing import Clock
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from ptmeter.ports import Store
 
     from .backends import Backend, Driver
+
+
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")  # how long something takes is for benchmarks: a busy machine fails no test
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.stripe.test_payments import agree, core
 
 from ptmeter import PT, EventState, OvertakenError, Status, read_plans
 from ptmeter.domain.inbox import Subject, SubjectKind
+from ptmeter.domain.money import Side
 from ptmeter.operations.posting import alone
 from ptmeter.testing.stripe import FakeStripe
 
@@ -361,6 +362,49 @@ async def test_a_dispute_of_what_has_lapsed_is_decided_one_way_and_the_other(
         await customer.hear()
         assert await core(meter) == (PT(left * 1_000_000), PT(0))
         await agree(meter, fake)
+
+
+async def sides(meter: AsyncMeter) -> dict[str, int]:
+    """What is invoiced and not paid."""
+    found = await meter.payments.balances()
+    mine = (Side.RECEIVABLE, Side.INVOICED)
+    return {side.value: each.net for (_, side), each in found.items() if side in mine and each.net}
+
+
+@pytest.mark.parametrize("end", ["paid", "paid in parts", "credited and paid", "void", "given up"])
+async def test_an_invoice_is_receivable_until_it_is_paid_or_nobody_will(
+    customer: Customer, meter: AsyncMeter, fake: FakeStripe, end: str
+) -> None:
+    """As much of it as is left to pay, however that came; then it is not, and nothing was lost with it."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    assert await sides(meter) == {}
+    customer.pay_with("pm_card_chargeCustomerFail")
+    await customer.pass_time(31.5)
+    invoices = customer.api.invoices
+    invoice = str(customer.api.subscriptions.retrieve(subscription).latest_invoice)
+    left = 2_000
+    assert await sides(meter) == {"receivable": left, "invoiced": -left}
+
+    if end == "credited and paid":
+        left -= 500
+        customer.api.credit_notes.create({"invoice": invoice, "amount": 500})
+    if end == "paid in parts":
+        left -= 300
+        invoices.attach_payment(invoice, {"payment_intent": customer.pay(300)})
+    await customer.hear()
+    assert await sides(meter) == {"receivable": left, "invoiced": -left}
+
+    if end == "void":
+        invoices.void_invoice(invoice)
+    elif end == "given up":
+        invoices.mark_uncollectible(invoice)
+    else:
+        customer.pay_with("pm_card_visa")
+        invoices.pay(invoice)
+    await customer.hear()
+    assert await sides(meter) == {}
+    await agree(meter, fake)
 
 
 async def looked_up(meter: AsyncMeter, subscription: str) -> Any:

@@ -156,6 +156,7 @@ class AsyncLookups:
         document, follow = await self._followed(subscription, at)
         account = reading.account_in(reading.metadata_of(document), subscription)
         works = [follow, *await self._told(invoice, account)]
+        works.append(partial(paying.invoiced, invoice=subscriptions.outstanding(invoice, account)))
         paid = await self._api.every("invoice_payments", invoice=name, status="paid")
         for payment, bought in subscriptions.paid_on(invoice, paid, account=account).items():
             intent = await self._api.get(f"payment_intents/{payment}", expand=_EXPAND_INTENT)

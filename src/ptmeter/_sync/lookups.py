@@ -157,6 +157,7 @@ class Lookups:
         document, follow = self._followed(subscription, at)
         account = reading.account_in(reading.metadata_of(document), subscription)
         works = [follow, *self._told(invoice, account)]
+        works.append(partial(paying.invoiced, invoice=subscriptions.outstanding(invoice, account)))
         paid = self._api.every("invoice_payments", invoice=name, status="paid")
         for payment, bought in subscriptions.paid_on(invoice, paid, account=account).items():
             intent = self._api.get(f"payment_intents/{payment}", expand=_EXPAND_INTENT)

@@ -67,6 +67,10 @@ class Side(StrEnum):
     """Withdrawn by a bank, and not decided yet (an asset)."""
     DISPUTE_LOSS = "dispute_loss"
     """Lost for PT that were used already (an expense)."""
+    RECEIVABLE = "receivable"
+    """Invoiced and not paid (an asset)."""
+    INVOICED = "invoiced"
+    """What was invoiced and not paid, so that nothing is owed for it yet (a liability)."""
     OTHER = "other"
     """What Stripe moved for a reason that is not known here."""
 

@@ -44,12 +44,32 @@ def money_findings(record: PaymentRecord, money: Sequence[MoneyEntry]) -> list[F
     return found + [Finding("ptm_payment", record.id, "row", problem) for problem in problems]
 
 
-def of_payout(name: str, money: Sequence[MoneyEntry]) -> list[Finding]:
-    """What is wrong with something that has a place to be locked and is no payment: it went to the bank, or nowhere."""
+def of_no_payment(name: str, money: Sequence[MoneyEntry]) -> list[Finding]:
+    """What is wrong with something that has a place to be locked and is no payment: a payout, or an invoice."""
+    if any(Side.RECEIVABLE in (each.debit, each.credit) for each in money):
+        return [_money(money[0], each) for each in _invoice_problems(name, money)]
     wrong = (each for each in money if each.account or each.key.rpartition(":")[2] not in _OTHERS)
     return [_money(each, f"it is of a payment, and {name} is none") for each in wrong] or _form_findings(
         money
     )
+
+
+def _invoice_problems(name: str, money: Sequence[MoneyEntry]) -> Iterator[str]:
+    """Whether entries say in turn what was left to pay of an invoice, which is never less than nothing."""
+    if any({each.debit, each.credit} != {Side.RECEIVABLE, Side.INVOICED} for each in money):
+        yield f"of invoice {name} something else is booked than what is to be paid"
+    if len({(each.account, each.currency) for each in money}) > 1 or not all(
+        each.account for each in money
+    ):
+        yield f"invoice {name} is of one account, in one currency"
+    if {each.key for each in money} != {f"{name}:receivable:{turn + 1}" for turn in range(len(money))}:
+        yield f"entries of invoice {name} are not numbered one by one"
+        return
+    left = 0
+    for each in sorted(money, key=lambda each: int(each.key.rpartition(":")[2])):
+        left += each.amount if each.debit is Side.RECEIVABLE else -each.amount
+        if left < 0:
+            yield f"by {each.key} less than nothing is to be paid of invoice {name}"
 
 
 def astray(entry: MoneyEntry) -> Finding:

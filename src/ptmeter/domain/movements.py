@@ -9,14 +9,15 @@ balance there, so the books' clearing side is too. What a movement means goes by
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .money import Side, entry
 from .payments import Claim
 from .pt import allocate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
 
     from .money import MoneyEntry, Movement
     from .payments import Dispute, PaymentRecord
@@ -77,6 +78,35 @@ def closing(
             reference=record.id,
         )
     ]
+
+
+class Outstanding(NamedTuple):
+    """How much of an invoice is still to be paid, in its currency's minor units, and since when that is so."""
+
+    invoice: str
+    account: str
+    amount: int
+    currency: str
+    at: datetime
+
+
+def receivable(invoice: Outstanding, booked: Collection[MoneyEntry]) -> list[MoneyEntry]:
+    """
+    What is missing of what an invoice is worth until it is paid, void or given up, beside what is *booked* of it.
+
+    Nothing is lost with one that nobody pays, for what it was for was not given.
+    """
+    there = sum(each.amount if each.debit is Side.RECEIVABLE else -each.amount for each in booked)
+    return entry(
+        f"{invoice.invoice}:receivable:{len(booked) + 1}",
+        Side.RECEIVABLE,
+        Side.INVOICED,
+        invoice.amount - there,
+        invoice.currency,
+        invoice.at,
+        account=invoice.account,
+        reference=invoice.invoice,
+    )
 
 
 def known(entries: Iterable[MoneyEntry]) -> set[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..domain.commands import Freeze, Reverse, Unfreeze
 from ..domain.keys import transfer_id, transfer_ids
-from ..domain.movements import closing, known, moved, to_bank
+from ..domain.movements import closing, known, moved, receivable, to_bank
 from ..domain.payment_notices import of_claims
 from ..domain.payments import (
     DisputeStage,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ..domain.ledger import Posted
     from ..domain.money import Movement
+    from ..domain.movements import Outstanding
     from ..domain.payment_notices import PaymentNotice
     from ..domain.payments import Amounts, Claim, Dispute, Payment, Refund, Step
     from ..ports import Books, Posting
@@ -188,6 +189,15 @@ def top_up_failed(books: Books, *, top_up: str, reason: str) -> Posting[None]:
     found = topping_up.failed(books, top_up, reason=reason)
     if isinstance(found, PtmeterError) and not isinstance(found, TopUpNotOpenError):
         raise found
+    return
+    yield
+
+
+def invoiced(books: Books, *, invoice: Outstanding) -> Posting[None]:
+    """Book what of an invoice is still to be paid, as it is now."""
+    books.payments.open(invoice.invoice)
+    books.payments.lock(invoice.invoice)
+    books.payments.enter(receivable(invoice, books.payments.entries(reference=invoice.invoice)))
     return
     yield
 

@@ -9,7 +9,7 @@ from ..domain.audit import Finding, Report, WalletAudit, misnamed, unreadable
 from ..domain.checkpoint_audit import CheckpointAudit, beside, events_changed, vanished
 from ..domain.closing_audit import ClosingAudit, boundary, finding, history_problems, seal_problem, seals
 from ..domain.keys import transfer_id, wallet_number
-from ..domain.money_audit import astray, of_payout
+from ..domain.money_audit import astray, of_no_payment
 from ..domain.payment_audit import PaymentAudit, asked
 from ..domain.periods import month, reports, seal
 from ..domain.quarantine import QuarantineState, call_id, disagreement
@@ -320,7 +320,7 @@ class _Verification:
         for name, record in self._payments():
             try:
                 money = self.books.payments.entries(reference=name)
-                self.findings += self._read_payment(record, money) if record else of_payout(name, money)
+                self.findings += self._read_payment(record, money) if record else of_no_payment(name, money)
             except UnreadableRowError as problem:
                 self.findings.append(unreadable(problem))
         self.findings += self.payments.finish()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..domain.followed import Followed
+from ..domain.movements import Outstanding
 from ..domain.payments import portions
 from ..domain.subscriptions import Interval
 from ..errors import UnknownPaymentError
@@ -117,6 +118,18 @@ def paid_on(invoice: Json, payments: Iterable[Json], *, account: str) -> dict[st
         for each, portion in zip(in_turn, portions(each["amount_paid"] for each in in_turn), strict=True)
         if (intent := identifier(each["payment"].get("payment_intent")))
     }
+
+
+def outstanding(invoice: Json, account: str) -> Outstanding:
+    """How much of an invoice is still to be paid: nothing of one that is void, or that was given up."""
+    times: Mapping[str, int | None] = invoice.get("status_transitions") or {}
+    return Outstanding(
+        invoice=invoice["id"],
+        account=account,
+        amount=invoice["amount_remaining"] if invoice["status"] == "open" else 0,
+        currency=invoice["currency"],
+        at=moment(max((at for at in times.values() if at), default=invoice["created"])),
+    )
 
 
 def tax_of(invoice: Json) -> int:
