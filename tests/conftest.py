@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 settings.register_profile("unhurried", settings.default, deadline=None)
-settings.load_profile("unhurried")  # how long something takes is for benchmarks: a busy machine fails no test
+settings.load_profile(
+    "unhurried"
+)  # how long something takes is for benchmarks: a busy machine fails no test
 
 
 @pytest.fixture

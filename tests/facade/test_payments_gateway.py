@@ -472,7 +472,7 @@ async def test_a_subscription_ends_and_goes_on(meter: AsyncMeter, fake: FakeStri
     await subscribed(meter, fake)
     ending = await meter.payments.cancel("acme", key="c1")
     going_on = await meter.payments.resume("acme", key="r1")
-    ended = await meter.payments.cancel("acme", key="c2", at_period_end=False)
+    ended = await meter.payments.cancel("acme", key="c2", when="now")
 
     assert (True, False) == (ending.ends_at_period_end, going_on.ends_at_period_end)
     assert "canceled" == ended.status
@@ -614,8 +614,9 @@ async def test_what_is_not_paid_is_no_payment(meter: AsyncMeter, fake: FakeStrip
 
     with pytest.raises(PaymentNotFoundError):
         await meter.payments.refresh(intent)
-    with pytest.raises(InvalidArgumentError, match="no id of Stripe's"):
-        await meter.payments.refresh("../customers")
+    for name, problem in (("cs_test_1", "payment_intent"), ("pi_/../customers", "no id of Stripe's")):
+        with pytest.raises(InvalidArgumentError, match=problem):
+            await meter.payments.refresh(name)
 
 
 # --- automatic top-ups --------------------------------------------------------------------------

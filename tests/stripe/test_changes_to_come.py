@@ -221,7 +221,7 @@ async def test_what_is_to_come_is_taken_back_by_what_is_asked_for_later(
         case "cancel":
             done = await payments.cancel("acme", key="c")
         case "end":
-            done = await payments.cancel("acme", key="c", at_period_end=False)
+            done = await payments.cancel("acme", key="c", when="now")
         case "resume":
             done = await payments.resume("acme", key="r")
         case _:

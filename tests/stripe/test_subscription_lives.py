@@ -98,7 +98,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.theirs() is not None)
     @rule(later=st.booleans())
     def cancel(self, later: bool) -> None:
-        self.meter.payments.cancel("acme", key=self._key(), at_period_end=later)
+        self.meter.payments.cancel("acme", key=self._key(), when="period_end" if later else "now")
 
     @precondition(lambda self: self.theirs() is not None)
     @rule()

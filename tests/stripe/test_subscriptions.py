@@ -11,7 +11,7 @@ import pytest
 from tests.stripe.conftest import receive, set_up
 from tests.stripe.test_payments import agree, core
 
-from ptmeter import PT, EventState, OvertakenError, Status, read_plans
+from ptmeter import PT, EventState, OvertakenError, PaidThroughStripeError, Status, read_plans
 from ptmeter.domain.inbox import Subject, SubjectKind
 from ptmeter.domain.money import Side
 from ptmeter.operations.posting import alone
@@ -362,6 +362,43 @@ async def test_a_dispute_of_what_has_lapsed_is_decided_one_way_and_the_other(
         await customer.hear()
         assert await core(meter) == (PT(left * 1_000_000), PT(0))
         await agree(meter, fake)
+
+
+async def test_what_stripe_charges_for_is_not_changed_behind_its_back(
+    customer: Customer, meter: AsyncMeter
+) -> None:
+    """It would go on charging for what the books have ended; once it has ended there, the books are free."""
+    subscription = customer.subscribe("pro")
+    await customer.hear()
+    for refused in (
+        partial(meter.plans.change, "acme", "max", key="c"),
+        partial(meter.plans.cancel, "acme", key="e", when="now"),
+    ):
+        with pytest.raises(PaidThroughStripeError, match=r"meter\.payments"):
+            await refused()
+    assert (await meter.plans.find("acme")).plan == "pro"
+
+    customer.api.subscriptions.cancel(subscription)
+    await customer.hear()
+    await meter.plans.subscribe("acme", "max", key="s")
+    assert (await meter.plans.change("acme", "pro", key="c", when="now")).subscription.plan == "pro"
+
+
+async def test_who_has_subscribed_twice_is_told_so(
+    customer: Customer, meter: AsyncMeter, clock: Clock
+) -> None:
+    """Both are charged for, and the account is on one: somebody has to end the other."""
+    first = customer.subscribe("pro")
+    clock.turn(timedelta(minutes=1))
+    second = customer.subscribe("max")
+    for _ in range(2):
+        await customer.hear()
+
+    assert (await meter.plans.find("acme")).plan == "max"
+    (message,) = await meter.outbox.list(account="acme", topic="payment.")
+    facts: Any = message.facts
+    assert message.topic == "payment.subscribed_twice"
+    assert (facts["subscription"], facts["others"]) == (second, [first])
 
 
 async def sides(meter: AsyncMeter) -> dict[str, int]:

@@ -307,6 +307,9 @@ async def test_a_dead_letter_is_shown_retried_or_resolved(meter: AsyncMeter, fak
     assert dead.state is EventState.DEAD
     assert "resource_missing" in dead.problem
     assert (await meter.webhooks.backlog()).oldest_dead == dead.received_at
+    assert await meter.webhooks.list(state="dead") == (dead,)
+    with pytest.raises(InvalidArgumentError, match="waiting, applied, parked, dead, resolved"):
+        await meter.webhooks.list(state="deceased")
     assert (await meter.webhooks.retry("evt_1")).state is EventState.WAITING
     assert (await meter.webhooks.work()).dead == 1
     for actor, reason in (("", "x"), ("ann", " ")):

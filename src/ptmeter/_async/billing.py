@@ -222,18 +222,21 @@ class AsyncBilling:
         )
         return await self._send(request, "change", account, key)
 
-    async def cancel(self, account: str, *, key: str, at_period_end: bool = True) -> StripeSubscription:
+    async def cancel(
+        self, account: str, *, key: str, when: When | str = When.PERIOD_END
+    ) -> StripeSubscription:
         """
-        End a subscription with what is paid for, or at once; nothing is given back by that.
+        End a subscription when what is paid for ends, or ``now``; nothing is given back by that.
 
         It takes back a change that was to come.
 
         Raises:
             SubscriptionNotFoundError: The account has none at Stripe that goes on.
         """
+        ends = one_of(When, when)
         found = await self._current(account)
         await self._release(found)
-        if at_period_end:
+        if ends is When.PERIOD_END:
             return await self._send(billing.end_with_period(found, ends=True), "cancel", account, key)
         return billing.subscription(await self._gateway.delete(f"subscriptions/{found['id']}"))
 

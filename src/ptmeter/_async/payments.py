@@ -251,11 +251,17 @@ class AsyncPayments(AsyncBilling):
         Look a payment up at Stripe now, and bring the books in line with it as a webhook would.
 
         Raises:
+            InvalidArgumentError: That is the name of no payment.
             PaymentNotFoundError: It is not paid, so the books have nothing to say of it.
             UnknownPaymentError: Nobody here can be given PT for it.
             ForeignPaymentError: It says nothing of ptmeter.
             StripeRefusedError: There is no such payment.
         """
+        if not payment.startswith("pi_"):
+            msg = (
+                f"a payment is named pi_…, not {payment!r}: of a Checkout session it is the payment_intent"
+            )
+            raise InvalidArgumentError(msg)
         work = await self._lookups.look_up_now(Subject(SubjectKind.PAYMENT, _id(payment)))
         await self._platform.run(partial(alone, work=work))
         return await self.find(payment)

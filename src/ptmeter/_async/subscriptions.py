@@ -101,6 +101,7 @@ class AsyncSubscriptions:
 
         Raises:
             SubscriptionNotFoundError: The account has none that goes on.
+            PaidThroughStripeError: It is paid through Stripe: `AsyncPayments.change` changes it there.
             ConfigurationError: The meter has no such plan, or the plan no price for a year.
         """
         rules = self._platform.need_plans()
@@ -113,7 +114,7 @@ class AsyncSubscriptions:
             when=None if when is None else one_of(When, when),
             key=key,
         )
-        return await self._carry_out(go_on)
+        return await self._carry_out(partial(subscribing.by_hand, account=account, work=go_on))
 
     async def cancel(self, account: str, *, key: str, when: When | str = When.PERIOD_END) -> Subscribed:
         """
@@ -124,6 +125,7 @@ class AsyncSubscriptions:
 
         Raises:
             SubscriptionNotFoundError: The account has none that goes on.
+            PaidThroughStripeError: It is paid through Stripe: `AsyncPayments.cancel` ends it there.
         """
         end = partial(
             subscribing.cancel,
@@ -132,7 +134,7 @@ class AsyncSubscriptions:
             when=one_of(When, when),
             key=key,
         )
-        return await self._carry_out(end)
+        return await self._carry_out(partial(subscribing.by_hand, account=account, work=end))
 
     async def renew(self, account: str) -> Subscribed:
         """

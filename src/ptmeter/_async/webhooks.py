@@ -10,7 +10,7 @@ from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Final
 
-from ..domain.inbox import EventState, Intake, Received, Worked, parking
+from ..domain.inbox import EventState, Intake, Received, Worked, parking, state_named
 from ..domain.messages import Backoff
 from ..errors import (
     ConfigurationError,
@@ -150,7 +150,7 @@ class AsyncWebhooks:
     async def list(
         self,
         *,
-        state: EventState | None = None,
+        state: EventState | str | None = None,
         kind: str = "",
         subject: Subject | None = None,
         limit: int = 100,
@@ -159,9 +159,10 @@ class AsyncWebhooks:
         Events, the latest first: of a state, of types that begin as *kind* does, about a subject.
 
         Raises:
-            InvalidArgumentError: *limit* is not positive.
+            InvalidArgumentError: *limit* is not positive, or there is no such state.
         """
-        find = partial(receiving.listed, state=state, kind=kind, subject=subject, limit=limit)
+        wanted = None if state is None else state_named(state)
+        find = partial(receiving.listed, state=wanted, kind=kind, subject=subject, limit=limit)
         return await self._platform.read(find)
 
     async def find(self, event: str) -> KeptEvent:

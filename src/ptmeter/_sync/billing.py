@@ -223,18 +223,19 @@ class Billing:
         )
         return self._send(request, "change", account, key)
 
-    def cancel(self, account: str, *, key: str, at_period_end: bool = True) -> StripeSubscription:
+    def cancel(self, account: str, *, key: str, when: When | str = When.PERIOD_END) -> StripeSubscription:
         """
-        End a subscription with what is paid for, or at once; nothing is given back by that.
+        End a subscription when what is paid for ends, or ``now``; nothing is given back by that.
 
         It takes back a change that was to come.
 
         Raises:
             SubscriptionNotFoundError: The account has none at Stripe that goes on.
         """
+        ends = one_of(When, when)
         found = self._current(account)
         self._release(found)
-        if at_period_end:
+        if ends is When.PERIOD_END:
             return self._send(billing.end_with_period(found, ends=True), "cancel", account, key)
         return billing.subscription(self._gateway.delete(f"subscriptions/{found['id']}"))
 

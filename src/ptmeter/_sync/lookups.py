@@ -201,18 +201,17 @@ class Lookups:
         if not subscriptions.is_ours(document):
             raise ForeignPaymentError(name, f"neither it nor its price has {subscriptions.PLAN}")
         rules = self._platform.need_plans()
-        theirs = subscriptions.followed(self._standing(document), at)
-        return document, partial(following.follow, theirs=theirs, rules=rules)
-
-    def _standing(self, document: Json) -> Json:
-        """The subscription that its account is on: if another began later and goes on, that says so."""
+        customer = identifier(document["customer"])
         found = self._api.every(
-            "subscriptions",
-            customer=identifier(document["customer"]),
-            status="all",
-            expand=["data.latest_invoice"],
+            "subscriptions", customer=customer, status="all", expand=["data.latest_invoice"]
         )
-        return self._api.with_schedule(subscriptions.standing(document, found))
+        going_on = subscriptions.going_on(document, found)
+        current = self._api.with_schedule(going_on[-1] if going_on else document)
+        followed = subscriptions.followed(current, at)
+        works: list[Work] = [partial(following.follow, theirs=followed, rules=rules)]
+        if notice := notices.subscribed_twice(going_on, followed.account):
+            works.append(partial(paying.told, notice=notice))
+        return document, partial(paying.one_by_one, works=works)
 
     def _payout(self, name: str) -> Work:
         expand = ["balance_transaction", "failure_balance_transaction"]

@@ -102,6 +102,7 @@ class Subscriptions:
 
         Raises:
             SubscriptionNotFoundError: The account has none that goes on.
+            PaidThroughStripeError: It is paid through Stripe: `Payments.change` changes it there.
             ConfigurationError: The meter has no such plan, or the plan no price for a year.
         """
         rules = self._platform.need_plans()
@@ -114,7 +115,7 @@ class Subscriptions:
             when=None if when is None else one_of(When, when),
             key=key,
         )
-        return self._carry_out(go_on)
+        return self._carry_out(partial(subscribing.by_hand, account=account, work=go_on))
 
     def cancel(self, account: str, *, key: str, when: When | str = When.PERIOD_END) -> Subscribed:
         """
@@ -125,6 +126,7 @@ class Subscriptions:
 
         Raises:
             SubscriptionNotFoundError: The account has none that goes on.
+            PaidThroughStripeError: It is paid through Stripe: `Payments.cancel` ends it there.
         """
         end = partial(
             subscribing.cancel,
@@ -133,7 +135,7 @@ class Subscriptions:
             when=one_of(When, when),
             key=key,
         )
-        return self._carry_out(end)
+        return self._carry_out(partial(subscribing.by_hand, account=account, work=end))
 
     def renew(self, account: str) -> Subscribed:
         """

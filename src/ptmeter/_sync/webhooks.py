@@ -11,7 +11,7 @@ from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Final
 
-from ..domain.inbox import EventState, Intake, Received, Worked, parking
+from ..domain.inbox import EventState, Intake, Received, Worked, parking, state_named
 from ..domain.messages import Backoff
 from ..errors import (
     ConfigurationError,
@@ -151,7 +151,7 @@ class Webhooks:
     def list(
         self,
         *,
-        state: EventState | None = None,
+        state: EventState | str | None = None,
         kind: str = "",
         subject: Subject | None = None,
         limit: int = 100,
@@ -160,9 +160,10 @@ class Webhooks:
         Events, the latest first: of a state, of types that begin as *kind* does, about a subject.
 
         Raises:
-            InvalidArgumentError: *limit* is not positive.
+            InvalidArgumentError: *limit* is not positive, or there is no such state.
         """
-        find = partial(receiving.listed, state=state, kind=kind, subject=subject, limit=limit)
+        wanted = None if state is None else state_named(state)
+        find = partial(receiving.listed, state=wanted, kind=kind, subject=subject, limit=limit)
         return self._platform.read(find)
 
     def find(self, event: str) -> KeptEvent:

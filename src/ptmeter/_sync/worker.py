@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..domain.jobs import SECOND, Job, Round
-from ..errors import StorageError
+from ..errors import PtmeterError, StorageError
 from ..operations import sweeping, working
 from ..pausing import pause
 
@@ -147,6 +147,9 @@ class Worker:
     def _do(self, taken: Waiting, job: Job, do: Callable[[], Any]) -> bool:
         try:
             do()
+        except PtmeterError as problem:
+            _log.warning("job %s failed, and is done again in %s: %s", job.name, job.every, problem)
+            return False
         except Exception:  # noqa: BLE001 - whatever it was, the other jobs are done all the same
             _log.exception("job %s failed, and is done again in %s", job.name, job.every)
             return False

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..errors import InvalidArgumentError
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -57,6 +59,22 @@ class EventState(IntEnum):
     """A dead letter: looking its subject up failed for good, for the reason in ``problem``."""
     RESOLVED = 4
     """Somebody has dealt with the dead letter."""
+
+
+def state_named(state: EventState | str) -> EventState:
+    """
+    The state of that name, such as ``dead``.
+
+    Raises:
+        InvalidArgumentError: There is none.
+    """
+    names = {each.name.lower(): each for each in EventState}
+    if isinstance(state, EventState):
+        return state
+    if state not in names:
+        msg = f"{state!r} is none of {', '.join(names)}"
+        raise InvalidArgumentError(msg)
+    return names[state]
 
 
 DONE: Final = frozenset({EventState.APPLIED, EventState.PARKED, EventState.RESOLVED})

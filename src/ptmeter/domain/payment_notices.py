@@ -35,6 +35,8 @@ class PaymentTopic(StrEnum):
     """An invoice cannot be finalized, so nobody will be asked to pay it."""
     DISPUTED = "payment.disputed"
     """A card holder contests a payment, or that has come to its next stage."""
+    SUBSCRIBED_TWICE = "payment.subscribed_twice"
+    """Several subscriptions of an account go on at Stripe, and each is charged for; it is on the latest."""
     REFUND_FAILED = "payment.refund_failed"
     """Money that was given back has come back, so it has to be given in another way."""
 

@@ -17,7 +17,7 @@ Every error ptmeter raises on purpose, and what to do about each.
     │                                       · PeriodClosedError · CheckpointMismatchError
     │                                       · SubscriptionExistsError · TopUpNotOpenError
     │                                       · QuarantineResolvedError · NotFrozenError
-    │                                       · MitigationOverError
+    │                                       · MitigationOverError · PaidThroughStripeError
     ├── UsageError                          UsageMissingError · UsageInconsistentError
     ├── StorageError                        ContentionError · LedgerBusyError · IndeterminateError
     │                                       · UnavailableError · SchemaOutdatedError · UnsafeDurabilityError
@@ -60,6 +60,7 @@ from .conflicts import (
     IdempotencyConflictError,
     MitigationOverError,
     NotFrozenError,
+    PaidThroughStripeError,
     PeriodClosedError,
     PeriodNotOverError,
     PeriodNotSealedError,
@@ -136,6 +137,7 @@ __all__ = [
     "NotFoundError",
     "NotFrozenError",
     "OvertakenError",
+    "PaidThroughStripeError",
     "PaymentNotFoundError",
     "PeriodClosedError",
     "PeriodNotOverError",

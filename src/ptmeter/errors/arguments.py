@@ -149,7 +149,9 @@ class PaymentNotFoundError(NotFoundError):
 
     def __init__(self, payment: str) -> None:
         self.payment = payment
-        super().__init__(f"the books have no payment {payment!r}")
+        super().__init__(
+            f"the books have no payment {payment!r}: if it was paid just now, meter.payments.refresh(...) looks it up"
+        )
 
 
 class MitigationNotFoundError(NotFoundError):

@@ -58,6 +58,19 @@ class NotFrozenError(ConflictError):
         )
 
 
+class PaidThroughStripeError(ConflictError):
+    """A subscription is paid through Stripe, which would go on charging for it: have it changed there."""
+
+    code = "paid_through_stripe"
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        super().__init__(
+            f"the subscription of {account!r} is paid through Stripe, which would not hear of this: "
+            "use meter.payments.change(...) or meter.payments.cancel(...)"
+        )
+
+
 class SubscriptionExistsError(ConflictError):
     """The account has a subscription that goes on: change it, or cancel it first; ``plan`` is its plan."""
 

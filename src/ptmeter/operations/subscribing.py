@@ -17,6 +17,7 @@ from ..domain.selling import divide
 from ..domain.subscriptions import Status, Subscribed
 from ..errors import (
     IdempotencyConflictError,
+    PaidThroughStripeError,
     PtmeterError,
     SubscriptionExistsError,
     SubscriptionNotFoundError,
@@ -27,7 +28,7 @@ from .posting import post_one
 from .recounting import lock_path, recount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from ..domain.admission import Rules
@@ -170,6 +171,16 @@ def cancel(
         return current
     given = replace(current, subscription=renewals.cancel(current.subscription, when))
     return (yield from _finish(books, given, rules, "cancel", key, asked))
+
+
+def by_hand(
+    books: Books, account: str, work: Callable[[Books], Posting[Subscribed | PtmeterError]]
+) -> Posting[Subscribed | PtmeterError]:
+    """Do something to a subscription that is not paid through Stripe, which would not hear of it."""
+    found = books.subscriptions.lock(account)
+    if found and found.seen_at and replace(found, at=books.ledger.now()).status is not Status.ENDED:
+        return PaidThroughStripeError(account)
+    return (yield from work(books))
 
 
 def renew(books: Books, account: str, rules: Rules) -> Posting[Subscribed | PtmeterError]:

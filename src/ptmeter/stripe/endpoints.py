@@ -86,6 +86,9 @@ class Stripe:
     """Units of PT that are billed afterwards, through a billing meter."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = "the key for Stripe is a text (sk_… or rk_…), or left out: is the variable set that it comes from?"
+            raise ConfigurationError(msg)
         if self.key != self.key.strip() or self.timeout <= timedelta(0) or self.attempts < 1:
             msg = "Stripe takes a key without white space around it, a timeout, and at least one attempt"
             raise ConfigurationError(msg)

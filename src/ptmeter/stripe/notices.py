@@ -45,6 +45,20 @@ def not_paid(invoice: Json, intents: Sequence[Json], account: str) -> PaymentNot
     )
 
 
+def subscribed_twice(going_on: Sequence[Json], account: str) -> PaymentNotice | None:
+    """That more than one subscription goes on for an account, of which the last is the one it is on."""
+    *others, latest = [each["id"] for each in going_on] or [""]
+    if not others:
+        return None
+    return PaymentNotice(
+        topic=PaymentTopic.SUBSCRIBED_TWICE,
+        account=account,
+        about=latest,
+        turn=" ".join(others),
+        facts={"subscription": latest, "others": others},
+    )
+
+
 def not_finalized(invoice: Json, account: str) -> PaymentNotice | None:
     """That an invoice cannot be finalized, if that was tried; such as without an address that tax goes by."""
     error: Json = invoice.get("last_finalization_error") or {}

@@ -73,18 +73,18 @@ def followed(document: Json, seen_at: datetime) -> Followed:
     )
 
 
-def standing(document: Json, others: Iterable[Json]) -> Json:
+def going_on(document: Json, others: Iterable[Json]) -> list[Json]:
     """
-    Of a customer's subscriptions the one that counts for the account of *document*: the latest that goes on.
+    Of a customer's subscriptions those that go on for the account of *document*, the latest last: that counts.
 
-    If none does, it is *document* itself; so whichever of two is looked up, the account is on the same.
+    Whichever of two is looked up, the account is on the same.
     """
     account = metadata_of(document).get(ACCOUNT)
     mine = [each for each in others if is_ours(each) and metadata_of(each).get(ACCOUNT) == account]
     if document["id"] not in {each["id"] for each in mine}:
         mine.append(document)
-    going_on = [each for each in mine if each["status"] in _GOES_ON]
-    return max(going_on, key=lambda each: (each["created"], each["id"]), default=document)
+    found = [each for each in mine if each["status"] in _GOES_ON]
+    return sorted(found, key=lambda each: (each["created"], each["id"]))
 
 
 def of_invoice(invoice: Json) -> str:
