@@ -176,6 +176,7 @@ def _claim(facts: dict[str, Any]) -> Claim:
         stage=stages(facts.pop("stage")),
         frozen=_amounts(facts.pop("frozen")),
         taken=_amounts(facts.pop("taken")),
+        used=_amounts(facts.pop("used")),
         lapsed=_amounts(facts.pop("lapsed")),
         parts=(there, used, lapsed),
         **{name: _whole(number) for name, number in facts.items()},
