@@ -134,6 +134,36 @@ async def test_what_happens_to_an_old_subscription_leaves_the_new_one_alone(
         assert (await core(meter))[0] == before - PT(25_000_000)
 
 
+async def test_what_happens_to_a_subscription_that_is_over_leaves_one_that_stripe_knows_nothing_of_alone(
+    opened: Opener, clocked: FakeStripe, clock: Clock
+) -> None:
+    """An account went back to a plan that costs nothing; a refund of what it had paid before does not end that."""
+    plans = read_plans(
+        {
+            "plans": {
+                "free": {"price_per_month": 0, "allowance": {"core": 10}, "units": ["core"]},
+                "pro": {"price_per_month": 20, "allowance": {"core": 100}, "units": ["core"]},
+            }
+        }
+    )
+    async with opened(stripe=set_up(clocked), plans=plans, clock=clock) as meter:
+        customer = Customer(clocked, meter, clock)
+        paid = customer.subscribe("pro")
+        await customer.hear()
+        customer.api.subscriptions.cancel(paid)
+        await customer.hear()
+        await meter.plans.subscribe("acme", "free", key="free")
+
+        for cents in (500, 500):
+            clocked.refund(clocked.objects("charge")[0]["id"], cents)
+            await customer.hear()
+
+        standing = await meter.plans.find("acme")
+        assert (standing.plan, standing.status) == ("free", Status.ACTIVE)
+        assert await core(meter) == (PT(60_000_000), PT(0))
+        await agree(meter, clocked)
+
+
 @pytest.mark.parametrize("which", [0, 1])
 async def test_of_two_subscriptions_of_an_account_one_can_be_ended(
     which: int, opened: Opener, clocked: FakeStripe, clock: Clock
