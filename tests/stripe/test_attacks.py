@@ -164,6 +164,27 @@ async def test_what_happens_to_a_subscription_that_is_over_leaves_one_that_strip
         await agree(meter, clocked)
 
 
+async def test_a_refund_for_a_plan_that_is_no_more_takes_its_pt_back(
+    on_file: Opener, clocked: FakeStripe, clock: Clock
+) -> None:
+    """The subscription is over, and the plan was taken out of the file since: what it gave is known all the same."""
+    async with on_file(stripe=set_up(clocked), plans=PLANS, clock=clock) as meter:
+        customer = Customer(clocked, meter, clock)
+        subscription = customer.subscribe("pro")
+        await customer.hear()
+        customer.api.subscriptions.cancel(subscription)
+        await customer.hear()
+    maximum: Any = {"price_per_month": 50, "allowance": {"core": 300}, "units": ["core"]}
+    others = read_plans({"plans": {"max": maximum}})
+    async with on_file(stripe=set_up(clocked), plans=others, clock=clock) as meter:
+        customer.meter = meter
+        clocked.refund(clocked.objects("charge")[0]["id"], 500)
+        await customer.hear()
+
+        assert await core(meter) == (PT(75_000_000), PT(0))
+        await agree(meter, clocked)
+
+
 @pytest.mark.parametrize("which", [0, 1])
 async def test_of_two_subscriptions_of_an_account_one_can_be_ended(
     which: int, opened: Opener, clocked: FakeStripe, clock: Clock

@@ -42,7 +42,7 @@ def follow(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
     Raises:
         OvertakenError: What was looked up later is in the books already.
         ClockBehindError: It begins in a moment, by the clock of the database.
-        ConfigurationError: The plans do not have its plan, or no price for a year of it.
+        ConfigurationError: It goes on, and the plans do not have its plan, or no price for a year of it.
         SubscriptionExistsError: The account is on another subscription, which Stripe knows nothing of.
     """
     books.subscriptions.open(theirs.account)
@@ -59,7 +59,8 @@ def follow(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
 def _bring_in_line(
     books: Books, ours: Subscription | None, theirs: Followed, rules: Rules
 ) -> Posting[None]:
-    rules.plans.find(theirs.plan)
+    if theirs.goes_on:
+        rules.plans.find(theirs.plan)
     at = books.ledger.now()
     key = f"{theirs.id}:{microseconds(at)}"
     if ours is None or ours.status is Status.ENDED:
