@@ -63,9 +63,9 @@ ALL: Final = Portion(0, 1, 1)
 
 
 def portions(paid: Iterable[int]) -> list[Portion]:
-    """Which portions payments are of what they paid together."""
+    """Which portions payments are of what they paid together; of nothing, each is nothing."""
     ends = list(accumulate(paid, initial=0))
-    return [Portion(before, after, ends[-1]) for before, after in pairwise(ends)]
+    return [Portion(before, after, ends[-1] or 1) for before, after in pairwise(ends)]
 
 
 class RefundStage(IntEnum):
