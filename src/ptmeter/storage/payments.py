@@ -162,9 +162,16 @@ def _record_from(row: Row[Any]) -> PaymentRecord:
         at=moment(row.paid_at),
         granted=_amounts(body["granted"]),
         lots=_amounts(body["lots"]),
-        portion=Portion(*map(_whole, body["portion"])),
+        portion=_portion(*map(_whole, body["portion"])),
         claims={name: _claim(facts) for name, facts in body["claims"].items()},
     )
+
+
+def _portion(before: int, after: int, whole: int) -> Portion:
+    if not 0 <= before <= after <= whole or whole == 0:
+        msg = f"there is no portion from {before} to {after} of {whole}"
+        raise ValueError(msg)
+    return Portion(before, after, whole)
 
 
 def _claim(facts: dict[str, Any]) -> Claim:
