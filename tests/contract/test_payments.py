@@ -87,6 +87,7 @@ def test_a_payment_is_found_again(store: Store, clock: Clock) -> None:
             stage=RefundStage.MADE,
             amount=7,
             taken={"core": 2**50},
+            used={"core": 2},
             lapsed={"core": 4},
             parts=(1, 2, 3),
             turns=3,
@@ -349,3 +350,18 @@ def test_what_has_lapsed_of_a_lot_is_known(store: Store, clock: Clock) -> None:
     lots = [row.seq for row in rows if row.kind is Kind.GRANT]
     found = store.read(lambda books: [books.ledger.lapsed(wallet, lot) for lot in (*lots, 99)])
     assert [PT.of(each).micro for each in (70, 50, 0, 0)] == found
+
+
+def test_what_was_taken_back_of_a_lot_is_known(store: Store, clock: Clock) -> None:
+    """Of that lot alone, whichever payment brought it: not what another had, or what was lent for it."""
+    for name in ("pi_1", "pi_2"):
+        bring(store, paid(clock, id=name))
+    settle(store, held(store, 150), 150)
+    for name in ("pi_1", "pi_2"):
+        refund = Refund(id=f"re_{name}", amount=1_000, stage=RefundStage.MADE, at=clock())
+        bring(store, paid(clock, id=name, refunds=(refund,)))
+
+    (wallet,) = store.read(lambda books: books.ledger.wallets("acme"))
+    lots = [lot.number for lot in wallet.lots[:2]]
+    found = store.read(lambda books: [books.ledger.taken_back(wallet, lot) for lot in (*lots, 99)])
+    assert [[], ["payment pi_2: re_pi_2:1"], []] == [[row.note for row in rows] for rows in found]

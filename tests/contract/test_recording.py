@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,24 @@ def test_a_members_free_call_is_on_the_journal_of_who_pays(store: Store) -> None
         assert (name, False) == (receipt.account, receipt.replayed)
 
     assert 2 == sum(1 for entry in statement(store).entries if entry.usage)
+    assert_clean(store)
+
+
+def test_a_free_call_told_of_again_is_found_where_it_was_booked(store: Store, clock: Clock) -> None:
+    """Its account was put under somebody else meanwhile: the call and its cost are not counted a second time there."""
+    for name in ("acme", "other"):
+        give(store, 10, account=name)
+    store.run(partial(placing.place, name="ann", under="acme", pooled=True))
+    asked: dict[str, Any] = {"account": "ann", "rules": RULES}
+    record(store, Usage(input_uncached=9_000), key="paid", rate=100_000, **asked)
+    first = record(store, Usage(input_uncached=5), **asked)
+    clock.turn(timedelta(seconds=1))
+    store.run(partial(placing.place, name="ann", under="other", pooled=True))
+
+    again = record(store, Usage(input_uncached=5), **asked)
+
+    assert isinstance(first, Receipt)
+    assert replace(first, replayed=True) == again
     assert_clean(store)
 
 

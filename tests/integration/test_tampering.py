@@ -218,6 +218,12 @@ UNNOTICED_FACTS: Final = {
     ("dp_2", "turns", 1): "a turn may come to nothing",
     ("dp_3", "turns", 1): "a turn may come to nothing",
     (
+        "re_1",
+        "parts",
+        2,
+        1,
+    ): "what had lapsed when its money was booked is on no journal, for more may have since",
+    (
         "dp_2",
         "amount",
         1,

@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.facade.conftest import anyio_backend, asynchronous, opened, shared
+from tests.facade.conftest import anyio_backend, asynchronous, on_file, opened, shared
 
 from ptmeter.stripe import Endpoint, Stripe
 from ptmeter.testing.stripe import FakeStripe, signature
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ptmeter import AsyncMeter, Received
     from ptmeter.ports import Books
 
-__all__ = ["anyio_backend", "asynchronous", "opened", "shared"]
+__all__ = ["anyio_backend", "asynchronous", "on_file", "opened", "shared"]
 
 SECRET = "whsec_fake"
 

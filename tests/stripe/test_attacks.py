@@ -134,6 +134,57 @@ async def test_what_happens_to_an_old_subscription_leaves_the_new_one_alone(
         assert (await core(meter))[0] == before - PT(25_000_000)
 
 
+async def test_what_happens_to_a_subscription_that_is_over_leaves_one_that_stripe_knows_nothing_of_alone(
+    opened: Opener, clocked: FakeStripe, clock: Clock
+) -> None:
+    """An account went back to a plan that costs nothing; a refund of what it had paid before does not end that."""
+    plans = read_plans(
+        {
+            "plans": {
+                "free": {"price_per_month": 0, "allowance": {"core": 10}, "units": ["core"]},
+                "pro": {"price_per_month": 20, "allowance": {"core": 100}, "units": ["core"]},
+            }
+        }
+    )
+    async with opened(stripe=set_up(clocked), plans=plans, clock=clock) as meter:
+        customer = Customer(clocked, meter, clock)
+        paid = customer.subscribe("pro")
+        await customer.hear()
+        customer.api.subscriptions.cancel(paid)
+        await customer.hear()
+        await meter.plans.subscribe("acme", "free", key="free")
+
+        for cents in (500, 500):
+            clocked.refund(clocked.objects("charge")[0]["id"], cents)
+            await customer.hear()
+
+        standing = await meter.plans.find("acme")
+        assert (standing.plan, standing.status) == ("free", Status.ACTIVE)
+        assert await core(meter) == (PT(60_000_000), PT(0))
+        await agree(meter, clocked)
+
+
+async def test_a_refund_for_a_plan_that_is_no_more_takes_its_pt_back(
+    on_file: Opener, clocked: FakeStripe, clock: Clock
+) -> None:
+    """The subscription is over, and the plan was taken out of the file since: what it gave is known all the same."""
+    async with on_file(stripe=set_up(clocked), plans=PLANS, clock=clock) as meter:
+        customer = Customer(clocked, meter, clock)
+        subscription = customer.subscribe("pro")
+        await customer.hear()
+        customer.api.subscriptions.cancel(subscription)
+        await customer.hear()
+    maximum: Any = {"price_per_month": 50, "allowance": {"core": 300}, "units": ["core"]}
+    others = read_plans({"plans": {"max": maximum}})
+    async with on_file(stripe=set_up(clocked), plans=others, clock=clock) as meter:
+        customer.meter = meter
+        clocked.refund(clocked.objects("charge")[0]["id"], 500)
+        await customer.hear()
+
+        assert await core(meter) == (PT(75_000_000), PT(0))
+        await agree(meter, clocked)
+
+
 @pytest.mark.parametrize("which", [0, 1])
 async def test_of_two_subscriptions_of_an_account_one_can_be_ended(
     which: int, opened: Opener, clocked: FakeStripe, clock: Clock

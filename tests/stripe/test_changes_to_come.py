@@ -507,3 +507,32 @@ async def test_the_portals_change_at_the_end_is_followed(shop: Shop, meter: Asyn
 
     assert ("pro", None) == ((await shop.ours()).plan, (await shop.ours()).pending)
     await agree(meter, shop.fake)
+
+
+@pytest.mark.parametrize("when", ["now", "period_end"])
+async def test_a_change_leaves_what_else_is_in_a_subscription_alone(
+    shop: Shop, meter: AsyncMeter, when: str
+) -> None:
+    """Such as a seat that is paid for beside the plan, whichever of the two Stripe lists first."""
+    name = await shop.begin("pro")
+    product = shop.api.products.create({"name": "seat"}).id
+    asked: Any = {
+        "product": product,
+        "unit_amount": 700,
+        "currency": "usd",
+        "recurring": {"interval": "month"},
+    }
+    seat = shop.api.prices.create(asked).id
+    shop.api.subscriptions.update(name, {"items": [{"price": seat, "quantity": 2}]})
+    shop.fake._world.get("subscription", name)["items"]["data"].reverse()
+    assert ("pro", "month") == ((await shop.theirs()).plan, (await shop.theirs()).interval)
+
+    changed = await meter.payments.change("acme", "max", key="up", when=when)
+    shop.turn(31.1)
+    await shop.hear()
+
+    assert "max" == (changed.pending or changed).plan
+    items = shop.api.subscriptions.retrieve(name)["items"].data
+    prices = (await meter.payments.sync_plans()).prices
+    assert {(seat, 2), (prices["max/month"], 1)} == {(each.price.id, each.quantity) for each in items}
+    assert ("max", Status.ACTIVE) == ((await shop.ours()).plan, (await shop.ours()).status)

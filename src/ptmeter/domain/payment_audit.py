@@ -151,6 +151,7 @@ class _Moved:
     def __init__(self) -> None:
         self.frozen: Counter[str] = Counter()
         self.taken: Counter[str] = Counter()
+        self.used: Counter[str] = Counter()
         self.parts: list[tuple[int, int]] = [(0, 0)]
         """Those of all that was taken by then, step by step."""
 
@@ -187,18 +188,15 @@ def _add(moved: _Moved, kind: Kind, record: PaymentRecord, transfers: Sequence[T
                 moved.frozen[unit] -= each.amount
             case Kind.REVERSE:
                 moved.taken[unit] += each.amount
+                moved.used[unit] += each.amount - _there(record, each)
                 moved.frozen[unit] = (
                     0  # what was frozen is taken first, and what is not taken is free by then
                 )
             case _:
                 moved.taken[unit] -= each.amount
+                moved.used[unit] -= min(each.amount, moved.used[unit])
     if kind is Kind.REVERSE:
-        there = sum(
-            part.amount
-            for each in transfers
-            for part in each.allocations
-            if part.lot == record.lots.get(each.wallet.unit)
-        )
+        there = sum(_there(record, each) for each in transfers)
         free, used = moved.parts[-1]
         moved.parts.append((free + there, used + sum(each.amount for each in transfers) - there))
     elif kind is Kind.GRANT:
@@ -207,12 +205,20 @@ def _add(moved: _Moved, kind: Kind, record: PaymentRecord, transfers: Sequence[T
         moved.parts.append((free - max(0, given - used), max(0, used - given)))
 
 
+def _there(record: PaymentRecord, transfer: Transfer) -> int:
+    """What of a transfer was in the payment's lot."""
+    lot = record.lots.get(transfer.wallet.unit)
+    return sum(part.amount for part in transfer.allocations if part.lot == lot)
+
+
 def _problems(claim: Claim, moved: _Moved) -> Iterator[str]:
     taken, frozen = _some(moved.taken), _some(moved.frozen)
     if not 0 <= claim.turns <= _MOST_TURNS:
         yield f"it has taken {claim.turns} turns"
     if dict(claim.taken) != taken:
         yield f"it has taken {dict(claim.taken)}, the journal gives {taken}"
+    if dict(claim.used) != (used := _some(moved.used)):
+        yield f"{dict(claim.used)} of it had been used, the journal gives {used}"
     if dict(claim.frozen) != frozen:
         yield f"{dict(claim.frozen)} are frozen for it, the journal gives {frozen}"
     if claim.parts[:2] not in (moved.parts if claim.kind is ClaimKind.REFUND else moved.parts[-1:]):

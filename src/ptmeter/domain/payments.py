@@ -14,6 +14,7 @@ it: who is given money back for PT that lapsed unused has had nothing for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from itertools import accumulate, pairwise
@@ -48,14 +49,23 @@ class Portion(NamedTuple):
         """What of an amount that was got for all the money was got for this; all portions add up to it."""
         return amount * self.after // self.whole - amount * self.before // self.whole
 
+    def of_lapsed(self, lapsed: int, *, kept: int, own: int) -> int:
+        """
+        What of a lot has lapsed for this payment.
+
+        Of what nobody had used, a portion was this one's: of what *lapsed*, and of what was *kept* from that, as frozen
+        or taken back for any of its payments. If so much of that was its *own*, the rest of its portion has lapsed.
+        """
+        return max(0, min(self.of(lapsed + kept) - own, lapsed))
+
 
 ALL: Final = Portion(0, 1, 1)
 
 
 def portions(paid: Iterable[int]) -> list[Portion]:
-    """Which portions payments are of what they paid together."""
+    """Which portions payments are of what they paid together; of nothing, each is nothing."""
     ends = list(accumulate(paid, initial=0))
-    return [Portion(before, after, ends[-1]) for before, after in pairwise(ends)]
+    return [Portion(before, after, ends[-1] or 1) for before, after in pairwise(ends)]
 
 
 class RefundStage(IntEnum):
@@ -144,10 +154,11 @@ class Claim:
     """
     What the books say of a refund or dispute: how far it was seen to be, and what it has done to the lots.
 
-    ``amount`` is the money it claims. ``lapsed`` is what of its share had lapsed before it could be taken. ``parts`` are
-    the micro-PT of its share: those that were there still, those that had been used up, which are owed since, and those
-    that had lapsed; of a refund as they were when its money was booked. ``closed`` is what of the money has left the
-    dispute's side for good; ``turns`` counts what was done, which makes the keys of that.
+    ``amount`` is the money it claims. ``used`` is what of ``taken`` had been used up, so that it is owed since, and
+    ``lapsed`` what of its share had lapsed before it could be taken. ``parts`` are the micro-PT of its share in all
+    units: those that were there still, those that had been used up, and those that had lapsed; of a refund as they were
+    when its money was booked. ``closed`` is what of the money has left the dispute's side for good; ``turns`` counts
+    what was done, which makes the keys of that.
     """
 
     stage: int
@@ -155,6 +166,7 @@ class Claim:
     amount: int = 0
     frozen: Amounts = field(default_factory=dict[str, int])
     taken: Amounts = field(default_factory=dict[str, int])
+    used: Amounts = field(default_factory=dict[str, int])
     lapsed: Amounts = field(default_factory=dict[str, int])
     parts: tuple[int, int, int] = (0, 0, 0)
     closed: int = 0
@@ -213,6 +225,14 @@ class PaymentRecord:
     lots: Mapping[str, int]
     portion: Portion = ALL
     claims: Mapping[str, Claim] = field(default_factory=dict[str, Claim])
+
+    @property
+    def lapsed(self) -> Amounts:
+        """How much of its lots its claims have counted as lapsed."""
+        total: Counter[str] = Counter()
+        for claim in self.claims.values():
+            total.update(claim.lapsed)
+        return total
 
     def with_claim(self, name: str, claim: Claim) -> PaymentRecord:
         """The same with that claim."""
@@ -355,6 +375,13 @@ def first_taken(step: Step, taken: Amounts) -> tuple[Amounts, Amounts]:
     """What of a step back is given back in fact, of what was *taken*, and what had lapsed."""
     back = {unit: min(micro, taken.get(unit, 0)) for unit, micro in step.amounts.items()}
     return _some(back), _some({unit: micro - back[unit] for unit, micro in step.amounts.items()})
+
+
+def spare(claim: Claim, lapsed: Amounts) -> Amounts:
+    """What a claim in force need not owe of what had been used, where so much *lapsed* that is counted for none."""
+    if not claim.in_force:
+        return {}
+    return _some({unit: min(micro, lapsed.get(unit, 0)) for unit, micro in claim.used.items()})
 
 
 def _some(amounts: Amounts) -> Amounts:

@@ -36,18 +36,21 @@ def follow(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
     Bring our subscription in line with Stripe's; run alone, for it decides by a row of its own.
 
     A change that Stripe has made is made once it is paid, with the PT that this gives, and a cycle is granted then: by
-    the plan that it began with there.
+    the plan that it began with there. One that is over ends ours only if ours followed one: an account may be on a plan
+    by now that is not paid through Stripe.
 
     Raises:
         OvertakenError: What was looked up later is in the books already.
         ClockBehindError: It begins in a moment, by the clock of the database.
-        ConfigurationError: The plans do not have its plan, or no price for a year of it.
+        ConfigurationError: It goes on, and the plans do not have its plan, or no price for a year of it.
         SubscriptionExistsError: The account is on another subscription, which Stripe knows nothing of.
     """
     books.subscriptions.open(theirs.account)
     ours = _standing(books, theirs.account)
     if ours is not None and ours.seen_at is not None and theirs.seen_at < ours.seen_at:
         raise OvertakenError(theirs.id)
+    if not theirs.goes_on and (ours is None or ours.seen_at is None):
+        return
     yield from _bring_in_line(books, ours, theirs, rules)
     if brought := books.subscriptions.lock(theirs.account):
         books.subscriptions.save(replace(brought, seen_at=theirs.seen_at))
@@ -56,7 +59,8 @@ def follow(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
 def _bring_in_line(
     books: Books, ours: Subscription | None, theirs: Followed, rules: Rules
 ) -> Posting[None]:
-    rules.plans.find(theirs.plan)
+    if theirs.goes_on:
+        rules.plans.find(theirs.plan)
     at = books.ledger.now()
     key = f"{theirs.id}:{microseconds(at)}"
     if ours is None or ours.status is Status.ENDED:

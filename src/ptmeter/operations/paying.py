@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..domain.commands import Freeze, Reverse, Unfreeze
-from ..domain.keys import transfer_id, transfer_ids
+from ..domain.keys import transfer_ids
 from ..domain.movements import closing, known, moved, receivable, to_bank
 from ..domain.payment_notices import of_claims
 from ..domain.payments import (
@@ -25,11 +25,12 @@ from ..domain.payments import (
     is_older,
     less_lapsed,
     on_record,
+    spare,
     steps,
 )
 from ..domain.receipts import Moved
 from ..errors import InsufficientFundsError, PtmeterError, TopUpNotOpenError
-from . import topping_up
+from . import lapsing, topping_up
 from .freezing import move
 from .funding import grant
 
@@ -60,9 +61,10 @@ def settle(books: Books, payment: Payment, *, paid: Amounts) -> Posting[PaymentR
         return record
     record = _linked(books, record, payment)
     tell(books, of_claims(record, payment))
-    away = gone(record, payment)
+    away, lapsed = gone(record, payment), record.lapsed
     for each in claims_of(payment):
         record = yield from _claim(books, record, each, away)
+    record = yield from _let_off(books, record, lapsed)
     books.payments.enter([entry for each in payment.movements for entry in moved(each, record)])
     for dispute in payment.disputes:
         record = _close(books, record, dispute, payment)
@@ -117,19 +119,11 @@ def _linked(books: Books, record: PaymentRecord, payment: Payment) -> PaymentRec
 def _given(books: Books, account: str, cycle: datetime) -> list[Posted]:
     """What the cycle gave that begins then; if none does, the change of plan that was made last within one."""
     ours = books.subscriptions.find(account)
-    found = _granted(books, account, f"cycle:{cycle.isoformat()}")
+    found = lapsing.granted(books, account, f"cycle:{cycle.isoformat()}")
     if found or ours is None or not ours.grants or not ours.grants[-1].startswith("change:"):
         return found
     now = replace(ours, at=cycle).cycle.end == ours.granted_until
-    return _granted(books, account, ours.grants[-1]) if now else found
-
-
-def _granted(books: Books, account: str, name: str) -> list[Posted]:
-    """What was given under that name, in the unit of each of the account's wallets."""
-    units = sorted(wallet.id.unit for wallet in books.ledger.wallets(account, live=True))
-    ids = [transfer_id(account, "subscription", name)]
-    ids += [transfer_id(account, "subscription", name, unit) for unit in units]
-    return books.ledger.posted(account, ids)
+    return lapsing.granted(books, account, ours.grants[-1]) if now else found
 
 
 def _claim(
@@ -226,27 +220,55 @@ def _carry_out(books: Books, record: PaymentRecord, name: str, claim: Claim, ste
             yield from _move(books, Unfreeze, record, key, step)
             return replace(claim, frozen=_sum(claim.frozen, step.amounts, -1))
         case Do.TAKE:
-            amounts, lapsed = less_lapsed(step, _lapsed(books, record))
+            amounts, lapsed = less_lapsed(step, lapsing.uncounted(books, record))
             taken = yield from _move(books, Reverse, record, key, step._replace(amounts=amounts))
-            there = sum(each.of_lot.micro for each in taken.values())
-            claim = claim.took(there, sum(amounts.values()) - there, sum(lapsed.values()))
+            used = {unit: micro - taken[unit].of_lot.micro for unit, micro in amounts.items()}
+            there = sum(amounts.values()) - sum(used.values())
+            claim = claim.took(there, sum(used.values()), sum(lapsed.values()))
             return replace(
                 claim,
                 taken=_sum(claim.taken, amounts, 1),
+                used=_sum(claim.used, used, 1),
                 lapsed=_sum(claim.lapsed, lapsed, 1),
                 frozen=_sum(claim.frozen, step.frozen, -1),
             )
         case Do.GIVE_BACK:
             amounts, lapsed = first_taken(step, claim.taken)
-            if amounts:
-                source = f"given back: {name}"
-                given = yield from grant(books, record.account, amounts, source=source, key=key)
-                if isinstance(given, PtmeterError):
-                    raise given
-            claim = claim.gave_back(sum(amounts.values()), sum(lapsed.values()))
-            return replace(
-                claim, taken=_sum(claim.taken, amounts, -1), lapsed=_sum(claim.lapsed, lapsed, -1)
-            )
+            return (yield from _give_back(books, record, name, claim, amounts, lapsed))
+
+
+def _give_back(
+    books: Books, record: PaymentRecord, name: str, claim: Claim, amounts: Amounts, lapsed: Amounts
+) -> Posting[Claim]:
+    """Give back what a claim took, of what is owed first, and count so much less of what has *lapsed* for it."""
+    if amounts:
+        source, key = f"given back: {name}", f"{name}:{claim.turns}"
+        given = yield from grant(books, record.account, amounts, source=source, key=key)
+        if isinstance(given, PtmeterError):
+            raise given
+    repaid = {unit: min(micro, claim.used.get(unit, 0)) for unit, micro in amounts.items()}
+    return replace(
+        claim.gave_back(sum(amounts.values()), sum(lapsed.values())),
+        taken=_sum(claim.taken, amounts, -1),
+        used=_sum(claim.used, repaid, -1),
+        lapsed=_sum(claim.lapsed, lapsed, -1),
+    )
+
+
+def _let_off(books: Books, record: PaymentRecord, before: Amounts) -> Posting[PaymentRecord]:
+    """
+    Have claims owe nothing for what has lapsed, where one that it was counted for is undone.
+
+    *before* is how much of the lots was counted as lapsed before that.
+    """
+    for name, claim in record.claims.items():
+        left = _sum(before, record.lapsed, -1)
+        if spared := spare(claim, left):
+            turned = replace(claim, turns=claim.turns + 1)
+            less = {unit: -micro for unit, micro in spared.items()}
+            given = yield from _give_back(books, record, name, turned, spared, less)
+            record = record.with_claim(name, given)
+    return record
 
 
 def _move(
@@ -259,7 +281,7 @@ def _move(
     """Move what a step says of the payment's lots; nothing is frozen where all is used, and all else has to be done."""
     if not step.amounts:
         return {}
-    reason = f"payment {record.id}: {key}"
+    reason = lapsing.reason(record, key)
     outcomes = yield from move(
         books, kind, record.account, record.lots, step.amounts, reason=reason, key=key, frozen=step.frozen
     )
@@ -270,21 +292,6 @@ def _move(
         elif kind is not Freeze or not isinstance(outcome, InsufficientFundsError):
             raise outcome
     return done
-
-
-def _lapsed(books: Books, record: PaymentRecord) -> Amounts:
-    """
-    How much of a payment's lots has lapsed that no claim has counted yet.
-
-    Nothing of it can be there again when it is taken, but for what is frozen: what has lapsed does so at once.
-    """
-    found: dict[str, int] = {}
-    for wallet in books.ledger.wallets(record.account, live=True):
-        unit = wallet.id.unit
-        if unit in record.lots:
-            counted = sum(claim.lapsed.get(unit, 0) for claim in record.claims.values())
-            found[unit] = record.portion.of(books.ledger.lapsed(wallet, record.lots[unit])) - counted
-    return found
 
 
 def _sum(amounts: Amounts, more: Amounts, sign: int) -> Amounts:

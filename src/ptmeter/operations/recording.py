@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..domain.keys import transfer_ids
 from ..errors import PtmeterError
 from . import holding, metering
 
@@ -51,8 +52,8 @@ def record(
                 rules=rules,
             )
         )
-    payer = books.accounts.payer(account) if rules else account
     free = f"#free:{account}:{key}"
+    payer = _payer(books, account, charge.unit, free) if rules else account
     placed = yield from holding.hold(books, payer, {charge.unit: 1}, key=free, ttl=_A_MOMENT)
     if isinstance(placed, PtmeterError):
         return placed
@@ -68,3 +69,11 @@ def record(
         rules=rules,
     )
     return kept if isinstance(kept, PtmeterError) else replace(kept, account=account, key=key, held={})
+
+
+def _payer(books: Books, account: str, unit: str, free: str) -> str:
+    """Who pays for the account now, or who paid when the same call was recorded."""
+    for former in books.accounts.former_payers(account):
+        if books.ledger.posted(former, list(transfer_ids(former, "hold", free, [unit]).values())):
+            return former
+    return books.accounts.payer(account)

@@ -80,6 +80,10 @@ class Ledger(Protocol):
         """How many micro-PT of a lot have lapsed; it reads what was booked since the lot came in."""
         ...
 
+    def taken_back(self, wallet: Wallet, lot: int) -> list[Transfer]:
+        """The transfers that took back what was of a lot, in order; it reads as much."""
+        ...
+
     def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """What *wallet* booked in [since, until), added up by kind and by the price it was rated by."""
         ...

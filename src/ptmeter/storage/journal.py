@@ -112,6 +112,13 @@ class Journal:
         query = select(func.coalesce(func.sum(transfer.c.amount), 0)).where(place, of_lot)
         return int(self._connection.execute(query).scalar_one())
 
+    def taken_back(self, wallet: Wallet, lot: int) -> list[Transfer]:
+        """See `ports.Ledger.taken_back`."""
+        place = (transfer.c.wallet_id == wallet.number) & (transfer.c.seq > lot)
+        query = select(transfer).where(place, transfer.c.kind == int(Kind.REVERSE)).order_by(transfer.c.seq)
+        found = [rows.transfer_from(row, wallet.id, {}) for row in self._all(query)]
+        return [row for row in found if any(part.lot == lot for part in row.allocations)]
+
     def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """See `ports.Ledger.span`."""
         ends = {BEFORE: microseconds(since), THROUGH: microseconds(until)}

@@ -174,6 +174,11 @@ class MemoryLedger:
         parts = (part for row in rows if row.kind is Kind.LAPSE for part in row.allocations)
         return sum(part.amount for part in parts if part.lot == lot)
 
+    def taken_back(self, wallet: Wallet, lot: int) -> list[Transfer]:
+        """See `ports.Ledger.taken_back`."""
+        rows = (row for row in self._tables.journal[wallet.id] if row.kind is Kind.REVERSE)
+        return [row for row in rows if any(part.lot == lot for part in row.allocations)]
+
     def span(self, wallet: Wallet, since: datetime, until: datetime) -> Span:
         """See `ports.Ledger.span`; not added up."""
         rows = self._tables.journal[wallet.id]

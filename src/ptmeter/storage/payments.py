@@ -162,9 +162,16 @@ def _record_from(row: Row[Any]) -> PaymentRecord:
         at=moment(row.paid_at),
         granted=_amounts(body["granted"]),
         lots=_amounts(body["lots"]),
-        portion=Portion(*map(_whole, body["portion"])),
+        portion=_portion(*map(_whole, body["portion"])),
         claims={name: _claim(facts) for name, facts in body["claims"].items()},
     )
+
+
+def _portion(before: int, after: int, whole: int) -> Portion:
+    if not 0 <= before <= after <= whole or whole == 0:
+        msg = f"there is no portion from {before} to {after} of {whole}"
+        raise ValueError(msg)
+    return Portion(before, after, whole)
 
 
 def _claim(facts: dict[str, Any]) -> Claim:
@@ -176,6 +183,7 @@ def _claim(facts: dict[str, Any]) -> Claim:
         stage=stages(facts.pop("stage")),
         frozen=_amounts(facts.pop("frozen")),
         taken=_amounts(facts.pop("taken")),
+        used=_amounts(facts.pop("used")),
         lapsed=_amounts(facts.pop("lapsed")),
         parts=(there, used, lapsed),
         **{name: _whole(number) for name, number in facts.items()},

@@ -132,7 +132,7 @@ def later(
     subscription: Json, schedule: Json, price: str, *, plan: str, interval: Interval
 ) -> StripeRequest:
     """Go on with another price when what is paid for ends."""
-    at: int = subscription["items"]["data"][0]["current_period_end"]
+    at: int = _planned(subscription)["current_period_end"]
     return schedules.then(schedule, price, plan=plan, interval=interval, at=at)
 
 
@@ -147,7 +147,7 @@ def subscription(document: Json) -> StripeSubscription:
 
     Which plan it is for says its price, where ptmeter made that: in the portal it is changed without us.
     """
-    item: Json = document["items"]["data"][0]
+    item = _planned(document)
     said = {**metadata_of(document), **metadata_of(item["price"])}
     plan, interval = said.get(PLAN, ""), said.get(INTERVAL) or item["price"]["recurring"]["interval"]
     return StripeSubscription(
@@ -182,8 +182,13 @@ def previewed(invoice: Json, at: int) -> ChangePreview:
 
 def price_of(subscription: Json) -> str:
     """By which price it is paid now."""
-    return subscription["items"]["data"][0]["price"]["id"]
+    return _planned(subscription)["price"]["id"]
+
+
+def _planned(subscription: Json) -> Json:
+    """The item that is for the plan; there may be others."""
+    return schedules.planned(subscription["items"]["data"])
 
 
 def _item(subscription: Json, price: str) -> dict[str, Any]:
-    return {"id": subscription["items"]["data"][0]["id"], "price": price, "quantity": 1}
+    return {"id": _planned(subscription)["id"], "price": price, "quantity": 1}

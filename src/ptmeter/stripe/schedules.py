@@ -16,7 +16,7 @@ from .requests import StripeRequest, given
 from .subjects import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 Json: TypeAlias = "Mapping[str, Any]"
 
@@ -26,6 +26,11 @@ _SAME: Final = (
     *("description", "on_behalf_of"),
 )
 """What a phase that follows has of the one before it, as it stands there."""
+
+
+def planned(items: Sequence[Json]) -> Json:
+    """Which of several items of a subscription, or of a phase, is for a plan: the first whose price says so, else the first."""
+    return next((item for item in items if PLAN in metadata_of(item["price"])), items[0])
 
 
 def find(name: str) -> StripeRequest:
@@ -47,18 +52,21 @@ def then(schedule: Json, price: str, *, plan: str, interval: Interval, at: int) 
     Whatever else was to come is taken back, an end too. After one month or year the schedule lets the subscription go.
     """
     now = _current(schedule)
-    items = [_item(each) for each in now["items"]]
+    plan_now = planned(now["items"])
     current = {
         **_settings(now),
         **given(metadata=now["metadata"], trial_end=now["trial_end"]),
-        "items": items,
+        "items": [_item(each) for each in now["items"]],
         "start_date": now["start_date"],
         "end_date": at,
         "proration_behavior": now["proration_behavior"],
     }
     following = {
         **_settings(now),
-        "items": [{**items[0], "price": price, "quantity": 1}, *items[1:]],
+        "items": [
+            {**_item(each), "price": price, "quantity": 1} if each is plan_now else _item(each)
+            for each in now["items"]
+        ],
         "metadata": {PLAN: plan, INTERVAL: str(interval)},
         "start_date": at,
         "duration": {"interval": str(interval), "interval_count": 1},
@@ -109,7 +117,7 @@ def ends(subscription: Json) -> int | None:
     if schedule := managing(subscription):
         return schedule["phases"][-1]["end_date"] if schedule["end_behavior"] == "cancel" else None
     at_period_end = subscription.get("cancel_at_period_end")
-    period: Json = subscription["items"]["data"][0]
+    period = planned(subscription["items"]["data"])
     return subscription.get("cancel_at") or (period["current_period_end"] if at_period_end else None)
 
 

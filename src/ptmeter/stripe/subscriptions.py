@@ -165,9 +165,7 @@ def _price(line: Json) -> str:
 
 
 def _item(document: Json) -> Json:
-    items: list[Json] = document["items"]["data"]
-    planned = [item for item in items if metadata_of(item["price"]).get(PLAN)]
-    return (planned or items)[0]
+    return schedules.planned(document["items"]["data"])
 
 
 def _plan(document: Json, item: Json) -> str:
