@@ -51,13 +51,14 @@ def aligned(ours: Subscription, theirs: Followed) -> Subscription:
     Our subscription, paid for and ending as Stripe says, with the change that is to come.
 
     A change that came with a period whose cycle is not granted yet is to come too, from the beginning of that period
-    on: so that cycle is granted by the new plan, once it is paid. While something is open, what was paid for before
-    stays paid for; once nothing is, a year that became a month is paid for as long as that.
+    on: so that cycle is granted by the new plan, once it is paid. While a change within a period is not paid, what was
+    paid for before stays paid for; with a period of its own, of a month after a year too, nothing else is.
     """
     was = ours.paid_until or theirs.paid_until
+    exact = theirs.is_paid or theirs.since is not None
     return replace(
         ours,
-        paid_until=theirs.paid_until if theirs.is_paid else max(was, theirs.paid_until),
+        paid_until=theirs.paid_until if exact else max(was, theirs.paid_until),
         ends_at=theirs.ends_at,
         pending=_came(ours, theirs) or theirs.pending,
     )

@@ -51,6 +51,22 @@ def test_what_stripe_says_of_the_end_and_of_what_is_to_come_holds() -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "paid_until"),
+    [
+        ({}, FEBRUARY),  # it is paid, by the month now
+        ({"is_paid": False}, MARCH),  # a difference within the period is not
+        ({"is_paid": False, "since": FEBRUARY}, FEBRUARY),  # the period is not
+    ],
+)
+def test_what_was_paid_for_ends_with_a_period_that_nobody_paid(
+    more: dict[str, Any], paid_until: datetime
+) -> None:
+    """A year that became a month is paid for as far as its months are."""
+    theirs = replace(THEIRS, paid_until=FEBRUARY, **more)
+    assert paid_until == aligned(replace(OURS, paid_until=MARCH), theirs).paid_until
+
+
+@pytest.mark.parametrize(
     ("more", "granted_until", "pending"),
     [
         ({"plan": "pro", "since": FEBRUARY}, FEBRUARY, PRO),  # with the period
