@@ -160,15 +160,25 @@ def test_a_subscription_that_cannot_be_renewed_fails_the_command(run: Run, db: s
     with Meter.open(db, plans=read_plans(file), clock=clock) as meter:
         meter.plans.subscribe("acme", "team", key="s1")
 
-    result = run("plans", "renew")  # by the reference plans, which have no such plan
+    others = file.with_name("others.json")
+    others.write_text(run("plans", "example").out)
+    result = run("plans", "renew", "--plans", str(others))
 
     assert (1, "0 renewed, 1 could not be") == (result.code, result.out.splitlines()[0])
     assert "acme: there is no plan 'team'" in result.out
 
 
+def test_nobody_is_renewed_by_plans_that_were_not_named(run: Run, db: str) -> None:
+    """A plan of the same name in the bundled file is somebody else's."""
+    assert run("plans", "renew").code == 2
+
+
 def test_renewing_makes_no_database(run: Run, tmp_path: Path) -> None:
     """A file that is not there is an error, not an empty ledger in which all is well."""
-    result = run("plans", "renew", "--db", f"sqlite:///{tmp_path / 'none.db'}", "--json")
+    result = run(
+        *("plans", "renew", "--db", f"sqlite:///{tmp_path / 'none.db'}", "--json"),
+        *("--plans", str(tmp_path / "plans.json")),
+    )
 
     assert "storage" == result.error["code"]
     assert not (tmp_path / "none.db").exists()

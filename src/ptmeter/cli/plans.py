@@ -74,7 +74,9 @@ def example() -> int:
 def renew(
     *,
     db: options.Database,
-    plans: options.PlansFile = None,
+    plans: Annotated[
+        Path, typer.Option("--plans", metavar="FILE", help="The plans that are subscribed to.")
+    ],
     card: options.CardFile = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=1, max=5_000, help="Subscriptions read at a time.")
