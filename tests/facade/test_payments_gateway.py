@@ -607,6 +607,13 @@ async def test_payments_are_listed_with_what_became_of_them(meter: AsyncMeter, f
         await meter.payments.list(limit=0)
 
 
+async def test_a_key_that_stood_for_another_purchase_is_a_conflict(meter: AsyncMeter) -> None:
+    """It names the key that the caller gave, and not the one that Stripe was given."""
+    await meter.payments.checkout("acme", core=100, key="order-1", **PAGES)
+    with pytest.raises(IdempotencyConflictError, match="'order-1' of account 'acme'"):
+        await meter.payments.checkout("acme", core=200, key="order-1", **PAGES)
+
+
 async def test_what_is_not_paid_is_no_payment(meter: AsyncMeter, fake: FakeStripe) -> None:
     """Nor is what Stripe would not know by such a name."""
     session = await meter.payments.checkout("acme", core=100, key="k", **PAGES)

@@ -122,7 +122,7 @@ class AsyncBilling:
             trial_days=days,
             coupon=await self._coupon(discount, at) if discount else None,
         )
-        session = await here.send(request, key=idempotency_key("subscribe", account, key))
+        session = await here.once(request, "subscribe", account, key)
         details: Json = session.get("total_details") or {}
         return checkout.checkout(
             session,
@@ -292,8 +292,7 @@ class AsyncBilling:
         return self._gateway.platform.need_plans().plans
 
     async def _send(self, request: StripeRequest, verb: str, account: str, key: str) -> StripeSubscription:
-        name = idempotency_key(verb, account, key)
-        return billing.subscription(await self._gateway.send(request, key=name))
+        return billing.subscription(await self._gateway.once(request, verb, account, key))
 
     async def _free(self, account: str, *, trial: bool) -> datetime:
         """Make sure that a subscription can begin, by the books and by Stripe, which knows of one sooner; the time."""

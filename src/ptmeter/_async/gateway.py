@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..errors import InvalidArgumentError
+from ..errors import IdempotencyConflictError, InvalidArgumentError, StripeRefusedError
 from ..operations import purchasing
 from ..stripe import customers
 from ..stripe.requests import idempotency_key, setting_key
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = "Mapping[str, Any]"
 
+_OTHER_ARGUMENTS: Final = "idempotency_error"
+"""What Stripe says of a key that comes again with other parameters (docs.stripe.com/api/idempotent_requests)."""
+
 
 class AsyncGateway:
     """Sends requests, each outside of any transaction; raises what `AsyncStripeApi` raises."""
@@ -33,6 +36,20 @@ class AsyncGateway:
         """Write something, once a day for that idempotency key."""
         self._check()
         return await self._api.post(request.path, key=key, **request.params)
+
+    async def once(self, request: StripeRequest, verb: str, account: str, key: str) -> Json:
+        """
+        Write what was asked for under a key of the caller's own.
+
+        Raises:
+            IdempotencyConflictError: It was asked for something else under that key, within a day.
+        """
+        try:
+            return await self.send(request, key=idempotency_key(verb, account, key))
+        except StripeRefusedError as refused:
+            if refused.reason != _OTHER_ARGUMENTS:
+                raise
+            raise IdempotencyConflictError(account, key) from refused
 
     async def get(self, request: StripeRequest) -> Json:
         """Read something."""

@@ -119,6 +119,7 @@ class AsyncPayments(AsyncBilling):
 
         Raises:
             InvalidArgumentError: The plans do not sell that many at once, or an address is none.
+            IdempotencyConflictError: The key was used for another purchase.
             UnknownUnitError: The platform has no such unit.
         """
         here = self._gateway
@@ -137,7 +138,7 @@ class AsyncPayments(AsyncBilling):
             key=key,
             save_card=save_card,
         )
-        session = await here.send(request, key=idempotency_key("checkout", account, key))
+        session = await here.once(request, "checkout", account, key)
         return checkout.checkout(session, amount=asked.amount, discount=asked.discount)
 
     async def portal(self, account: str, *, return_url: str) -> str:

@@ -123,7 +123,7 @@ class Billing:
             trial_days=days,
             coupon=self._coupon(discount, at) if discount else None,
         )
-        session = here.send(request, key=idempotency_key("subscribe", account, key))
+        session = here.once(request, "subscribe", account, key)
         details: Json = session.get("total_details") or {}
         return checkout.checkout(
             session,
@@ -289,8 +289,7 @@ class Billing:
         return self._gateway.platform.need_plans().plans
 
     def _send(self, request: StripeRequest, verb: str, account: str, key: str) -> StripeSubscription:
-        name = idempotency_key(verb, account, key)
-        return billing.subscription(self._gateway.send(request, key=name))
+        return billing.subscription(self._gateway.once(request, verb, account, key))
 
     def _free(self, account: str, *, trial: bool) -> datetime:
         """Make sure that a subscription can begin, by the books and by Stripe, which knows of one sooner; the time."""

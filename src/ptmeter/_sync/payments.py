@@ -120,6 +120,7 @@ class Payments(Billing):
 
         Raises:
             InvalidArgumentError: The plans do not sell that many at once, or an address is none.
+            IdempotencyConflictError: The key was used for another purchase.
             UnknownUnitError: The platform has no such unit.
         """
         here = self._gateway
@@ -138,7 +139,7 @@ class Payments(Billing):
             key=key,
             save_card=save_card,
         )
-        session = here.send(request, key=idempotency_key("checkout", account, key))
+        session = here.once(request, "checkout", account, key)
         return checkout.checkout(session, amount=asked.amount, discount=asked.discount)
 
     def portal(self, account: str, *, return_url: str) -> str:
