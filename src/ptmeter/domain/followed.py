@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from .subscriptions import Change
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .subscriptions import Interval, Subscription
+
+LONGEST_LOOK: Final = timedelta(minutes=15)
+"""Longer than a look at Stripe takes: three times as long as one worker has what it looks up to itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,15 @@ class Followed:
     def is_of(self, ours: Subscription) -> bool:
         """Whether ours is on its plan and interval already."""
         return (ours.plan, ours.interval) == (self.plan, self.interval)
+
+
+def is_overtaken(ours: Subscription, theirs: Followed) -> bool:
+    """
+    Whether ours was brought in line with a later look than this one.
+
+    A look that is older by more than any can take is none: then the database's clock was set back.
+    """
+    return ours.seen_at is not None and timedelta(0) < ours.seen_at - theirs.seen_at <= LONGEST_LOOK
 
 
 def aligned(ours: Subscription, theirs: Followed) -> Subscription:

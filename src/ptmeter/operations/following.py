@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ..domain.followed import aligned
+from ..domain.followed import aligned, is_overtaken
 from ..domain.instants import microseconds
 from ..domain.subscriptions import Status, When
 from ..domain.windows import Every, window
@@ -47,7 +47,7 @@ def follow(books: Books, theirs: Followed, rules: Rules) -> Posting[None]:
     """
     books.subscriptions.open(theirs.account)
     ours = _standing(books, theirs.account)
-    if ours is not None and ours.seen_at is not None and theirs.seen_at < ours.seen_at:
+    if ours is not None and is_overtaken(ours, theirs):
         raise OvertakenError(theirs.id)
     if not theirs.goes_on and (ours is None or ours.seen_at is None):
         return

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ptmeter import read_plans
-from ptmeter.domain.followed import Followed, aligned
+from ptmeter.domain.followed import LONGEST_LOOK, Followed, aligned, is_overtaken
 from ptmeter.domain.renewals import takes_effect
 from ptmeter.domain.subscriptions import Change, Interval, Subscription, When
 
@@ -82,6 +82,25 @@ def test_a_change_that_came_with_a_period_is_to_come_with_its_cycle(
 ) -> None:
     """As long as that is not granted; one in the middle of a period is made now, with what is paid."""
     assert pending == aligned(replace(OURS, granted_until=granted_until), replace(THEIRS, **more)).pending
+
+
+@pytest.mark.parametrize(
+    ("ahead", "overtaken"),
+    [
+        (None, False),  # it never followed anything
+        (-DAY, False),
+        (timedelta(0), False),
+        (timedelta(microseconds=1), True),
+        (LONGEST_LOOK, True),
+        (timedelta(hours=1), False),  # a clock that was set back keeps nobody waiting
+    ],
+)
+def test_a_look_is_overtaken_by_a_later_one_unless_the_clock_was_set_back(
+    ahead: timedelta | None, overtaken: bool
+) -> None:
+    """After a failover to a slower clock all looks seem to be old, and they are not."""
+    ours = replace(OURS, seen_at=None if ahead is None else THEIRS.seen_at + ahead)
+    assert overtaken is is_overtaken(ours, THEIRS)
 
 
 def test_a_change_that_was_known_to_come_came_when_it_was_to() -> None:
