@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.stripe.conftest import set_up
+from tests.stripe.plans.customers import PLANS, Customer
 from tests.stripe.test_payments import agree, buy, core, hear
-from tests.stripe.test_subscriptions import PLANS, Customer
 
 from ptmeter import PT, EventState, Money, Status, read_plans
 from ptmeter.domain.minor_units import minor, of_minor

@@ -6,40 +6,20 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.stripe.conftest import receive, set_up
+from tests.stripe.conftest import receive
 from tests.stripe.test_payments import buy
-from tests.stripe.test_subscriptions import PLANS, Customer
 
 from ptmeter import EventState, UsageRefusedError
 from ptmeter.stripe.metering import refused
-from ptmeter.testing.stripe import FakeStripe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from tests.facade.conftest import Opener
+    from tests.stripe.plans.customers import Customer
 
     from ptmeter import AsyncMeter
     from ptmeter.testing import Clock
+    from ptmeter.testing.stripe import FakeStripe
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeStripe]:
-    with FakeStripe(clock=clock, background=False) as fake:
-        yield fake
-
-
-@pytest.fixture
-async def meter(opened: Opener, fake: FakeStripe, clock: Clock) -> AsyncIterator[AsyncMeter]:
-    async with opened(stripe=set_up(fake), plans=PLANS, clock=clock) as meter:
-        yield meter
-
-
-@pytest.fixture
-def customer(fake: FakeStripe, meter: AsyncMeter, clock: Clock) -> Customer:
-    return Customer(fake, meter, clock)
 
 
 async def told(meter: AsyncMeter, topic: str = "payment.") -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.stripe.conftest import receive, set_up
+from tests.stripe.conftest import receive
 from tests.stripe.test_payments import agree, core
 
 from ptmeter import (
@@ -22,11 +22,7 @@ from ptmeter import (
 from ptmeter.testing.stripe import DROP, FakeStripe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from tests.facade.conftest import Opener
-
-    from ptmeter import AsyncMeter, StripeSubscription, Subscription
+    from ptmeter import AsyncMeter, Plans, StripeSubscription, Subscription
     from ptmeter.testing import Clock
 
 pytestmark = pytest.mark.anyio
@@ -119,15 +115,8 @@ class Shop:
 
 
 @pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeStripe]:
-    with FakeStripe(clock=clock, background=False) as fake:
-        yield fake
-
-
-@pytest.fixture
-async def meter(opened: Opener, fake: FakeStripe, clock: Clock) -> AsyncIterator[AsyncMeter]:
-    async with opened(stripe=set_up(fake), plans=PLANS, clock=clock) as meter:
-        yield meter
+def plans() -> Plans:
+    return PLANS
 
 
 @pytest.fixture

@@ -5,47 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.stripe.conftest import set_up
 from tests.stripe.test_payments import agree, core, spend
-from tests.stripe.test_subscriptions import PLANS, Customer
 
-from ptmeter import PT, Plans, read_plans
-from ptmeter.testing.stripe import FakeStripe
+from ptmeter import PT, read_plans
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
-    from tests.facade.conftest import Opener
+    from tests.stripe.plans.customers import Customer
 
     from ptmeter import AsyncMeter
-    from ptmeter.testing import Clock
+    from ptmeter.testing.stripe import FakeStripe
 
 pytestmark = pytest.mark.anyio
 
 PRO: Any = {"price_per_month": 20, "allowance": {"core": 100}, "units": ["core"]}
 ROLLING = read_plans({"plans": {"pro": PRO | {"roll_over": {"shares": {"core": "50%"}}}}})
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeStripe]:
-    with FakeStripe(clock=clock, background=False) as fake:
-        yield fake
-
-
-@pytest.fixture
-def plans() -> Plans:
-    return PLANS
-
-
-@pytest.fixture
-async def meter(opened: Opener, fake: FakeStripe, clock: Clock, plans: Plans) -> AsyncIterator[AsyncMeter]:
-    async with opened(stripe=set_up(fake), plans=plans, clock=clock) as meter:
-        yield meter
-
-
-@pytest.fixture
-def customer(fake: FakeStripe, meter: AsyncMeter, clock: Clock) -> Customer:
-    return Customer(fake, meter, clock)
 
 
 async def paid_in_parts(customer: Customer, *amounts: int) -> list[str]:

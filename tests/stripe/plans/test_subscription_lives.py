@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.stripe.conftest import SECRET, set_up
-from tests.stripe.test_changes_to_come import PAGES, PLANS
+from tests.stripe.plans.test_changes_to_come import PAGES, PLANS
 
 from ptmeter import EventState, Meter, Status, StripeSubscription, SubscriptionNotFoundError, Tokenizers
 from ptmeter.testing import Clock

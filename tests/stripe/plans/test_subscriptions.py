@@ -9,115 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.stripe.conftest import receive, set_up
+from tests.stripe.plans.customers import Customer
 from tests.stripe.test_payments import agree, core
 
-from ptmeter import PT, EventState, OvertakenError, PaidThroughStripeError, Status, read_plans
+from ptmeter import PT, EventState, OvertakenError, PaidThroughStripeError, Status
 from ptmeter.domain.inbox import Subject, SubjectKind
 from ptmeter.domain.money import Side
 from ptmeter.operations.posting import alone
-from ptmeter.testing.stripe import FakeStripe
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     from tests.facade.conftest import Opener
 
     from ptmeter import AsyncMeter
     from ptmeter.testing import Clock
+    from ptmeter.testing.stripe import FakeStripe
 
 pytestmark = pytest.mark.anyio
-
-PLANS = read_plans(
-    {
-        "plans": {
-            "pro": {
-                "price_per_month": 20,
-                "price_per_year": 200,
-                "allowance": {"core": 100},
-                "units": ["core"],
-            },
-            "max": {"price_per_month": 50, "allowance": {"core": 300}, "units": ["core"]},
-        }
-    }
-)
-CENTS = {"pro": 2_000, "max": 5_000}
-
-
-@pytest.fixture
-def fake(clock: Clock) -> Iterator[FakeStripe]:
-    with FakeStripe(clock=clock, background=False) as fake:
-        yield fake
-
-
-@pytest.fixture
-async def meter(opened: Opener, fake: FakeStripe, clock: Clock) -> AsyncIterator[AsyncMeter]:
-    async with opened(stripe=set_up(fake), plans=PLANS, clock=clock) as meter:
-        yield meter
-
-
-class Customer:
-    """Somebody at the fake Stripe who is on a plan, and whose events are heard once each."""
-
-    def __init__(self, fake: FakeStripe, meter: AsyncMeter, clock: Clock) -> None:
-        self.fake, self.meter, self.clock = fake, meter, clock
-        self.api = fake.client().v1
-        self._heard: set[str] = set()
-        product = self.api.products.create({"name": "plans"})
-        self._prices = {plan: self._price(product.id, plan) for plan in CENTS}
-        card: Any = {"payment_method": "pm_card_visa"}
-        card["invoice_settings"] = {"default_payment_method": "pm_card_visa"}
-        self.id = self.api.customers.create(card).id
-
-    def _price(self, product: str, plan: str) -> str:
-        asked: Any = {
-            "product": product,
-            "unit_amount": CENTS[plan],
-            "currency": "usd",
-            "recurring": {"interval": "month"},
-            "metadata": {"ptmeter_plan": plan},
-        }
-        return self.api.prices.create(asked).id
-
-    def subscribe(self, plan: str, **more: Any) -> str:
-        asked: Any = {"customer": self.id, "items": [{"price": self._prices[plan]}], **more}
-        asked["metadata"] = {"ptmeter_account": "acme"}
-        return self.api.subscriptions.create(asked).id
-
-    def change(self, subscription: str, plan: str, **more: Any) -> None:
-        item = self.api.subscriptions.retrieve(subscription)["items"].data[0].id
-        asked: Any = {"items": [{"id": item, "price": self._prices[plan]}], **more}
-        self.api.subscriptions.update(subscription, asked)
-
-    def pay(self, cents: int) -> str:
-        asked: Any = {"amount": cents, "currency": "usd", "customer": self.id, "confirm": True}
-        asked["payment_method"] = "pm_card_visa"
-        asked["automatic_payment_methods"] = {"enabled": True, "allow_redirects": "never"}
-        return self.api.payment_intents.create(asked).id
-
-    def pay_with(self, card: str) -> None:
-        method = self.api.payment_methods.attach(card, {"customer": self.id}).id
-        asked: Any = {"invoice_settings": {"default_payment_method": method}}
-        self.api.customers.update(self.id, asked)
-
-    async def pass_time(self, days: float) -> None:
-        self.clock.turn(timedelta(days=days))
-        self.fake.catch_up()
-        await self.hear()
-
-    async def hear(self) -> None:
-        """Have what is new come in, and work it off."""
-        for event in self.fake.events():
-            if event["id"] not in self._heard:
-                self._heard.add(event["id"])
-                await receive(self.meter, event, at=self.clock())
-        self.clock.turn(timedelta(milliseconds=5))
-        await self.meter.webhooks.work()
-        await self.meter.plans.renew_due()
-
-
-@pytest.fixture
-def customer(fake: FakeStripe, meter: AsyncMeter, clock: Clock) -> Customer:
-    return Customer(fake, meter, clock)
 
 
 async def test_a_plan_that_is_paid_for_is_granted_cycle_after_cycle(
