@@ -14,7 +14,7 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import bindparam, column, literal_column, select, text, true
+from sqlalchemy import ARRAY, BigInteger, bindparam, cast, column, func, literal_column, select, text, true
 
 from .rows import id_row
 from .tables import wallet
@@ -22,13 +22,16 @@ from .tables import wallet
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from sqlalchemy import BindParameter, ColumnElement, FromClause, Table
+    from sqlalchemy import BindParameter, Column, ColumnElement, FromClause, Table
 
 Maker: TypeAlias = "Callable[[FromClause, FromClause], Any]"
 """Makes a query of a table's columns, to be selected from a source that has joined it with what is asked for."""
 
 Finder: TypeAlias = "Callable[[Maker, Table, str], Any]"
 """Has a query made that is narrowed to the ids, in the table's column of that name, that are asked for."""
+
+Among: TypeAlias = "Callable[[Column[int]], ColumnElement[bool]]"
+"""Whether a column's number is one of those in a list."""
 
 
 class Asked(NamedTuple):
@@ -62,6 +65,32 @@ SELECT json_extract(value, '$[0]') AS place, json_extract(value, '$[1]') AS id F
 }
 _TEXT: Final = "VARCHAR(200) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 _NAMES: Final = {"postgresql": "text", "sqlite": "", "mysql": _TEXT, "mariadb": _TEXT}
+
+
+def one_parameter(dialect: str) -> bool:
+    """
+    Whether a list of numbers is one parameter, so that the text for a list of any length is the same.
+
+    Not on MySQL, which may read and lock a whole table to join it with such a list.
+    """
+    return dialect in ("postgresql", "sqlite")
+
+
+def among_few(name: str) -> Among:
+    """Among those in the list *name*, each a parameter."""
+    asked: BindParameter[Any] = bindparam(name, expanding=True)
+    return lambda numbers: numbers.in_(asked)
+
+
+def among_many(name: str, dialect: str) -> Among:
+    """Among those in the list *name*, which is one parameter if it can be; see `numbers_listed`."""
+    if dialect == "postgresql":
+        numbers: Any = func.any_(cast(bindparam(name), ARRAY(BigInteger)))
+        return lambda column: column == numbers
+    if dialect == "sqlite":
+        each = select(func.json_each(bindparam(name)).table_valued("value").c.value)
+        return lambda column: column.in_(each)
+    return among_few(name)
 
 
 def few(name: str, where: Where) -> Finder:
@@ -98,6 +127,11 @@ def many(name: str, where: Where, dialect: str) -> Finder:
         return query if dialect == "sqlite" else query.prefix_with("STRAIGHT_JOIN")
 
     return find
+
+
+def numbers_listed(dialect: str, numbers: list[int]) -> Any:
+    """The parameter of `among_many`."""
+    return json.dumps(numbers) if dialect == "sqlite" else numbers
 
 
 def listed(name: str, dialect: str, asked: Collection[Asked]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from ..errors import InvariantError
 from . import rows
 from .account_rows import tally_row
 from .accounts import locked
-from .asked import Asked
+from .asked import Asked, listed, numbers_listed
 from .journal import Journal
 from .message_rows import message_row, top_up_row
 from .periods import locked_boundary
@@ -115,7 +115,8 @@ class SqlLedger(Journal):
         if len(names) == 1:
             found = self._sql.lock_one.fetch(self._connection, {"wallet": next(iter(numbers))})
         else:
-            found = self._all(self._sql.lock_many, wallets=sorted(numbers))
+            asked = numbers_listed(self._sql.dialect, sorted(numbers))
+            found = self._sql.lock_many.fetch(self._connection, {"wallets": asked})
         now = found[0].now if found else None
         wallets = [rows.wallet_from(row) for row in found]
         for wallet in wallets:
@@ -155,15 +156,20 @@ class SqlLedger(Journal):
         at: datetime,
     ) -> Sequence[Row[Any]]:
         """What a batch may look at; see `statements`."""
-        wanted = {"wallets": [wallet.number for wallet in wallets], "at": microseconds(at)}
+        numbers, when = [wallet.number for wallet in wallets], {"at": microseconds(at)}
         if max(len(ids), len(holds)) > LONGEST:
-            return self._asked(self._sql.read_many, ids=ids, holds=holds, **wanted)
+            dialect = self._sql.dialect
+            many = {**listed("ids", dialect, ids), **listed("holds", dialect, holds)}
+            asked = {**when, **many, "wallets": numbers_listed(dialect, numbers)}
+            return self._sql.read_many.fetch(self._connection, asked)
         few = {
+            **when,
+            "wallets": numbers,
             "accounts": list({each.where for each in ids}),
             "ids": [rows.id_row(each.id) for each in ids],
             "holds": [rows.id_row(each.id) for each in holds],
         }
-        return self._sql.read_few.fetch(self._connection, {**wanted, **few})
+        return self._sql.read_few.fetch(self._connection, few)
 
     def _lots(self, named: Collection[tuple[int, int]]) -> Sequence[Row[Any]]:
         """Lots that a batch names, whatever is left in them; mostly it names none."""

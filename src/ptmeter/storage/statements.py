@@ -17,7 +17,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from ..domain.ledger import Kind
 from .arrays import ArrayWriter
-from .asked import Where, few, many
+from .asked import Where, among_few, among_many, few, many, one_parameter
 from .columns import Body, Int64
 from .places import Spanned, place, span
 from .prepared import Prepared
@@ -26,9 +26,9 @@ from .top_ups import recent_statement
 from .writing import Writer
 
 if TYPE_CHECKING:
-    from sqlalchemy import BindParameter, Connection, Executable, FromClause, Insert, Label, Table
+    from sqlalchemy import Connection, Executable, FromClause, Insert, Label, Table
 
-    from .asked import Finder
+    from .asked import Among, Finder
 
 
 _NOW = {
@@ -112,14 +112,15 @@ class Statements:
         self.now = select(now)
         lock = select(wallet, now).order_by(wallet.c.wallet_id).with_for_update(key_share=True)
         self.lock_one = Prepared(lock.where(wallet.c.wallet_id == bindparam("wallet")), row=Locked._make)
-        self.lock_many = lock.where(wallet.c.wallet_id.in_(bindparam("wallets", expanding=True)))
+        wallets, lists = among_many("wallets", dialect), () if one_parameter(dialect) else ("wallets",)
+        self.lock_many = Prepared(lock.where(wallets(wallet.c.wallet_id)), lists=lists, row=Locked._make)
         self.read_few = Prepared(
-            _read(few("ids", Where.ACCOUNT), few("holds", Where.WALLET)),
+            _read(few("ids", Where.ACCOUNT), few("holds", Where.WALLET), among_few("wallets")),
             lists=("accounts", "ids", "wallets", "holds"),
             row=Found._make,
         )
         ids, holds = many("ids", Where.ACCOUNT, dialect), many("holds", Where.WALLET, dialect)
-        self.read_many = _read(ids, holds)
+        self.read_many = Prepared(_read(ids, holds, wallets), lists=lists, row=Found._make)
         self.posted = _posted(ids)
         self.rejected = ids(_whole, rejection, "transfer_id")
         self.holds = holds(_whole, open_hold, "hold_id")
@@ -150,15 +151,14 @@ class Statements:
         return literal_column(text, Int64).label("now") if text else null().label("now")
 
 
-def _read(ids: Finder, named: Finder) -> Any:
+def _read(ids: Finder, named: Finder, wallets: Among) -> Any:
     """
     All that a batch may look at once its wallets are locked, in one round trip.
 
     Open holds it names and those of its wallets that are due, the wallets' live lots, and which of its
     ids are known already, in whichever wallet of their accounts.
     """
-    wallets: BindParameter[Any] = bindparam("wallets", expanding=True)
-    due = open_hold.c.wallet_id.in_(wallets) & (open_hold.c.expires_at <= bindparam("at"))
+    due = wallets(open_hold.c.wallet_id) & (open_hold.c.expires_at <= bindparam("at"))
     none = literal_column("NULL", Body)
     zero = literal_column("0", Int64)
     a_hold, a_lot, a_known = (literal(what, literal_execute=True) for what in (HOLD, LOT, KNOWN))
@@ -201,7 +201,7 @@ def _read(ids: Finder, named: Finder) -> Any:
         a_lot,
         *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, lot.c.paid, none),
         *(lot.c.remaining, lot.c.held, lot.c.priority, none, lot.c.frozen),
-    ).where(lot.c.wallet_id.in_(wallets), HAS_SOMETHING)
+    ).where(wallets(lot.c.wallet_id), HAS_SOMETHING)
     return union_all(
         named(holds, open_hold, "hold_id"),
         holds(open_hold, open_hold).where(due),
