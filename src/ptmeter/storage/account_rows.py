@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from ..domain.accounts import Account
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @names_its_row("ptm_account", "account")
-def account_from(row: Row[Any]) -> Account:
+def account_from(row: Row[Any] | SimpleNamespace) -> Account:
     """An account as stored, with its tally."""
     return Account(
         name=row.account,
@@ -38,6 +39,11 @@ def account_from(row: Row[Any]) -> Account:
         top_ups=_top_ups_from(row.top_ups),
         tally=Tally.from_json(row.tally),
     )
+
+
+def account_from_json(text: str) -> Account:
+    """An account from its row as one text."""
+    return account_from(SimpleNamespace(**json.loads(text)))
 
 
 def account_row(account: Account) -> dict[str, Any]:

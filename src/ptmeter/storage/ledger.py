@@ -25,7 +25,7 @@ from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..errors import InvariantError
 from . import rows
-from .account_rows import tally_row
+from .account_rows import account_from_json, tally_row
 from .accounts import locked
 from .asked import Asked, listed, numbers_listed
 from .journal import Journal
@@ -33,7 +33,7 @@ from .message_rows import message_row, top_up_row
 from .periods import locked_boundary
 from .prepared import LONGEST
 from .rollups import rollup_row
-from .statements import HOLD, KNOWN, LOT
+from .statements import HOLD, KNOWN, LOT, SEAT
 from .tables import lot, unpriced
 from .top_ups import recent
 
@@ -68,7 +68,8 @@ class SqlLedger(Journal):
             for c in commands
             if isinstance(c, Settle | Void | Expire) and c.wallet in numbers
         }
-        found = self._read(wallets, ids, named, at)
+        asking = {c.admission.account for c in commands if isinstance(c, Hold | Debit) and c.admission}
+        found = self._read(wallets, ids, named, at, set() if named else asking)
         lots = {
             (numbers[c.wallet], c.lot)
             for c in commands
@@ -78,10 +79,8 @@ class SqlLedger(Journal):
         holds = self._holds(found)
         resolved = self._resolved([each for each in named if each.id not in holds])
         known = {rows.id_from(row.id) for row in found if row.what == KNOWN}
-        accounts = self._lock_accounts(
-            {c.admission.account for c in commands if isinstance(c, Hold | Debit) and c.admission}
-            | {each.member for each in (*holds.values(), *resolved.values()) if each.member}
-        )
+        counting = {each.member for each in (*holds.values(), *resolved.values()) if each.member}
+        accounts = self._lock_accounts(asking | counting, already=found)
         topping_up = [name for name, account in accounts.items() if account.top_ups]
         return State(
             at,
@@ -154,8 +153,14 @@ class SqlLedger(Journal):
         ids: Collection[Asked],
         holds: Collection[Asked],
         at: datetime,
+        asking: Collection[str],
     ) -> Sequence[Row[Any]]:
-        """What a batch may look at; see `statements`."""
+        """
+        What a batch may look at; see `statements`.
+
+        The accounts *asking* and all above them are locked by the same statement, where a database can. They are
+        none if there are *holds*, for then others are to be locked with them, in one order for everybody.
+        """
         numbers, when = [wallet.number for wallet in wallets], {"at": microseconds(at)}
         if max(len(ids), len(holds)) > LONGEST:
             dialect = self._sql.dialect
@@ -169,7 +174,10 @@ class SqlLedger(Journal):
             "ids": [rows.id_row(each.id) for each in ids],
             "holds": [rows.id_row(each.id) for each in holds],
         }
-        return self._sql.read_few.fetch(self._connection, few)
+        if not asking or self._sql.read_few_locking is None:
+            return self._sql.read_few.fetch(self._connection, few)
+        few["names"] = sorted(self._paths.above(self._connection, asking))
+        return self._sql.read_few_locking.fetch(self._connection, few)
 
     def _lots(self, named: Collection[tuple[int, int]]) -> Sequence[Row[Any]]:
         """Lots that a batch names, whatever is left in them; mostly it names none."""
@@ -207,14 +215,16 @@ class SqlLedger(Journal):
             if row.wallet_id in names
         }
 
-    def _lock_accounts(self, members: set[str]) -> dict[str, Account]:
+    def _lock_accounts(self, members: set[str], already: Sequence[Row[Any]]) -> dict[str, Account]:
         """
         Lock the accounts in whose tallies the batch counts, and all above them, in one order for everybody.
 
-        Wallets come first, so whoever waits here waits for nobody who waits for a wallet of theirs.
+        Wallets come first, so whoever waits here waits for nobody who waits for a wallet of theirs. Those that are
+        *already* locked are among what was read.
         """
+        seats = [account_from_json(row.allocations) for row in already if row.what == SEAT]
         lock = partial(locked, self._connection, self._sql)
-        return self._paths.read(self._connection, members, lock)
+        return self._paths.read(self._connection, members, lock, {seat.name: seat for seat in seats})
 
     # --- write ---
 

@@ -7,6 +7,7 @@ themselves whether that was right.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, select
@@ -29,6 +30,9 @@ MOST: Final = 100_000
 _ABOVE: Final = select(account.c.account, account.c.parent, account.c.pooled, account.c.former).where(
     account.c.account.in_(bindparam("names", expanding=True))
 )
+
+
+_NONE: Final[Mapping[str, Account]] = MappingProxyType({})
 
 
 class Paths:
@@ -55,21 +59,24 @@ class Paths:
         connection: Connection,
         names: Iterable[str],
         read: Callable[[set[str]], Mapping[str, Account]],
+        already: Mapping[str, Account] = _NONE,
     ) -> dict[str, Account]:
         """
         These accounts and all above them, as *read* finds them: in one go, as far as what is remembered is so.
 
-        Where the rows say that somebody was put elsewhere, what is above is read besides, and remembered anew.
+        Those that were read *already* are not read again. Where the rows say that somebody was put elsewhere, what
+        is above is read besides, and remembered anew.
         """
-        found: dict[str, Account] = {}
-        asked: set[str] = set()
-        missing = self.above(connection, names)
-        while missing:
-            asked |= missing
-            found |= read(missing)
+        found, asked = dict(already), set(already)
+        missing = self.above(connection, names) - asked
+        while True:
+            if missing:
+                asked |= missing
+                found |= read(missing)
             missing = {account.parent for account in found.values() if account.parent} - asked
-            self.forget(missing and asked)
-        return found
+            if not missing:
+                return found
+            self.forget(asked)
 
     def payer(self, connection: Connection, name: str) -> str:
         """Whose PT an account uses: its own, or those of the first above it that has its own."""

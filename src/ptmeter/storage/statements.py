@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import (
     bindparam,
+    cast,
+    func,
     literal,
     literal_column,
     null,
@@ -40,7 +42,8 @@ _NOW = {
 HOLD: Final = "hold"
 LOT: Final = "lot"
 KNOWN: Final = "known"
-"""What a row of `Statements.read` is."""
+SEAT: Final = "seat"
+"""What a row of `Statements.read_few` or `Statements.read_many` is."""
 
 
 class Locked(NamedTuple):
@@ -63,7 +66,7 @@ class Locked(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A row of `Statements.read`; what does not apply to its kind is 0 or ``None``."""
+    """A row of `Statements.read_few` or `Statements.read_many`; what does not apply is 0 or ``None``."""
 
     what: str
     wallet_id: int
@@ -112,15 +115,14 @@ class Statements:
         self.now = select(now)
         lock = select(wallet, now).order_by(wallet.c.wallet_id).with_for_update(key_share=True)
         self.lock_one = Prepared(lock.where(wallet.c.wallet_id == bindparam("wallet")), row=Locked._make)
-        wallets, lists = among_many("wallets", dialect), () if one_parameter(dialect) else ("wallets",)
-        self.lock_many = Prepared(lock.where(wallets(wallet.c.wallet_id)), lists=lists, row=Locked._make)
-        self.read_few = Prepared(
-            _read(few("ids", Where.ACCOUNT), few("holds", Where.WALLET), among_few("wallets")),
-            lists=("accounts", "ids", "wallets", "holds"),
-            row=Found._make,
-        )
+        wallets, expanded = among_many("wallets", dialect), () if one_parameter(dialect) else ("wallets",)
+        self.lock_many = Prepared(lock.where(wallets(wallet.c.wallet_id)), lists=expanded, row=Locked._make)
+        few_ids, few_holds = few("ids", Where.ACCOUNT), few("holds", Where.WALLET)
+        read = partial(_read, few_ids, few_holds, among_few("wallets"))
+        lists = ("accounts", "ids", "wallets", "holds")
+        self.read_few = Prepared(read(), lists=lists, row=Found._make)
         ids, holds = many("ids", Where.ACCOUNT, dialect), many("holds", Where.WALLET, dialect)
-        self.read_many = Prepared(_read(ids, holds, wallets), lists=lists, row=Found._make)
+        self.read_many = Prepared(_read(ids, holds, wallets), lists=expanded, row=Found._make)
         self.posted = _posted(ids)
         self.rejected = ids(_whole, rejection, "transfer_id")
         self.holds = holds(_whole, open_hold, "hold_id")
@@ -130,8 +132,12 @@ class Statements:
         self.span = Prepared(span(), row=Spanned._make)
         of_names = account.c.account.in_(bindparam("names", expanding=True))
         accounts = select(account).where(of_names).order_by(account.c.account)
-        self.lock_accounts = Prepared(
-            accounts.with_for_update(key_share=True), lists=("names",), row=Seat._make
+        lock_accounts = accounts.with_for_update(key_share=True)
+        self.lock_accounts = Prepared(lock_accounts, lists=("names",), row=Seat._make)
+        self.read_few_locking = (
+            Prepared(read(_seats(lock_accounts)), lists=(*lists, "names"), row=Found._make)
+            if dialect == "postgresql"
+            else None
         )
         self.writer = (
             ArrayWriter()
@@ -151,9 +157,9 @@ class Statements:
         return literal_column(text, Int64).label("now") if text else null().label("now")
 
 
-def _read(ids: Finder, named: Finder, wallets: Among) -> Any:
+def _read(ids: Finder, named: Finder, wallets: Among, *besides: Any) -> Any:
     """
-    All that a batch may look at once its wallets are locked, in one round trip.
+    All that a batch may look at once its wallets are locked, in one round trip; *besides* are branches more.
 
     Open holds it names and those of its wallets that are due, the wallets' live lots, and which of its
     ids are known already, in whichever wallet of their accounts.
@@ -207,7 +213,21 @@ def _read(ids: Finder, named: Finder, wallets: Among) -> Any:
         holds(open_hold, open_hold).where(due),
         lots,
         *(ids(known, table, "transfer_id") for table in (transfer, rejection)),
+        *besides,
     )
+
+
+def _seats(lock_accounts: Any) -> Any:
+    """
+    Accounts, locked by the statement that reads; see `_read`, whose branch it is.
+
+    All that is read beside them is the locked wallets' own, so it does not matter that it is seen as it was before
+    an account was waited for. An account's row is seen as its last holder left it (PostgreSQL manual, 13.2.1).
+    """
+    none, zero = literal_column("NULL", Body), literal_column("0", Int64)
+    whole = cast(func.row_to_json(literal_column("seats")), Body)
+    columns = (literal(SEAT, literal_execute=True), *[zero] * 5, whole, *[zero] * 3, none, zero)
+    return select(*columns).select_from(lock_accounts.subquery("seats"))
 
 
 def insert_new(table: Table, dialect: str) -> Insert:
