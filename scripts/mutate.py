@@ -36,7 +36,12 @@ LOG: Final = WORK / "pytest.txt"
 EXAMPLES: Final = ("tests/unit/domain/test_planner.py", "tests/unit/domain/test_disputes.py")
 CASES: Final = ("--noconftest", *EXAMPLES, "-m", "not slow")
 PLAYS: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-k", "naive")
-PLANNER: Final = (CASES, PLAYS)
+LIMITS: Final = ("--noconftest", "tests/unit/domain/test_limits.py", "-k", "not refuses_somebody")
+PUBLIC: Final = (
+    *("-p", "anyio.pytest_plugin", "tests/contract", "tests/facade"),
+    *("-k", "memory and not async"),
+)
+PLANNER: Final = (CASES, PLAYS, LIMITS, PUBLIC)
 
 SCHEMA: Final = (
     *("tests/integration/test_migrations.py", "tests/integration/test_guards.py"),
@@ -71,6 +76,8 @@ TARGETS: Final = {
     "domain/moves.py": PLANNER,
     "domain/execution.py": PLANNER,
     "domain/planner.py": PLANNER,
+    "domain/admission.py": (LIMITS, PUBLIC),
+    "domain/tallying.py": (LIMITS, PUBLIC),
     "operations/posting.py": (POSTINGS, LANES, SIMULATOR),
     "storage/lanes.py": (LANES, SIMULATOR),
     "storage/tables.py": DATABASES,
