@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import threading
 import time
@@ -59,14 +60,16 @@ def threads(
     callers: int,
     seconds: float,
     ready: Callable[[], Any] | None = None,
+    freeze: bool = True,
 ) -> Timing:
     """
     Run the steps that *make* returns for each caller's number, in a thread for each.
 
     Every caller goes through its steps once unmeasured, so that connections and prepared statements are
-    there; *ready* is called once, when all have.
+    there; *ready* is called once, when all have. What a process has loaded by then is left out of garbage
+    collection, as a server does it, if it is to *freeze*.
     """
-    barrier = threading.Barrier(callers, action=ready)
+    barrier = threading.Barrier(callers, action=partial(_begin, ready, freeze=freeze))
 
     def call(number: int) -> Timing:
         with ExitStack() as stack:
@@ -89,6 +92,7 @@ def threads(
 
     with ThreadPoolExecutor(callers) as pool:
         calls = [pool.submit(call, number) for number in range(callers)]
+    gc.unfreeze()
     for error in (call.exception() for call in calls):
         if error and not isinstance(error, threading.BrokenBarrierError):
             raise error  # the others broke off because of this one
@@ -101,6 +105,7 @@ async def tasks(
     callers: int,
     seconds: float,
     ready: Callable[[], Any] | None = None,
+    freeze: bool = True,
 ) -> Timing:
     """Run the steps that *make* returns for each caller's number, in a task for each; see `threads`."""
     all_steps = [make(number) for number in range(callers)]
@@ -120,9 +125,11 @@ async def tasks(
         return Timing(tuple(map(tuple, took)), now - begin)
 
     await asyncio.gather(*map(warm, all_steps))
-    if ready:
-        ready()
-    return merged(await asyncio.gather(*map(call, all_steps)))
+    _begin(ready, freeze=freeze)
+    try:
+        return merged(await asyncio.gather(*map(call, all_steps)))
+    finally:
+        gc.unfreeze()
 
 
 def processes(run: Callable[..., Timing], *, count: int, **arguments: Any) -> Timing:
@@ -141,6 +148,14 @@ def processes(run: Callable[..., Timing], *, count: int, **arguments: Any) -> Ti
     if failed := [outcome for outcome in outcomes if not isinstance(outcome, Timing)]:
         raise RuntimeError(*failed)
     return merged(outcomes)
+
+
+def _begin(ready: Callable[[], Any] | None, *, freeze: bool) -> None:
+    gc.collect()
+    if freeze:
+        gc.freeze()
+    if ready:
+        ready()
 
 
 def _work(results: Any, run: Callable[[], Timing]) -> None:

@@ -44,6 +44,7 @@ def contestants() -> list[Contestant]:
     found = [_contestant(backend, wallets=n) for backend in databases.BACKENDS for n in (1, 1_000)]
     found += [_contestant(backend, colour="AsyncMeter") for backend in databases.BACKENDS]
     found += [_contestant("PostgreSQL", colour="AsyncMeter", wallets=1_000)]
+    found += [_contestant("PostgreSQL", colour=colour, freeze=False) for colour in ("Meter", "AsyncMeter")]
     found += [_contestant("PostgreSQL", count=count) for count in (2, 4)]
     found += [_contestant("PostgreSQL", count=4, wallets=1_000), _contestant("SQLite", count=2)]
     return found + [_contestant(backend, callers=1) for backend in databases.BACKENDS]
@@ -79,16 +80,20 @@ def verify(url: str) -> str:
     return "" if report.clean else f"verify: {report.findings or report.uncovered}"
 
 
-def run_threads(
-    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], Any] | None = None
-) -> Timing:
-    """One process: a meter and a thread for every caller."""
+def run_threads(url: str, callers: int, wallets: int, seconds: float, **how: Any) -> Timing:
+    """One process: a meter and a thread for every caller; *how* as in `run_callers`."""
     with Meter.open(url) as meter:
-        return run_callers(meter, callers, wallets, seconds, ready)
+        return run_callers(meter, callers, wallets, seconds, **how)
 
 
 def run_callers(
-    meter: Meter, callers: int, wallets: int, seconds: float, ready: Callable[[], Any] | None = None
+    meter: Meter,
+    callers: int,
+    wallets: int,
+    seconds: float,
+    *,
+    ready: Callable[[], Any] | None = None,
+    freeze: bool = True,
 ) -> Timing:
     """Hold and settle in a thread for every caller."""
 
@@ -107,12 +112,18 @@ def run_callers(
         return hold, settle
 
     with Commits(ready) as commits:
-        timing = threads(make, callers=callers, seconds=seconds, ready=commits.begin)
+        timing = threads(make, callers=callers, seconds=seconds, ready=commits.begin, freeze=freeze)
     return replace(timing, commits=commits.count)
 
 
 def run_tasks(
-    url: str, callers: int, wallets: int, seconds: float, ready: Callable[[], Any] | None = None
+    url: str,
+    callers: int,
+    wallets: int,
+    seconds: float,
+    *,
+    ready: Callable[[], Any] | None = None,
+    freeze: bool = True,
 ) -> Timing:
     """One process: an asynchronous meter and a task for every caller."""
 
@@ -134,14 +145,21 @@ def run_tasks(
                 return hold, settle
 
             with Commits(ready) as commits:
-                timing = await tasks(make, callers=callers, seconds=seconds, ready=commits.begin)
+                how = {"ready": commits.begin, "freeze": freeze}
+                timing = await tasks(make, callers=callers, seconds=seconds, **how)
             return replace(timing, commits=commits.count)
 
     return asyncio.run(main())
 
 
 def _contestant(
-    backend: str, *, colour: str = "Meter", callers: int = CALLERS, count: int = 1, wallets: int = 1
+    backend: str,
+    *,
+    colour: str = "Meter",
+    callers: int = CALLERS,
+    count: int = 1,
+    wallets: int = 1,
+    freeze: bool = True,
 ) -> Contestant:
     about = About(
         backend=backend,
@@ -150,12 +168,13 @@ def _contestant(
         processes=count,
         wallets=wallets,
     )
-    return Contestant(f"ptmeter {colour}", about, partial(_course, about, colour))
+    name = f"ptmeter {colour}" + ("" if freeze else ", all collected")
+    return Contestant(name, about, partial(_course, about, colour, freeze=freeze))
 
 
 @contextmanager
-def _course(about: About, colour: str) -> Generator[Course]:
-    run_one = run_threads if colour == "Meter" else run_tasks
+def _course(about: About, colour: str, *, freeze: bool) -> Generator[Course]:
+    run_one = partial(run_threads if colour == "Meter" else run_tasks, freeze=freeze)
     each, wallets = about.callers // about.processes, about.wallets
     with databases.BACKENDS[about.backend]() as url:
         grant_all(url, wallets)
