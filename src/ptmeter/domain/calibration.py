@@ -38,6 +38,9 @@ MOST_HABITS: Final = 1_000
 LEAST_CALLS: Final = 16
 """Settled calls before what they took replaces the assumption about what is expected."""
 
+LATELY: Final = 500
+"""What is expected follows the last 500 to 1,000 calls, while a bound rests on all that are remembered."""
+
 ALL_SIZES: Final = 0
 _SMALLEST, _LARGEST = 6, 18
 """Sizes of calls, as the bits of their input tokens: up to 63 tokens together, and from 131,072 on."""
@@ -59,24 +62,45 @@ class Bound:
 
 
 class Habit:
-    """Calls of one topic and size: actual ÷ counted input, in 1,023rds, and output tokens."""
+    """Calls of one topic and size: actual ÷ counted input, in 1,023rds, and output tokens, of all and of late."""
 
-    __slots__ = ("output", "ratio")
+    __slots__ = ("lately", "output", "ratio")
 
-    def __init__(self, ratio: Window | None = None, output: Window | None = None) -> None:
-        """Make one that knows of no call, or of those that are given."""
-        self.ratio = ratio or Window()
-        self.output = output or Window()
+    def __init__(self) -> None:
+        """Make one that knows of no call."""
+        self.ratio = Window()
+        self.output = Window()
+        self.lately = Window(LATELY)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Habit) and (self.ratio, self.output) == (other.ratio, other.output)
+        return isinstance(other, Habit) and self.as_json() == other.as_json()
 
     __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def learn(self, ratio: int, answered: int) -> None:
+        """Take note of a call."""
+        self.ratio.add(ratio)
+        self.output.add(answered)
+        self.lately.add(answered)
 
     def merge(self, other: Habit) -> None:
         """Take over what *other* knows."""
         self.ratio.merge(other.ratio)
         self.output.merge(other.output)
+        self.lately.merge(other.lately)
+
+    def as_json(self) -> dict[str, Any]:
+        """What is known, as JSON values."""
+        return {name: getattr(self, name).as_json() for name in ("ratio", "output", "lately")}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Habit:
+        """Read what `as_json` wrote; raises what `Habits.from_json` does."""
+        made = cls()
+        made.ratio = Window.from_json(value["ratio"])
+        made.output = Window.from_json(value["output"])
+        made.lately = Window.from_json(value["lately"], LATELY)
+        return made
 
 
 class Habits:
@@ -102,8 +126,7 @@ class Habits:
         """Take note of a call: its input as *counted* before and as *used*, and the tokens *answered*."""
         for size in (_size(counted), ALL_SIZES):
             habit = self.by_size.setdefault(size, Habit())
-            habit.ratio.add(ceil_div(used * ALIKE, max(counted, 1)))
-            habit.output.add(answered)
+            habit.learn(ceil_div(used * ALIKE, max(counted, 1)), answered)
 
     def merge(self, other: Habits) -> None:
         """Take over what *other* knows."""
@@ -118,10 +141,7 @@ class Habits:
 
     def as_json(self) -> str:
         """What is known, canonically: equal habits give equal text."""
-        sizes = {
-            str(size): {"ratio": habit.ratio.as_json(), "output": habit.output.as_json()}
-            for size, habit in self.by_size.items()
-        }
+        sizes = {str(size): habit.as_json() for size, habit in self.by_size.items()}
         return json.dumps({"format": FORMAT, "sizes": sizes}, sort_keys=True, separators=(",", ":"))
 
     @classmethod
@@ -136,8 +156,7 @@ class Habits:
         try:
             written: Mapping[str, Mapping[str, Any]] = _content(text, "sizes")
             for size, habit in written.items():
-                windows = (Window.from_json(habit[name]) for name in ("ratio", "output"))
-                made.by_size[_known_size(size)] = Habit(*windows)
+                made.by_size[_known_size(size)] = Habit.from_json(habit)
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             msg = f"this is no calibration that ptmeter has written: {problem!r}"
             raise InvalidArgumentError(msg) from problem
@@ -151,7 +170,7 @@ class Calibration:
     """
     What is known of every model and route. Not for several threads at once.
 
-    It is bounded: `MOST_HABITS` topics of at most 14 sizes, each two windows of some hundred numbers.
+    It is bounded: `MOST_HABITS` topics of at most 14 sizes, each three windows of some hundred numbers.
     """
 
     def __init__(self, habits: Mapping[Topic, Habits] | None = None) -> None:
@@ -238,8 +257,8 @@ class CallsLike:
         return self._scaled(_first((each.ratio.whole for each in self.all), MEDIAN, LEAST_CALLS))
 
     def likely_output(self) -> Bound | None:
-        """The output tokens that half of such calls stay within; ``None`` until `LEAST_CALLS` are known."""
-        return _first((each.output.whole for each in self.all), MEDIAN, LEAST_CALLS)
+        """The output tokens that half of such calls of late stay within; ``None`` until `LEAST_CALLS` are known."""
+        return _first((each.lately.whole for each in self.all), MEDIAN, LEAST_CALLS)
 
     def input_within(self, quantile: Quantile) -> Bound | None:
         """

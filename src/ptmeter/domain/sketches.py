@@ -157,19 +157,20 @@ class Sketch:
 
 class Window:
     """
-    The last 10,000 to 20,000 values, as a sketch.
+    The last 10,000 to 20,000 values, as a sketch, or the last *span* to twice as many.
 
     Providers change a model behind its name and people change their habits, so what is old must go; but
     the rare long answers that a bound is made of must not fade one by one. So values are forgotten by
-    generations: when `SPAN` new ones are there, those before them go.
+    generations: when a span of new ones is there, those before them go.
     """
 
-    __slots__ = ("_newer", "whole")
+    __slots__ = ("_newer", "_span", "whole")
 
-    def __init__(self) -> None:
+    def __init__(self, span: int = SPAN) -> None:
         """Make one that has seen nothing."""
         self.whole = Sketch()
         self._newer = Sketch()
+        self._span = span
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Window) and (self.whole, self._newer) == (other.whole, other._newer)
@@ -194,14 +195,14 @@ class Window:
         return {"whole": self.whole.as_rows(), "newer": self._newer.as_rows()}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
+    def from_json(cls, value: Mapping[str, Any], span: int = SPAN) -> Self:
         """
-        Read what `as_json` wrote.
+        Read what `as_json` wrote of a window of that *span*.
 
         Raises:
             InvalidArgumentError: It is not that.
         """
-        made = cls()
+        made = cls(span)
         made.whole = Sketch.from_rows(value.get("whole"))
         made._newer = Sketch.from_rows(value.get("newer"))
         older = dict(made.whole.as_rows())
@@ -211,7 +212,7 @@ class Window:
         return made
 
     def _age(self) -> None:
-        if self._newer.total >= SPAN:
+        if self._newer.total >= self._span:
             self.whole, self._newer = self._newer, Sketch()
 
 

@@ -93,6 +93,16 @@ def test_answers_are_expected_as_long_as_half_of_them_were() -> None:
     assert taught(seen).calls_like(MODEL, "", 100).likely_output() == Bound(16, 31)
 
 
+def test_what_is_expected_follows_a_change_of_habits_sooner_than_a_bound() -> None:
+    """After 1,000 short answers the long ones before them are expected no more, but 1 % of all may still come."""
+    known = repeated(5_000, answered=400)
+    known.merge(repeated(1_000, answered=20))
+
+    like = known.calls_like(MODEL, "", 100)
+    assert like.likely_output() == Bound(20, 500)
+    assert like.output_within(Q99) == Bound(407, 6_000)
+
+
 def test_a_bound_needs_enough_calls_of_its_own_route() -> None:
     """99 for 99 %; what other routes of the model did says nothing of a new one."""
     known = repeated(98, route="chat")
@@ -187,7 +197,8 @@ def test_what_is_exported_is_read_back(seen: list) -> None:
         '{"format":1,"calibration":[{"model":"m","route":"","habits":{"format":1,"sizes":{"99":{}}}}]}',
         (
             '{"format":1,"calibration":[{"model":"m","route":"","habits":{"format":1,"sizes":{"7":'
-            '{"ratio":{"whole":[],"newer":[]},"output":{"whole":[],"newer":[]}}}}}]}'
+            '{"ratio":{"whole":[],"newer":[]},"output":{"whole":[],"newer":[]},'
+            '"lately":{"whole":[],"newer":[]}}}}}]}'
         ),
         '{"format":2,"calibration":[]}',
     ],
@@ -223,7 +234,7 @@ def test_its_text_is_bounded() -> None:
             answered=int(chance.lognormvariate(6, 2)),
         )
 
-    assert len(known.as_json()) < 100_000
+    assert len(known.as_json()) < 150_000
 
 
 @pytest.mark.parametrize("route", [" chat", "chat\n", "x" * 201, None, 7])
