@@ -134,7 +134,7 @@ class Moves:
         """Set *amount* of what is available aside until *ttl* has passed, and count it where *admission* says."""
         member = admission.account if admission else ""
         allocations = pick(wallet.lots, amount)
-        expires_at = self._booking_time(wallet) + ttl
+        expires_at = self._booking_time(wallet, member) + ttl
         transfer = self._append(
             wallet,
             Balances(
@@ -323,7 +323,7 @@ class Moves:
         **details: Unpack[Details],
     ) -> Transfer:
         """Write the next row of a wallet, after which it is as *after* says."""
-        booked_at = self._booking_time(wallet)
+        booked_at = self._booking_time(wallet, details.get("member", ""))
         row: dict[str, Any] = {
             "id": request.id,
             "wallet": wallet.id,
@@ -359,9 +359,15 @@ class Moves:
         if transfer.member:
             self.tallies.use(before, self.wallets[before.id], transfer, rules)
 
-    def _booking_time(self, wallet: Wallet) -> datetime:
-        """The time, but never before what the wallet has booked: clocks step, journals do not."""
-        return max(self.at, wallet.booked_at + _TICK)
+    def _booking_time(self, wallet: Wallet, member: str) -> datetime:
+        """
+        The time, but never before what the wallet has booked, or the tallies of a member have counted.
+
+        Clocks step, journals do not; and who waits for an account above has read the clock before those that went
+        first, and is counted after them.
+        """
+        booked = max(self.at, wallet.booked_at + _TICK)
+        return max(booked, self.tallies.latest(member)) if member else booked
 
     def _put(self, table: dict[Any, Any], name: object, value: object) -> None:
         self._undo.append((table, name, table.get(name, _ABSENT)))

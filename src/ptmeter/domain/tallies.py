@@ -132,6 +132,13 @@ class Tally:
         return sum(b.amount for b in self.burnt if b.hour > first and unit in (None, b.unit))
 
     @property
+    def latest(self) -> datetime:
+        """Where the latest step, hour or window begins in which anything was counted."""
+        steps = [each.step * each.per * _SECOND // STEPS for each in self.asked]
+        hours = [each.hour * _HOUR for each in self.burnt]
+        return moment(max(*steps, *hours, *(each.start for each in self.used), 0, 0))
+
+    @property
     def waits_until(self) -> datetime:
         """Until when a burn rate that was crossed lets nobody in."""
         return moment(self.waits.until)

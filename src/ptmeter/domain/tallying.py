@@ -49,6 +49,10 @@ class Tallying:
         """The plan an account is on now, its own or that of the nearest above; empty for none."""
         return plan_of(self.path(name)) or ""
 
+    def latest(self, name: str) -> datetime:
+        """What is counted of an account is booked no earlier, for it was counted above by others meanwhile."""
+        return max(account.tally.latest for account in self.path(name))
+
     def hold(self, placed: Transfer, admission: Admission) -> None:
         """Count a hold that was placed."""
         unit, at = placed.wallet.unit, placed.booked_at

@@ -46,10 +46,11 @@ def place(books: Books, name: str, *, under: str | None, pooled: bool) -> Accoun
                 f"account {name!r} has calls under way: put it elsewhere when they have ended"
             )
         if before.tally != NOTHING:
-            _mark_moved(books, before, locked)
+            moved_at = max(books.ledger.now(), *(each.tally.latest for each in locked.values()))
+            _mark_moved(books, before, locked, moved_at)
             theirs = path(name, locked)
             former = tuple(dict.fromkeys((payer(theirs), *former_payers(theirs))))
-            after = replace(after, placed_at=books.ledger.now(), former=former)
+            after = replace(after, placed_at=moved_at, former=former)
     books.accounts.save(after)
     return after
 
@@ -134,9 +135,8 @@ def _check_tree(after: Account, locked: dict[str, Account]) -> None:
         above = found.parent if found else None
 
 
-def _mark_moved(books: Books, account: Account, locked: dict[str, Account]) -> None:
+def _mark_moved(books: Books, account: Account, locked: dict[str, Account], at: datetime) -> None:
     """Note on all above, old and new, that what was counted so far was counted where somebody was then."""
-    now = books.ledger.now()
     above = {each.name for each in path(account.name, locked)} | set(locked)
     for name in sorted(above - {account.name}):
-        books.accounts.save(replace(locked[name], placed_at=now))
+        books.accounts.save(replace(locked[name], placed_at=at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,8 @@ from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Limit, Rules
 from ptmeter.domain.commands import Debit, Grant, Hold
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import Refusal, Refused, WalletId
+from ptmeter.domain.ledger import Posted, Refusal, Refused, WalletId
+from ptmeter.domain.limits import Limits, Pace
 from ptmeter.domain.plans import Plans
 from ptmeter.domain.tallies import NOTHING, Tally, Waits
 from ptmeter.domain.tally_audit import TallyAudit
@@ -142,3 +144,30 @@ def test_who_does_not_pay_is_not_charged() -> None:
 
     assert [(Refused(reason=Refusal.NOT_PAYER),)] * 2 == outcomes
     assert shelf.accounts["ann"].tally == shelf.accounts["team"].tally == Account(name="x").tally
+
+
+@pytest.mark.parametrize("border", [START + MINUTE, START + HOUR, START.replace(hour=0) + 24 * HOUR])
+def test_who_waited_for_a_common_account_is_counted_after_those_who_went_first(border: datetime) -> None:
+    """
+    The clock is read before the accounts above are waited for, so the later of two may come with the earlier time.
+
+    On the other side of a border it would be counted where the journal does not have it.
+    """
+    shelf = Shelf(accounts={"org": Account(name="org", terms=Limits(paces=(Pace(MINUTE, 1_000),)))})
+    rules = Rules(plans=Plans({}), sells_at=SELLS_AT)
+    for member in ("ann", "bob"):
+        shelf.begin({member: Account(name=member, parent="org")})
+        name = WalletId(member, "core")
+        shelf.open(name, START)
+        shelf.post([(Grant(wallet=name, id=digest((member,)), fingerprint=b"", amount=100),)], START)
+
+    for number, (member, at) in enumerate([("ann", border), ("bob", border - timedelta(microseconds=1))]):
+        asked = {"wallet": WalletId(member, "core"), "fingerprint": b"", "amount": 5}
+        admission = Admission(account=member, rules=rules)
+        hold = Hold(**asked, id=digest((member, "hold")), ttl=HOUR, admission=admission)
+        debit = Debit(**asked, id=digest((member, "debit")), admission=admission)
+        assert all(isinstance(each, Posted) for (each,) in shelf.post([(hold,), (debit,)], at)), number
+
+    assert [] == audited(shelf, border)
+    assert 2 == shelf.accounts["org"].tally.requests(MINUTE, border)
+    assert {border} == {rows[-1].booked_at.replace(microsecond=0) for rows in shelf.journal.values()}

@@ -787,7 +787,7 @@ FAULTS = (
     Fault("rows of a refused group stay", "moves", "del self.transfers[self._committed :]", "pass"),
     Fault("undone in the order it was done", "moves", "in reversed(self._undo):", "in self._undo:"),
     Fault("a refusal undoes the group before", "moves", "self._undo.clear()", "self._committed"),
-    Fault("a hold's time runs by the clock", "moves", "self._booking_time(wallet) + ttl", "self.at + ttl", unlawful=False),
+    Fault("a hold's time runs by the clock", "moves", "self._booking_time(wallet, member) + ttl", "self.at + ttl", unlawful=False),
     Fault("the rest of a hold goes to the youngest lot", "moves", "shift(shift(wallet.lots, used, held=-1), rest, remaining=1, held=-1)",
           "shift(shift(shift(wallet.lots, used, held=-1), rest, held=-1), ((wallet.lots[-1].number, hold.amount - spent),), remaining=1)"),
     Fault("nothing lapses when it is released", "moves", "self.lapse_due(hold.wallet)", "pass", unlawful=False),
