@@ -33,7 +33,7 @@ PACKAGE: Final = Path("src/ptmeter")
 WORK: Final = ROOT / "build" / "mutants"
 LOG: Final = WORK / "pytest.txt"
 
-EXAMPLES: Final = ("tests/unit/domain/test_planner.py", "tests/unit/domain/test_disputes.py")
+EXAMPLES: Final = tuple(f"tests/unit/domain/test_{each}.py" for each in ("planner", "disputes", "members"))
 CASES: Final = ("--noconftest", *EXAMPLES, "-m", "not slow")
 PLAYS: Final = ("--noconftest", "tests/unit/domain/test_planner.py", "-k", "naive")
 LIMITS: Final = ("--noconftest", "tests/unit/domain/test_limits.py", "-k", "not refuses_somebody")

@@ -89,15 +89,15 @@ class Moves:
         *,
         at: datetime,
         chain_key: bytes,
-        accounts: Mapping[str, Account] | None = None,
-        top_ups: Mapping[str, Sequence[TopUp]] | None = None,
+        accounts: Mapping[str, Account],
+        top_ups: Mapping[str, Sequence[TopUp]],
     ) -> None:
         self.at = at
         self.wallets = dict(wallets)
         self.holds: dict[bytes, OpenHold | None] = dict(holds)
         self.resolved = dict(resolved)
         self.transfers: list[Transfer] = []
-        self.tallies = Tallying(accounts or {}, top_ups or {}, put=self._put)
+        self.tallies = Tallying(accounts, top_ups, put=self._put)
         self._chain_key = chain_key
         self._committed = 0
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
@@ -128,8 +128,8 @@ class Moves:
         request: Request,
         ttl: timedelta,
         *,
-        admission: Admission | None = None,
-        multiple: int = 1,
+        admission: Admission | None,
+        multiple: int,
     ) -> Transfer:
         """Set *amount* of what is available aside until *ttl* has passed, and count it where *admission* says."""
         member = admission.account if admission else ""

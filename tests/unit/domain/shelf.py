@@ -163,7 +163,7 @@ class Shelf:
         if resolution is None:
             return None
         late = any(row.completes == resolution.seq for row in rows)
-        return Resolved(hold.wallet, resolution.kind, resolution.seq, late)
+        return Resolved(hold.wallet, resolution.kind, resolution.seq, late, hold.member)
 
     def _remember(self, batch: Sequence[Linked], planned: Plan, at: datetime) -> None:
         for group, outcomes in zip(batch, planned.outcomes, strict=True):

@@ -1,0 +1,124 @@
+"""What the journal says of who asked for a call and the plan it was on, and what is counted for nobody."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.limits import HOUR, SELLS_AT, START
+from tests.unit.domain.shelf import Shelf
+from tests.unit.domain.strategies import USAGE
+
+from ptmeter.domain.accounts import Account
+from ptmeter.domain.admission import Admission, Rules
+from ptmeter.domain.commands import Debit, Expire, Grant, Hold, Settle, Void
+from ptmeter.domain.keys import digest
+from ptmeter.domain.ledger import Kind, Posted, Transfer, WalletId
+from ptmeter.domain.plans import Plan, Plans
+from ptmeter.domain.pt import Money
+from ptmeter.domain.tallies import NOTHING
+
+WALLET = WalletId("team", "core")
+PRO = Plan(
+    name="pro", price_per_month=Money(0), price_per_year=None, allowance={}, units=frozenset({"core"})
+)
+RULES = Rules(plans=Plans({"pro": PRO}), sells_at=SELLS_AT)
+ASKED = Admission(account="ann", rules=RULES)
+HELD, AFTER = digest(("hold",)), digest(("after",))
+LATE = START + 2 * HOUR
+
+
+def shelf() -> Shelf:
+    """A team on a plan, with a member that uses its PT."""
+    made = Shelf(
+        accounts={
+            "team": Account(name="team", plan="pro"),
+            "ann": Account(name="ann", parent="team", pooled=True),
+        }
+    )
+    made.open(WALLET, START)
+    done(made, Grant(wallet=WALLET, id=digest(("grant",)), fingerprint=b"", amount=100))
+    return made
+
+
+def done(on: Shelf, command: Any, after: timedelta = timedelta()) -> Transfer:
+    """What a command that is carried out has written."""
+    ((outcome,),) = on.post([(command,)], START + after)
+    assert isinstance(outcome, Posted)
+    return outcome.transfer
+
+
+def held(on: Shelf, admission: Admission | None = ASKED) -> Transfer:
+    """A hold of 10 for an hour."""
+    facts = {"wallet": WALLET, "id": HELD, "fingerprint": b"", "amount": 10, "ttl": HOUR}
+    return done(on, Hold(**facts, admission=admission))
+
+
+def settle(amount: int, **more: Any) -> Settle:
+    """A settle of the hold."""
+    return Settle(
+        wallet=WALLET, id=AFTER, fingerprint=b"", hold_id=HELD, amount=amount, rules=RULES, **more
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (settle(4), (Kind.SETTLE, "ann", "pro")),
+        (settle(4, usage=USAGE), (Kind.SETTLE, "ann", "pro")),
+        (settle(0, usage=USAGE), (Kind.VOID, "", "pro")),
+        (settle(0), (Kind.VOID, "", "")),
+        (Void(wallet=WALLET, id=AFTER, fingerprint=b"", hold_id=HELD), (Kind.VOID, "", "")),
+    ],
+)
+def test_a_charge_says_who_asked_and_on_which_plan(command: Any, says: tuple[object, ...]) -> None:
+    """The plan at the time, of who has one above; what charges nothing and used nothing has none."""
+    on = shelf()
+    placed = held(on)
+    assert ("ann", "") == (placed.member, placed.plan)
+
+    row = done(on, command)
+
+    assert says == (row.kind, row.member, row.plan)
+    assert 0 == on.accounts["ann"].tally.calls(START) == on.accounts["team"].tally.calls(START)
+
+
+def test_a_debit_says_it_too() -> None:
+    """Without a hold as with one."""
+    row = done(shelf(), Debit(wallet=WALLET, id=AFTER, fingerprint=b"", amount=4, admission=ASKED))
+
+    assert ("ann", "pro") == (row.member, row.plan)
+
+
+def test_a_call_that_was_charged_late_counts_for_who_asked() -> None:
+    """Its hold was given back an instant before, in the same batch or in one before."""
+    for batches in (1, 2):
+        on = shelf()
+        held(on)
+        expire = Expire(wallet=WALLET, id=digest(("expire",)), fingerprint=b"", hold_id=HELD)
+        groups = [(expire,), (settle(4),)]
+        for batch in [groups] if batches == 1 else [[each] for each in groups]:
+            on.post(batch, LATE)
+
+        row = on.journal[WALLET][-1]
+        assert (Kind.DEBIT, "ann", "pro") == (row.kind, row.member, row.plan)
+
+
+def test_what_nobody_is_named_for_counts_nowhere() -> None:
+    """A hold without an admission and its settle, with accounts there and without."""
+    on = shelf()
+    before = dict(on.accounts)
+    held(on, admission=None)
+    row = done(on, settle(4))
+
+    assert ("", "") == (row.member, row.plan)
+    assert before == on.accounts
+    assert all(account.tally == NOTHING for account in on.accounts.values())
+
+
+def test_what_is_given_has_no_plan() -> None:
+    """A grant is nobody's call."""
+    row = done(shelf(), Grant(wallet=WALLET, id=AFTER, fingerprint=b"", amount=1))
+
+    assert ("", "") == (row.member, row.plan)
