@@ -1281,6 +1281,9 @@ def test_every_reference_plan_is_in_units_of_the_reference_card() -> None:
         ("advanced", "banded", "Meta-Llama-3.1-405B-Instruct-Turbo llama-3.3-70b-versatile qwen3-235b-a22b qwen-max"),
         ("advanced", "cost_plus", "gpt-4 gpt-4-0613 o1 o1-pro o3-pro gpt-5-pro gpt-5.2-pro-2025-12-11 gpt-4.5-preview"),
         ("advanced", "cost_plus", "claude-3-opus-20240229 claude-opus-4-20250514 claude-opus-4-1-20250805"),
+        ("core", "cost_plus", "mistral-ocr-latest mistral/mistral-ocr-2512 whisper-1 groq/whisper-large-v3-turbo gpt-4o-transcribe gpt-4o-mini-transcribe"),
+        ("core", "cost_plus", "gpt-transcribe voxtral-mini-latest voxtral-mini-transcribe-3-0 tts-1 tts-1-hd gpt-4o-mini-tts gemini-2.5-flash-preview-tts rerank-v3.5"),
+        ("core", "banded", "voxtral-small-24b-2507"),
         ("advanced", "cost_plus", "gpt-audio gpt-realtime gemini-2.5-flash-image o3-deep-research gpt-4o-search-preview"),
     ],
 )  # fmt: skip
@@ -1297,8 +1300,8 @@ def test_which_models_the_reference_card_charges_how(unit: str, method: str, mod
 @pytest.mark.parametrize(
     "model",
     [
-        "gpt-9", "gpt-4o-mini-tts", "gpt-5.9", "claude-haiku-9", "gemini-9-pro", "gemini-2.5-flash-preview-tts",
-        "gemini-2.5-flash-native-audio-latest", "text-embedding-3-small", "mistral-embed", "whisper-1", "", "*", "llama",
+        "gpt-9", "gpt-5.9", "claude-haiku-9", "gemini-9-pro",
+        "gemini-2.5-flash-native-audio-latest", "text-embedding-3-small", "mistral-embed", "", "*", "llama",
     ],
 )  # fmt: skip
 def test_the_reference_card_refuses_what_it_does_not_know(model: str) -> None:
@@ -1312,13 +1315,11 @@ NOT_CHARGED = {
     "openai": """
         ada babbage babbage-002 curie davinci davinci-002 text-davinci-002 text-davinci-003 moderation
         chatgpt-image-latest gpt-5-image gpt-5-image-mini gpt-5.4-image-2 gpt-4o-audio-preview
-        gpt-4o-mini-audio-preview gpt-4o-mini-transcribe gpt-4o-mini-tts gpt-4o-transcribe
-        gpt-live-1 gpt-live-transcribe gpt-transcribe tts-1 tts-1-hd whisper-1
+        gpt-4o-mini-audio-preview gpt-live-1
         text-embedding-3-large text-embedding-3-small text-embedding-ada-002
     """,
     "google": """
-        gemini-2.5-flash-lite-preview-tts gemini-2.5-flash-tts gemini-2.5-pro-tts gemini-3.1-flash-tts-preview
-        gemini-3.8-flash-lite-tts gemini-3.8-flash-tts gemini-3.1-flash-live-preview gemini-3.8-live
+        gemini-3.1-flash-live-preview gemini-3.8-live
         gemini-live-2.5-flash gemini-embedding-001 gemini-embedding-2 gemini-omni-1.1-flash
         gemini-omni-flash-preview
     """,

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .domain.calibration import checked_route
 from .domain.estimates import Count, Estimate
-from .domain.expected_usage import Sound, dearest_usage, expected_usage
+from .domain.expected_usage import NO_PIECES, Sound, dearest_usage, expected_usage
 from .domain.keys import digest
 from .domain.policy import HoldSize
-from .domain.prices import Processing
+from .domain.prices import Processing, override_for
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
 from .errors import InvalidArgumentError, UnknownModelError, UnknownTierError
+from .expecting import expected_pieces
 from .learning import Learning
 from .providers.tiers import asked_processing, asked_tier, served_processing
 from .reaching import Reach
@@ -117,14 +118,16 @@ class Pricing:
         workload: Workload = PLAIN,
         route: str = "",
         quantile: Quantile | None = None,
+        pieces: Mapping[str, int] = NO_PIECES,
     ) -> Estimate:
         """
         What a call is expected to cost and may cost at most.
 
         The upper bound counts every input token at the dearest rate it can have (a first request writes
         the cache), and the longest answer the request allows; if it does not say, the policy's assumption,
-        or more if settled calls took more. What is held is that, unless the policy or *quantile*
-        says otherwise.
+        or more if settled calls took more. It counts the searches and other calls of the provider's tools that
+        the request turns on, and *pieces*, which the caller says. What is held is that, unless the policy or
+        *quantile* says otherwise.
 
         Raises:
             UnknownModelError: No price or rate is known for the model, or none for how it is to be processed.
@@ -143,13 +146,18 @@ class Pricing:
         assumed_limit = max(self._policy.max_output_tokens, learnt.output_at_most)
         longest = stated or max(assumed_limit, _tokens(learnt.output_within, 0))
         expected = min(_tokens(learnt.output, self._policy.expected_output_tokens), longest)
-        sound = Sound(count.sound, spoken=_is_answered_in_sound(request))
-        likely = tariff.charge(expected_usage(tariff.price, count.tokens, expected, sound), workload)
-        worst = tariff.charge(dearest_usage(tariff.price, count.high, longest, sound), workload)
+        price, sound = tariff.price, Sound(count.sound, spoken=_is_answered_in_sound(request))
+        beside = expected_pieces(price, model, request, pieces, self._policy.max_tool_calls)
+        if not price.rates and beside.most:
+            count, expected, longest = Count(0, 0, count.method), 0, 0
+        likely = tariff.charge(
+            expected_usage(price, count.tokens, expected, sound, beside.expected), workload
+        )
+        worst = tariff.charge(dearest_usage(price, count.high, longest, sound, beside.most), workload)
         held = worst if size is not HoldSize.EXPECTED else likely
         if learnt.output_within:
             read, answered = _tokens(learnt.input_within, count.high), learnt.output_within.tokens
-            most = dearest_usage(tariff.price, read, min(answered, longest), sound)
+            most = dearest_usage(price, read, min(answered, longest), sound, beside.most)
             held = tariff.charge(most, workload)
         return Estimate(
             model=model,
@@ -165,7 +173,13 @@ class Pricing:
             cost_expected=likely.cost,
             cost_at_most=worst.cost,
             definition=tariff.definition,
-            notes=(*count.notes, *_what_it_rests_on(learnt, size), *_at_which_price(workload)),
+            pieces=beside.most,
+            notes=(
+                *count.notes,
+                *_what_it_rests_on(learnt, size),
+                *beside.notes,
+                *_at_which_price(workload),
+            ),
         )
 
     def charge(
@@ -178,7 +192,15 @@ class Pricing:
             UnknownModelError: No price or rate is known for the model, for how it was processed, or for a class
                 that was used.
         """
-        return self._tariff(model, workload.processing, at).charge(usage, workload)
+        try:
+            tariff = self._tariff(model, workload.processing, at)
+        except UnknownModelError as unknown:
+            pieces = usage.pieces()
+            if usage.total or not pieces or unknown.missing != workload.processing.price_name:
+                raise
+            remedy = override_for(model, pieces, processing=workload.processing)
+            raise UnknownModelError(model, f"price for {', '.join(sorted(pieces))}", remedy) from unknown
+        return tariff.charge(usage, workload)
 
     def asked(self, model: str, request: Request, workload: Workload) -> Workload:
         """
@@ -222,7 +244,8 @@ class Pricing:
         tariff = self._tariff(estimate.model, workload.processing)
 
         def cost(output: int) -> int:
-            usage = dearest_usage(tariff.price, estimate.input.high, output, Sound(estimate.input.sound))
+            sound = Sound(estimate.input.sound)
+            usage = dearest_usage(tariff.price, estimate.input.high, output, sound, estimate.pieces)
             return tariff.charge(usage, workload).amount.micro
 
         return Reach(cost, lambda text: self._tokens.count_text(estimate.model, text).tokens, held)
@@ -235,6 +258,18 @@ class Pricing:
             UnknownModelError: No price or rate is known for it.
         """
         return self._tariff(model, Processing.STANDARD).unit
+
+    def unit_by_card(self, model: str) -> str:
+        """
+        The unit in which calls to *model* are charged once it has a price, whether or not it has one now.
+
+        Raises:
+            UnknownModelError: No rate is known for it, and there is no ceiling.
+        """
+        try:
+            return self._tariff(model, Processing.STANDARD).unit
+        except UnknownModelError:
+            return self.card.rule(model).unit
 
     def _charged_by(self, model: str) -> str:
         """Who charges for calls of *model*: they say what the name of a tier means."""
@@ -285,17 +320,23 @@ def assumed(estimate: Estimate) -> Usage:
     return Usage(
         input_uncached=estimate.input.tokens,
         output_text=estimate.output_expected,
+        tool_calls={} if estimate.input.tokens or estimate.output_expected else estimate.pieces,
         quality=Quality.PARTIAL_ESTIMATED,
     )
 
 
 def request_digest(
-    model: str, request: Request, max_tokens: int | None, workload: Workload = PLAIN
+    model: str,
+    request: Request,
+    max_tokens: int | None,
+    workload: Workload = PLAIN,
+    pieces: Mapping[str, int] = NO_PIECES,
 ) -> bytes:
     """What identifies a request, so that another one under the same key is noticed."""
     body = json.dumps(request, sort_keys=True, default=repr)
     kind = (str(workload.complexity), str(workload.content), workload.retry_rate, workload.tool_calls)
-    return digest((model, max_tokens, body, *kind, str(workload.processing)), size=16)
+    said = (fact for piece in sorted(pieces.items()) for fact in piece)
+    return digest((model, max_tokens, body, *kind, str(workload.processing), *said), size=16)
 
 
 def _output_limit(request: Request) -> int | None:
