@@ -239,10 +239,10 @@ def override_for(
 ) -> str:
     """What to write into the price file so that *pieces* have a price, but for the amounts, which are not known."""
     known = provider not in ("", UNPRICED)
-    price: dict[str, Any] = {} if known or "/" in model else {"provider": "who charges it"}
+    price: dict[str, Any] = {} if known or "/" in model else {"provider": "WHO_CHARGES_IT"}
     if processing is not Processing.STANDARD:
         price["processing"] = str(processing)
-    price["usd_per_tool_call"] = dict.fromkeys(sorted(pieces), "US dollars for one")
+    price["usd_per_tool_call"] = dict.fromkeys(sorted(pieces), "US_DOLLARS_FOR_ONE")
     name = f"{provider}/{model}" if known else model
     line = json.dumps({"prices": {name: [price]}})
     return f"price it by an override, {line}"

@@ -169,7 +169,7 @@ def test_the_override_that_is_shown_is_one(model: str, facts: dict[str, Any], na
     shown = json.loads(remedy.removeprefix("price it by an override, "))
     [own] = shown["prices"][name]
     assert ["web_search", "x_search"] == list(own["usd_per_tool_call"])
-    assert set(own["usd_per_tool_call"].values()) == {"US dollars for one"}
+    assert set(own["usd_per_tool_call"].values()) == {"US_DOLLARS_FOR_ONE"}
     own["usd_per_tool_call"] = {"x_search": "0.005"}
     [read] = read_prices(shown)[name]
     assert ({"x_search": 5_000_000}, facts.get("processing", "standard")) == (read.tools, read.processing)
