@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .domain.calibration import checked_route
 from .domain.estimates import Count, Estimate
-from .domain.expected_usage import NO_PIECES, Sound, dearest_usage, expected_usage
+from .domain.expected_usage import NO_PIECES, Sound, dearest_usage
 from .domain.keys import digest
 from .domain.policy import HoldSize
 from .domain.prices import Processing, override_for
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
-from .errors import InvalidArgumentError, UnknownModelError, UnknownTierError
-from .expecting import expected_pieces
+from .errors import UnknownModelError, UnknownTierError
+from .expecting import expected_pieces, expected_use, what_it_rests_on
 from .learning import Learning
 from .providers.tiers import asked_processing, asked_tier, served_processing
 from .reaching import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from .domain.calibration import Bound
     from .domain.policy import Policy
     from .domain.prices import Price
     from .domain.rates import Charge, RateCard, Tariff, Workload
     from .domain.sketches import Quantile
-    from .learning import Outlook
+    from .expecting import Request
     from .providers.readings import Reading
 
-    Request = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
-    """What is sent to a model: text, chat messages, or the whole body of the request."""
-
-
-OUTPUT_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-"""Where requests say how long the answer may be: OpenAI chat, OpenAI responses, Anthropic and others."""
 
 MOST_TARIFFS: Final = 1_000
 """Names of models whose tariff is remembered; whoever sends us more is not calling models."""
@@ -137,36 +129,23 @@ class Pricing:
         workload = self.asked(model, request, workload)
         tariff = self._tariff(model, workload.processing)
         counted = self._tokens.count_request(model, request)
-        stated = _checked("max_tokens", max_tokens) if max_tokens is not None else _output_limit(request)
         size = quantile or self._policy.hold
         learnt = self.learning.outlook(
             model, checked_route(route), counted.tokens, None if isinstance(size, HoldSize) else size
         )
-        count = _corrected(counted, learnt)
-        assumed_limit = max(self._policy.max_output_tokens, learnt.output_at_most)
-        longest = stated or max(assumed_limit, _tokens(learnt.output_within, 0))
-        expected = min(_tokens(learnt.output, self._policy.expected_output_tokens), longest)
-        price, sound = tariff.price, Sound(count.sound, spoken=_is_answered_in_sound(request))
-        beside = expected_pieces(price, model, request, pieces, self._policy.max_tool_calls)
-        if not price.rates and beside.most:
-            count, expected, longest = Count(0, 0, count.method), 0, 0
-        likely = tariff.charge(
-            expected_usage(price, count.tokens, expected, sound, beside.expected), workload
+        beside = expected_pieces(tariff.price, model, request, pieces, self._policy.max_tool_calls)
+        use = expected_use(
+            tariff.price, request, counted, learnt, beside, self._policy, size=size, max_tokens=max_tokens
         )
-        worst = tariff.charge(dearest_usage(price, count.high, longest, sound, beside.most), workload)
-        held = worst if size is not HoldSize.EXPECTED else likely
-        if learnt.output_within:
-            read, answered = _tokens(learnt.input_within, count.high), learnt.output_within.tokens
-            most = dearest_usage(price, read, min(answered, longest), sound, beside.most)
-            held = tariff.charge(most, workload)
+        likely, worst, held = (tariff.charge(usage, workload) for usage in (use.likely, use.most, use.held))
         return Estimate(
             model=model,
             unit=tariff.unit,
             route=route,
             counted=counted.tokens,
-            input=count,
-            output_expected=expected,
-            output_at_most=longest,
+            input=use.input,
+            output_expected=use.output_expected,
+            output_at_most=use.output_at_most,
             expected=likely.amount,
             at_most=worst.amount,
             hold=held.amount,
@@ -175,8 +154,8 @@ class Pricing:
             definition=tariff.definition,
             pieces=beside.most,
             notes=(
-                *count.notes,
-                *_what_it_rests_on(learnt, size),
+                *use.input.notes,
+                *what_it_rests_on(learnt, size),
                 *beside.notes,
                 *_at_which_price(workload),
             ),
@@ -337,56 +316,6 @@ def request_digest(
     kind = (str(workload.complexity), str(workload.content), workload.retry_rate, workload.tool_calls)
     said = (fact for piece in sorted(pieces.items()) for fact in piece)
     return digest((model, max_tokens, body, *kind, str(workload.processing), *said), size=16)
-
-
-def _output_limit(request: Request) -> int | None:
-    if not isinstance(request, Mapping):
-        return None
-    named = ((name, request[name]) for name in OUTPUT_LIMITS if request.get(name) is not None)
-    return next((_checked(name, limit) for name, limit in named), None)
-
-
-def _is_answered_in_sound(request: Request) -> bool:
-    """Whether a request asks for an answer that is spoken (``modalities`` of OpenAI's Chat Completions)."""
-    asked = request.get("modalities") if isinstance(request, Mapping) else None
-    return isinstance(asked, list) and "audio" in asked
-
-
-def _checked(name: str, limit: object) -> int:
-    if type(limit) is not int or limit <= 0:
-        msg = f"{name} must be a positive whole number of tokens, not {limit!r}"
-        raise InvalidArgumentError(msg)
-    return limit
-
-
-def _corrected(counted: Count, learnt: Outlook) -> Count:
-    """The count as settled calls have corrected it; its bound is never lowered, for it is to err high."""
-    tokens = _tokens(learnt.input, counted.tokens)
-    return replace(
-        counted,
-        tokens=tokens,
-        high=max(counted.high, tokens, learnt.input_at_most, _tokens(learnt.input_within, 0)),
-    )
-
-
-def _tokens(bound: Bound | None, otherwise: int) -> int:
-    return otherwise if bound is None else bound.tokens
-
-
-def _what_it_rests_on(learnt: Outlook, size: HoldSize | Quantile) -> Iterator[str]:
-    """Sentences about the calls that the figures were learnt from, or about the want of them."""
-    if learnt.output:
-        yield f"the answer is expected to be as long as those of {learnt.output.calls:,} calls settled before"
-    if isinstance(size, HoldSize):
-        return
-    if learnt.output_within:
-        calls = learnt.output_within.calls
-        yield f"the hold is what {size} of calls stay within, by {calls:,} calls settled before"
-    else:
-        yield (
-            f"the hold is the most the call can cost: it takes {size.calls_needed:,} settled calls of its "
-            f"route to know what {size} of them stay within"
-        )
 
 
 def _at_which_price(workload: Workload) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -90,8 +91,8 @@ def test_every_documented_price_says_where_from_and_is_used(listed: GenaiPrices)
 
 def test_what_the_catalogue_lists_comes_first() -> None:
     """Once it lists a piece of a model, its price counts and not the one that is here."""
-    facts = {"provider": "x-ai", "model": "grok-9", "source": "catalogue", "rates": {"output_text": 1}}
-    plain = Price(**facts)  # type: ignore[arg-type]
+    facts: dict[str, Any] = {"provider": "x-ai", "model": "grok-9", "source": "catalogue", "rates": {"output_text": 1}}
+    plain = Price(**facts)
     own = replace(plain, tools={"web_search": 7})
 
     [_, *_, added] = with_pieces((plain,))
