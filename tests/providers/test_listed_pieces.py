@@ -91,7 +91,12 @@ def test_every_documented_price_says_where_from_and_is_used(listed: GenaiPrices)
 
 def test_what_the_catalogue_lists_comes_first() -> None:
     """Once it lists a piece of a model, its price counts and not the one that is here."""
-    facts: dict[str, Any] = {"provider": "x-ai", "model": "grok-9", "source": "catalogue", "rates": {"output_text": 1}}
+    facts: dict[str, Any] = {
+        "provider": "x-ai",
+        "model": "grok-9",
+        "source": "catalogue",
+        "rates": {"output_text": 1},
+    }
     plain = Price(**facts)
     own = replace(plain, tools={"web_search": 7})
 
