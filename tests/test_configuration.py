@@ -211,6 +211,41 @@ def test_cost_plus_can_be_chosen_by_unit_and_by_model(unit: str) -> None:
     assert plain.rule("a").method is None
 
 
+def test_what_is_beside_tokens_is_included_unless_the_card_says_otherwise() -> None:
+    """Charged at the buffer and the step of the card; a card that says nothing keeps its version and its meaning."""
+    card = read_rate_card(changed("units/core/beside_tokens", "cost_plus"))
+    plain = read_rate_card(CARD)
+
+    method, before = card.units["core"].method, plain.units["core"].method
+    assert isinstance(method, Banded)
+    assert isinstance(before, Banded)
+    assert isinstance(plain.units["advanced"].method, CostPlus)
+    assert (CostPlus(plain.units["advanced"].method.buffer, method.step), None) == (
+        method.beside,
+        before.beside,
+    )
+    assert card.version != plain.version
+    assert before == read_rate_card(changed("units/core/beside_tokens", "included")).units["core"].method
+
+
+def test_what_is_beside_tokens_needs_a_buffer_and_bands() -> None:
+    """To be added at cost-plus there has to be a buffer, and bands to add it to."""
+    bare = changed("buffer", ..., changed("units/advanced/method", "banded"))
+    place = "units.advanced.beside_tokens"
+
+    assert (
+        "buffer: expected a buffer, for units.core.beside_tokens is cost_plus"
+        in (refusal(read_rate_card, changed("units/core/beside_tokens", "cost_plus", bare))[-1])
+    )
+    unbanded = changed(
+        "units/advanced/bands", ..., changed("models", [{"patterns": ["*"], "unit": "core"}])
+    )
+    assert (
+        f"rate card: {place}: expected this beside bands alone: cost_plus charges for all there is"
+        == (refusal(read_rate_card, changed("units/advanced/beside_tokens", "cost_plus", unbanded))[-1])
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "moment"),
     [
@@ -265,6 +300,7 @@ PATTERN = (
         ("buffer/variance", "7.255%", "buffer.variance: expected a share such as \"15%\" or \"7.25%\", not '7.255%'"),
         ("buffer/total/most", "32%", "buffer.total.most: expected a share that is not below the least"),
         ("buffer/retries/most", "4%", "buffer.retries.most: expected a share that is not below the least"),
+        ("units/core/beside_tokens", "free", "units.core.beside_tokens: expected 'cost_plus' or 'included', not 'free'"),
         ("models", {}, "models: expected a list, not {}"),
         ("models/0/patterns", [], "models[0].patterns: expected at least one"),
         ("models/0/patterns/0", "GPT-4*", f"models[0].patterns[0]: {PATTERN}'GPT-4*'"),
@@ -1010,6 +1046,9 @@ RATES = {"input_uncached": 1, "output_text": 2}
         ("a/b", {"free": True, "usd_per_request": 1}, "free: expected no other amounts in a price that is free"),
         ("a/b", {"free": True, "surcharge": "10%"}, "free: expected no other amounts in a price that is free"),
         ("a/b", {"surcharge": "10%", "usd_per_million_tokens": {**RATES, "output_text": "0.000001"}}, "usd_per_million_tokens.output_text: expected a rate that is in steps of 1e-6 with the surcharge too"),
+        ("a/b", {"surcharge": "10%", "usd_per_tool_call": {"web_search": 1}}, "surcharge: expected none, for it raises rates and this names none"),
+        ("a/b", {"tiers": [{"above": 5, "usd_per_million_tokens": {}}], "usd_per_tool_call": {"web_search": 1}}, "tiers: expected none, for there are no rates outside them"),
+        ("a/b", {"usd_per_request": 1}, "usd_per_million_tokens.output_text: expected this rate, or `free: true` in its place"),
         ("a/b", {"free": True, "usd_per_tool_call": {"web_search": 1}}, "free: expected no other amounts in a price that is free"),
         ("a/b", {"free": "yes", "usd_per_million_tokens": RATES}, "free: expected true or false, not 'yes'"),
         ("b", {"usd_per_million_tokens": RATES}, "provider: expected who charges it, for 'b' does not say so as provider/model"),
@@ -1281,6 +1320,9 @@ def test_every_reference_plan_is_in_units_of_the_reference_card() -> None:
         ("advanced", "banded", "Meta-Llama-3.1-405B-Instruct-Turbo llama-3.3-70b-versatile qwen3-235b-a22b qwen-max"),
         ("advanced", "cost_plus", "gpt-4 gpt-4-0613 o1 o1-pro o3-pro gpt-5-pro gpt-5.2-pro-2025-12-11 gpt-4.5-preview"),
         ("advanced", "cost_plus", "claude-3-opus-20240229 claude-opus-4-20250514 claude-opus-4-1-20250805"),
+        ("core", "cost_plus", "mistral-ocr-latest mistral/mistral-ocr-2512 whisper-1 groq/whisper-large-v3-turbo gpt-4o-transcribe gpt-4o-mini-transcribe"),
+        ("core", "cost_plus", "gpt-transcribe voxtral-mini-latest voxtral-mini-transcribe-3-0 tts-1 tts-1-hd gpt-4o-mini-tts gemini-2.5-flash-preview-tts rerank-v3.5"),
+        ("core", "banded", "voxtral-small-24b-2507"),
         ("advanced", "cost_plus", "gpt-audio gpt-realtime gemini-2.5-flash-image o3-deep-research gpt-4o-search-preview"),
     ],
 )  # fmt: skip
@@ -1297,8 +1339,8 @@ def test_which_models_the_reference_card_charges_how(unit: str, method: str, mod
 @pytest.mark.parametrize(
     "model",
     [
-        "gpt-9", "gpt-4o-mini-tts", "gpt-5.9", "claude-haiku-9", "gemini-9-pro", "gemini-2.5-flash-preview-tts",
-        "gemini-2.5-flash-native-audio-latest", "text-embedding-3-small", "mistral-embed", "whisper-1", "", "*", "llama",
+        "gpt-9", "gpt-5.9", "claude-haiku-9", "gemini-9-pro",
+        "gemini-2.5-flash-native-audio-latest", "text-embedding-3-small", "mistral-embed", "", "*", "llama",
     ],
 )  # fmt: skip
 def test_the_reference_card_refuses_what_it_does_not_know(model: str) -> None:
@@ -1312,13 +1354,11 @@ NOT_CHARGED = {
     "openai": """
         ada babbage babbage-002 curie davinci davinci-002 text-davinci-002 text-davinci-003 moderation
         chatgpt-image-latest gpt-5-image gpt-5-image-mini gpt-5.4-image-2 gpt-4o-audio-preview
-        gpt-4o-mini-audio-preview gpt-4o-mini-transcribe gpt-4o-mini-tts gpt-4o-transcribe
-        gpt-live-1 gpt-live-transcribe gpt-transcribe tts-1 tts-1-hd whisper-1
+        gpt-4o-mini-audio-preview gpt-live-1
         text-embedding-3-large text-embedding-3-small text-embedding-ada-002
     """,
     "google": """
-        gemini-2.5-flash-lite-preview-tts gemini-2.5-flash-tts gemini-2.5-pro-tts gemini-3.1-flash-tts-preview
-        gemini-3.8-flash-lite-tts gemini-3.8-flash-tts gemini-3.1-flash-live-preview gemini-3.8-live
+        gemini-3.1-flash-live-preview gemini-3.8-live
         gemini-live-2.5-flash gemini-embedding-001 gemini-embedding-2 gemini-omni-1.1-flash
         gemini-omni-flash-preview
     """,

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .domain.calibration import checked_route
 from .domain.estimates import Count, Estimate
-from .domain.expected_usage import Sound, dearest_usage, expected_usage
+from .domain.expected_usage import NO_PIECES, Sound, dearest_usage
 from .domain.keys import digest
 from .domain.policy import HoldSize
-from .domain.prices import Processing
+from .domain.prices import Processing, override_for
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
-from .errors import InvalidArgumentError, UnknownModelError, UnknownTierError
+from .errors import UnknownModelError, UnknownTierError
+from .expecting import expected_pieces, expected_use, what_it_rests_on
 from .learning import Learning
 from .providers.tiers import asked_processing, asked_tier, served_processing
 from .reaching import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from .domain.calibration import Bound
     from .domain.policy import Policy
     from .domain.prices import Price
     from .domain.rates import Charge, RateCard, Tariff, Workload
     from .domain.sketches import Quantile
-    from .learning import Outlook
+    from .expecting import Request
     from .providers.readings import Reading
 
-    Request = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
-    """What is sent to a model: text, chat messages, or the whole body of the request."""
-
-
-OUTPUT_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
-"""Where requests say how long the answer may be: OpenAI chat, OpenAI responses, Anthropic and others."""
 
 MOST_TARIFFS: Final = 1_000
 """Names of models whose tariff is remembered; whoever sends us more is not calling models."""
@@ -117,14 +110,16 @@ class Pricing:
         workload: Workload = PLAIN,
         route: str = "",
         quantile: Quantile | None = None,
+        pieces: Mapping[str, int] = NO_PIECES,
     ) -> Estimate:
         """
         What a call is expected to cost and may cost at most.
 
         The upper bound counts every input token at the dearest rate it can have (a first request writes
         the cache), and the longest answer the request allows; if it does not say, the policy's assumption,
-        or more if settled calls took more. What is held is that, unless the policy or *quantile*
-        says otherwise.
+        or more if settled calls took more. It counts the searches and other calls of the provider's tools that
+        the request turns on, and *pieces*, which the caller says. What is held is that, unless the policy or
+        *quantile* says otherwise.
 
         Raises:
             UnknownModelError: No price or rate is known for the model, or none for how it is to be processed.
@@ -134,38 +129,36 @@ class Pricing:
         workload = self.asked(model, request, workload)
         tariff = self._tariff(model, workload.processing)
         counted = self._tokens.count_request(model, request)
-        stated = _checked("max_tokens", max_tokens) if max_tokens is not None else _output_limit(request)
         size = quantile or self._policy.hold
         learnt = self.learning.outlook(
             model, checked_route(route), counted.tokens, None if isinstance(size, HoldSize) else size
         )
-        count = _corrected(counted, learnt)
-        assumed_limit = max(self._policy.max_output_tokens, learnt.output_at_most)
-        longest = stated or max(assumed_limit, _tokens(learnt.output_within, 0))
-        expected = min(_tokens(learnt.output, self._policy.expected_output_tokens), longest)
-        sound = Sound(count.sound, spoken=_is_answered_in_sound(request))
-        likely = tariff.charge(expected_usage(tariff.price, count.tokens, expected, sound), workload)
-        worst = tariff.charge(dearest_usage(tariff.price, count.high, longest, sound), workload)
-        held = worst if size is not HoldSize.EXPECTED else likely
-        if learnt.output_within:
-            read, answered = _tokens(learnt.input_within, count.high), learnt.output_within.tokens
-            most = dearest_usage(tariff.price, read, min(answered, longest), sound)
-            held = tariff.charge(most, workload)
+        beside = expected_pieces(tariff.price, model, request, pieces, self._policy.max_tool_calls)
+        use = expected_use(
+            tariff.price, request, counted, learnt, beside, self._policy, size=size, max_tokens=max_tokens
+        )
+        likely, worst, held = (tariff.charge(usage, workload) for usage in (use.likely, use.most, use.held))
         return Estimate(
             model=model,
             unit=tariff.unit,
             route=route,
             counted=counted.tokens,
-            input=count,
-            output_expected=expected,
-            output_at_most=longest,
+            input=use.input,
+            output_expected=use.output_expected,
+            output_at_most=use.output_at_most,
             expected=likely.amount,
             at_most=worst.amount,
             hold=held.amount,
             cost_expected=likely.cost,
             cost_at_most=worst.cost,
             definition=tariff.definition,
-            notes=(*count.notes, *_what_it_rests_on(learnt, size), *_at_which_price(workload)),
+            pieces=beside.most,
+            notes=(
+                *use.input.notes,
+                *what_it_rests_on(learnt, size),
+                *beside.notes,
+                *_at_which_price(workload),
+            ),
         )
 
     def charge(
@@ -178,7 +171,15 @@ class Pricing:
             UnknownModelError: No price or rate is known for the model, for how it was processed, or for a class
                 that was used.
         """
-        return self._tariff(model, workload.processing, at).charge(usage, workload)
+        try:
+            tariff = self._tariff(model, workload.processing, at)
+        except UnknownModelError as unknown:
+            pieces = usage.pieces()
+            if usage.total or not pieces or unknown.missing != workload.processing.price_name:
+                raise
+            remedy = override_for(model, pieces, processing=workload.processing)
+            raise UnknownModelError(model, f"price for {', '.join(sorted(pieces))}", remedy) from unknown
+        return tariff.charge(usage, workload)
 
     def asked(self, model: str, request: Request, workload: Workload) -> Workload:
         """
@@ -222,7 +223,8 @@ class Pricing:
         tariff = self._tariff(estimate.model, workload.processing)
 
         def cost(output: int) -> int:
-            usage = dearest_usage(tariff.price, estimate.input.high, output, Sound(estimate.input.sound))
+            sound = Sound(estimate.input.sound)
+            usage = dearest_usage(tariff.price, estimate.input.high, output, sound, estimate.pieces)
             return tariff.charge(usage, workload).amount.micro
 
         return Reach(cost, lambda text: self._tokens.count_text(estimate.model, text).tokens, held)
@@ -235,6 +237,18 @@ class Pricing:
             UnknownModelError: No price or rate is known for it.
         """
         return self._tariff(model, Processing.STANDARD).unit
+
+    def unit_by_card(self, model: str) -> str:
+        """
+        The unit in which calls to *model* are charged once it has a price, whether or not it has one now.
+
+        Raises:
+            UnknownModelError: No rate is known for it, and there is no ceiling.
+        """
+        try:
+            return self._tariff(model, Processing.STANDARD).unit
+        except UnknownModelError:
+            return self.card.rule(model).unit
 
     def _charged_by(self, model: str) -> str:
         """Who charges for calls of *model*: they say what the name of a tier means."""
@@ -285,67 +299,23 @@ def assumed(estimate: Estimate) -> Usage:
     return Usage(
         input_uncached=estimate.input.tokens,
         output_text=estimate.output_expected,
+        tool_calls={} if estimate.input.tokens or estimate.output_expected else estimate.pieces,
         quality=Quality.PARTIAL_ESTIMATED,
     )
 
 
 def request_digest(
-    model: str, request: Request, max_tokens: int | None, workload: Workload = PLAIN
+    model: str,
+    request: Request,
+    max_tokens: int | None,
+    workload: Workload = PLAIN,
+    pieces: Mapping[str, int] = NO_PIECES,
 ) -> bytes:
     """What identifies a request, so that another one under the same key is noticed."""
     body = json.dumps(request, sort_keys=True, default=repr)
     kind = (str(workload.complexity), str(workload.content), workload.retry_rate, workload.tool_calls)
-    return digest((model, max_tokens, body, *kind, str(workload.processing)), size=16)
-
-
-def _output_limit(request: Request) -> int | None:
-    if not isinstance(request, Mapping):
-        return None
-    named = ((name, request[name]) for name in OUTPUT_LIMITS if request.get(name) is not None)
-    return next((_checked(name, limit) for name, limit in named), None)
-
-
-def _is_answered_in_sound(request: Request) -> bool:
-    """Whether a request asks for an answer that is spoken (``modalities`` of OpenAI's Chat Completions)."""
-    asked = request.get("modalities") if isinstance(request, Mapping) else None
-    return isinstance(asked, list) and "audio" in asked
-
-
-def _checked(name: str, limit: object) -> int:
-    if type(limit) is not int or limit <= 0:
-        msg = f"{name} must be a positive whole number of tokens, not {limit!r}"
-        raise InvalidArgumentError(msg)
-    return limit
-
-
-def _corrected(counted: Count, learnt: Outlook) -> Count:
-    """The count as settled calls have corrected it; its bound is never lowered, for it is to err high."""
-    tokens = _tokens(learnt.input, counted.tokens)
-    return replace(
-        counted,
-        tokens=tokens,
-        high=max(counted.high, tokens, learnt.input_at_most, _tokens(learnt.input_within, 0)),
-    )
-
-
-def _tokens(bound: Bound | None, otherwise: int) -> int:
-    return otherwise if bound is None else bound.tokens
-
-
-def _what_it_rests_on(learnt: Outlook, size: HoldSize | Quantile) -> Iterator[str]:
-    """Sentences about the calls that the figures were learnt from, or about the want of them."""
-    if learnt.output:
-        yield f"the answer is expected to be as long as those of {learnt.output.calls:,} calls settled before"
-    if isinstance(size, HoldSize):
-        return
-    if learnt.output_within:
-        calls = learnt.output_within.calls
-        yield f"the hold is what {size} of calls stay within, by {calls:,} calls settled before"
-    else:
-        yield (
-            f"the hold is the most the call can cost: it takes {size.calls_needed:,} settled calls of its "
-            f"route to know what {size} of them stay within"
-        )
+    said = (fact for piece in sorted(pieces.items()) for fact in piece)
+    return digest((model, max_tokens, body, *kind, str(workload.processing), *said), size=16)
 
 
 def _at_which_price(workload: Workload) -> Iterator[str]:

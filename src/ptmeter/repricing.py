@@ -69,18 +69,22 @@ def listed_price(
     """
     What *catalogue* has at that time for the model of *price*, for calls processed as that price is for.
 
-    A ceiling stands in whatever the *processing* of a call, so that has to be said.
+    Only a price of the same provider counts, whatever the catalogue makes of the provider's name: it takes
+    ``anthropic-us`` for Anthropic, which charges less. A ceiling stands in for a price that nobody had, and whatever
+    the *processing* of a call, so that has to be said.
 
     Raises:
         UnknownModelError: It has none.
     """
     sought = processing or price.processing
-    if not price.is_ceiling:
+    if price.is_ceiling:
+        return price_for(catalogue, price.model, at, sought)
+    for name in (f"{price.provider}/{price.model}", price.model):  # an override may be under the bare name
         try:
-            return price_for(catalogue, f"{price.provider}/{price.model}", at, sought)
-        except UnknownModelError:  # an override under the model's bare name: its price says whose it is
-            found = price_for(catalogue, price.model, at, sought)
-            if found.provider == price.provider:
-                return found
-            raise
-    return price_for(catalogue, price.model, at, sought)
+            found = price_for(catalogue, name, at, sought)
+        except UnknownModelError:
+            continue
+        if found.provider == price.provider:
+            return found
+    name = f"{price.provider}/{price.model}"
+    raise UnknownModelError(name, sought.price_name)

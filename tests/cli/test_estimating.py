@@ -50,6 +50,19 @@ def test_a_request_names_its_model_and_its_longest_answer(run: Run, tmp_path: Pa
     assert ("gpt-4o-mini", 2_000, "3") == (found["model"], found["output_tokens_at_most"], found["at_most"])
 
 
+def test_what_is_billed_by_the_piece_is_said(run: Run, tmp_path: Path) -> None:
+    """Pages of a document, for a model that has no price for tokens; a word that is no number of pieces is refused."""
+    (tmp_path / "scan.txt").write_text("a document")
+    command = ("estimate", "--model", "mistral-ocr-2512", str(tmp_path / "scan.txt"))
+    found = run(*command, "--piece", "ocr_page=12", "--json").json
+
+    assert ("core", "32", {"ocr_page": 12}) == (found["unit"], found["hold"], found["pieces_at_most"])
+    assert "ocr_page" in run(*command, "--piece", "ocr_page=12").out
+    assert "pieces={...} of ocr_annotated_page, ocr_page" in " ".join(run(*command).err.split())
+    for wrong in ("ocr_page", "=3", "ocr_page=-1", "ocr_page=x"):
+        assert "as NAME=N, such as ocr_page=12" in " ".join(run(*command, "--piece", wrong).err.split())
+
+
 def test_how_it_is_to_be_processed_may_be_said(run: Run, tmp_path: Path) -> None:
     """By an option, or by the request itself; a note says which price it is, and half of it is half the cost."""
     (tmp_path / "request.json").write_text(json.dumps(BODY))

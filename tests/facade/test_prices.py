@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.rerating import PriceList, card, used
 
-from ptmeter import PT, Basis, Ceiling, InvalidArgumentError, Money, Policy
+from ptmeter import (
+    PT,
+    Basis,
+    Ceiling,
+    GenaiPrices,
+    InvalidArgumentError,
+    Money,
+    Policy,
+    read_prices,
+)
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.operations import rerating
 
@@ -44,6 +53,27 @@ async def test_calls_are_rated_again_and_back(opened: Opener, clock: Clock) -> N
         with pytest.raises(InvalidArgumentError, match="say why"):
             await meter.prices.rerate(**span, by="ann", reason=" ")
         assert (await meter.verify()).clean
+
+
+async def test_a_route_without_a_price_by_now_is_not_rated_as_another(
+    on_file: Opener, clock: Clock
+) -> None:
+    """What was charged at a region's price stays so once that is gone: it is not rated at the maker's own, for less."""
+    line = {"surcharge": "10%", "usd_per_million_tokens": {"input_uncached": 30, "output_text": 150}}
+    prices = GenaiPrices(read_prices({"prices": {"anthropic-us/claude-opus-4-1": [line]}}))
+    span: dict[str, Any] = {"since": clock(), "until": clock() + timedelta(days=1)}
+    async with on_file(catalogue=prices, clock=clock) as meter:
+        await meter.funds.grant("acme", advanced=1_000, source="test", key="g")
+        await meter.record("acme", model="anthropic-us/claude-opus-4-1", response=used(10_000), key="c")
+        before = (await meter.balance("acme")).advanced.spent
+
+    async with on_file(clock=clock) as meter:
+        report = await meter.prices.rerate(**span, by="ann", reason="the file is gone")
+
+        assert ({"claude-opus-4-1": 1}, 0) == (dict(report.unrated), report.posted)
+        assert before == (await meter.balance("acme")).advanced.spent
+    async with on_file(catalogue=prices, clock=clock) as meter:
+        assert {} == (await meter.prices.preview(**span)).unrated
 
 
 async def test_what_was_charged_at_a_ceiling_is_listed_until_it_is_mended(

@@ -50,21 +50,21 @@ MODELS = {
     "bedrock-converse": "amazon.nova-pro-v1:0",
     "cohere-chat": "command-a-03-2025",
     "cohere-tools": "command-a-03-2025",
+    "cohere-chat-v1": "v1/command-a-03-2025",
+    "openai-responses-realtime": "gpt-realtime",
+    "openai-responses-transcription": "gpt-4o-transcribe",
+    "openai-responses-transcription-seconds": "whisper-1",
 }
-"""What the answer does not name."""
+"""What the answer does not name, and the version of an API."""
 
-NOT_ASKED = {
-    "cohere-chat-v1",
-    "gemini-interaction",
-    "gemini-openai-endpoint",
-    "gemini-sdk-tools",
-    "mistral-ocr",
-    "mistral-ocr-annotated",
-    "openai-responses-realtime",
-    "openai-responses-transcription",
-    "openai-responses-transcription-seconds",
-}
-"""Answers of APIs that its chat client does not speak, and one in an SDK's names."""
+ENDPOINTS = {"gemini-openai-endpoint": "openai/"}
+"""Where it is asked in another provider's format than that of whoever charges for it."""
+
+PATHS = {"cohere-chat-v1": "/v1/chat"}
+"""Where its client does not add the path itself."""
+
+NOT_ASKED = {"gemini-sdk-tools"}
+"""An answer in the names of an SDK, which are not on the wire."""
 
 
 class Provider(ThreadingHTTPServer):
@@ -91,34 +91,81 @@ class Answer(BaseHTTPRequestHandler):
 
 def ask(name: str, payload: dict[str, Any], provider: Provider) -> dict[str, Any]:
     """Tokens in and out and the cost in nano-dollars, or why there is none."""
-    provider.body = json.dumps(payload["response"]).encode()
+    body = payload["response"]
+    provider.body = json.dumps(body).encode()
     model = ROUTES[name.partition("-")[0]] + (MODELS.get(name) or payload["model"])
-    where: dict[str, Any] = {"api_base": f"http://127.0.0.1:{provider.server_port}", "api_key": "none"}
+    where: dict[str, Any] = {
+        "model": ENDPOINTS[name] + payload["model"] if name in ENDPOINTS else model,
+        "api_base": f"http://127.0.0.1:{provider.server_port}{PATHS.get(name, '')}",
+        "api_key": "none",
+    }
     try:
-        if payload["response"].get("object") == "response":
-            answer = litellm.responses(model=model, input="hello", **where)
-            into, out = answer.usage.input_tokens, answer.usage.output_tokens
-        else:
-            answer = litellm.completion(
-                model=model, messages=[{"role": "user", "content": "hello"}], **where
+        if "usage_info" in body:
+            answer = litellm.ocr(
+                document={"type": "document_url", "document_url": "https://example.org/a.pdf"}, **where
             )
-            into, out = answer.usage.prompt_tokens, answer.usage.completion_tokens
+            return {"input": 0, "output": 0, "nano_dollars": cost(answer, model, call_type="ocr")}
+        if body.get("type") == "response.done":
+            return in_a_session(body, model)
+        if body.get("object") == "interaction":
+            answer = litellm.interactions.create(input="hello", **where)
+            used = answer.usage
+            into = used["total_input_tokens"] + used["total_tool_use_tokens"]
+            return {
+                "input": into,
+                "output": used["total_tokens"] - into,
+                "nano_dollars": cost(answer, model),
+            }
+        if body.get("object") == "response":
+            answer = litellm.responses(input="hello", **where)
+        elif "finish_reason" not in body and isinstance(body.get("text"), str):
+            answer = litellm.transcription(file=("a.wav", b"RIFF"), **where)
+        else:
+            answer = litellm.completion(messages=[{"role": "user", "content": "hello"}], **where)
     except litellm.APIConnectionError as failure:
         return {"failed": str(failure).splitlines()[0].partition("Exception - ")[2]}
+    into, out = (tokens(answer.usage, *names) for names in (INTO, OUT))
     return {"input": into, "output": out, "nano_dollars": cost(answer, model)}
 
 
-def cost(answer: Any, model: str) -> int | None:
+INTO, OUT = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
+
+
+def tokens(usage: Any, *names: str) -> int:
+    """The count under the one of these names that it has; a duration has none."""
+    return next((getattr(usage, name) for name in names if hasattr(usage, name)), 0)
+
+
+def in_a_session(event: dict[str, Any], model: str) -> dict[str, Any]:
+    """The one event of a session of the Realtime API, which its proxy adds up."""
+    from litellm.cost_calculator import (  # pyright: ignore[reportMissingImports]
+        RealtimeAPITokenUsageProcessor,
+        handle_realtime_stream_cost_calculation,
+    )
+
+    used = RealtimeAPITokenUsageProcessor.collect_and_combine_usage_from_realtime_stream_results([event])
+    provider, _, name = model.partition("/")
+    dollars = handle_realtime_stream_cost_calculation([event], used, provider, name)
+    return {"input": used.prompt_tokens, "output": used.completion_tokens, "nano_dollars": nano(dollars)}
+
+
+def cost(answer: Any, model: str, **how: str) -> int | None:
     """In nano-dollars, or ``None`` if litellm lists no price."""
     try:
-        dollars = Decimal(repr(litellm.completion_cost(answer, model=model)))
+        return nano(
+            litellm.completion_cost(answer, model=model, custom_llm_provider=model.partition("/")[0], **how)
+        )
     except litellm.exceptions.NotFoundError:
         return None
     except Exception as failure:
         if type(failure).__name__ == "ModelNotMappedError":
             return None
         raise
-    return int((dollars * 10**9).to_integral_value(ROUND_HALF_UP))
+
+
+def nano(dollars: float) -> int:
+    """Dollars in nano-dollars, rounded half up."""
+    return int((Decimal(repr(dollars)) * 10**9).to_integral_value(ROUND_HALF_UP))
 
 
 def main() -> None:

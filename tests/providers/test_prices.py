@@ -345,11 +345,11 @@ def test_a_provider_may_be_said(listed: GenaiPrices) -> None:
             "openai/claude-sonnet-4-5",
             "text-embedding-3-small",
         ),
-        *("openrouter/openai/gpt-oss-20b:free", "tts-1", "gemini/gemma-3"),
+        *("openrouter/openai/gpt-oss-20b:free", "gemini/gemma-3"),
     ],
 )
 def test_an_unknown_model_has_no_price(name: str, listed: GenaiPrices) -> None:
-    """A typo, an unknown name, a model listed as free or by the character: refused, never US$0 (P6)."""
+    """A typo, an unknown name, a model listed as free: refused, never US$0 (P6)."""
     for ask in (lambda: listed.prices(name), lambda: listed.price(name, AT)):
         with pytest.raises(UnknownModelError) as caught:
             ask()
@@ -387,7 +387,7 @@ def test_pages_and_hours_are_priced_and_tokens_of_their_models_are_not(listed: G
 
 
 @pytest.mark.parametrize(
-    "piece", ["x_search", "live_search_source", "maps_grounding", "search_unit", "audio_second"]
+    "piece", ["classification", "image", "maps_grounding", "search_unit", "audio_second"]
 )
 def test_pieces_without_a_price_are_refused(piece: str, listed: GenaiPrices) -> None:
     """What is billed by the piece and not listed is named as what is missing; none of it is as good as nothing."""

@@ -362,6 +362,22 @@ def test_pages_are_annotated_if_the_answer_holds_an_annotation(body: dict[str, A
     assert {piece: 3} == read.usage.tool_calls
 
 
+@pytest.mark.parametrize(
+    ("usage", "pieces"),
+    [
+        ({"pages_processed": 3, "pages_processed_annotation": 2}, {"ocr_page": 3, "ocr_annotated_page": 2}),
+        ({"pages_processed": 0, "pages_processed_annotation": 3}, {"ocr_annotated_page": 3}),
+        ({"pages_processed": 3, "pages_processed_annotation": 0}, {"ocr_annotated_page": 3}),
+        ({"pages_processed": 3, "pages_processed_annotation": None}, {"ocr_annotated_page": 3}),
+    ],
+)
+def test_annotated_pages_are_counted_apart_where_the_answer_does(
+    usage: dict[str, Any], pieces: dict[str, int]
+) -> None:
+    """Each count is billed as what it is of; where none is told, the answer decides for all pages."""
+    assert pieces == read_usage({"document_annotation": "{}", "usage_info": usage}).usage.tool_calls
+
+
 @pytest.mark.parametrize(("seconds", "counted"), [(9, 9), (9.0, 9), (0, 0)])
 def test_a_transcription_by_the_minute_counts_whole_seconds(seconds: float, counted: int) -> None:
     """The SDK makes a float of what is a whole number on the wire; none is nothing used."""

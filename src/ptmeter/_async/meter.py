@@ -39,7 +39,7 @@ from .webhooks import AsyncWebhooks
 from .worker import AsyncWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
     from types import TracebackType
 
@@ -184,6 +184,7 @@ class AsyncMeter(AsyncReading):
         workload: Workload = PLAIN,
         route: str = "",
         quantile: Whole | Quantile | None = None,
+        pieces: Mapping[str, int] | None = None,
     ) -> Estimate:
         """
         What sending *request* (text, chat messages or a request body) to *model* will cost.
@@ -197,6 +198,8 @@ class AsyncMeter(AsyncReading):
             route: Your own name for this kind of call; estimates learn from settled calls of the same route.
             quantile: How many of such calls the hold is to suffice for, in percent, instead of what the
                 policy says: 50 to 99.9.
+            pieces: What will be charged by the piece, by name, where the request does not tell: the pages of a
+                document (``{"ocr_page": 12}``), the seconds of a recording (``audio_second``), how many searches.
 
         Raises:
             UnknownModelError: No price or rate is known for the model, or none for how it is to be processed.
@@ -211,6 +214,7 @@ class AsyncMeter(AsyncReading):
             workload=workload,
             route=route,
             quantile=None if quantile is None else Quantile.of(quantile),
+            pieces=pieces or {},
         )
 
     def call(
@@ -224,16 +228,23 @@ class AsyncMeter(AsyncReading):
         workload: Workload = PLAIN,
         route: str = "",
         quantile: Whole | Quantile | None = None,
+        pieces: Mapping[str, int] | None = None,
     ) -> AsyncCall:
         """
         Hold what a call may cost while you send it, and charge what it did cost afterwards.
 
         Use it as a context manager and `record` the answer inside: the call is settled on the way out,
-        or given back whole if the block raised before anything was recorded. See `estimate` for *route*
-        and *quantile*.
+        or given back whole if the block raised before anything was recorded. See `estimate` for *route*,
+        *quantile* and *pieces*.
         """
         estimate = self.estimate(
-            model, messages, max_tokens=max_tokens, workload=workload, route=route, quantile=quantile
+            model,
+            messages,
+            max_tokens=max_tokens,
+            workload=workload,
+            route=route,
+            quantile=quantile,
+            pieces=pieces,
         )
         return AsyncCall(
             self._platform,
@@ -241,7 +252,7 @@ class AsyncMeter(AsyncReading):
             key,
             estimate,
             self._platform.pricing.asked(model, messages, workload),
-            request_digest(model, messages, max_tokens, workload),
+            request_digest(model, messages, max_tokens, workload, pieces or {}),
         )
 
     async def hold(self, account: str, *, key: str, ttl: timedelta | None = None, **amounts: Whole) -> Hold:

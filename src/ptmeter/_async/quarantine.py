@@ -222,7 +222,7 @@ async def set_aside(
     whose = f"the call under key {key!r} of account {account!r} to {model}"
     LOG.error("%s; nothing was charged for %s; the provider sent %r", problem, whose, payload)
     try:
-        unit = platform.pricing.unit_of(model) if hold is None else next(iter(hold.amounts))
+        unit = platform.pricing.unit_by_card(model) if hold is None else next(iter(hold.amounts))
         work = partial(
             quarantining.keep,
             account=account,

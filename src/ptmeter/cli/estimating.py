@@ -50,6 +50,12 @@ def estimate(
         Processing,
         typer.Option("--processing", help="How it is to be processed, unless the request says so itself."),
     ] = Processing.STANDARD,
+    pieces: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--piece", metavar="NAME=N", help="Pages, seconds, searches: ocr_page=12. May be repeated."
+        ),
+    ] = None,
     card: options.CardFile = None,
     plans: options.PlansFile = None,
     prices: options.PricesFile = None,
@@ -67,7 +73,8 @@ def estimate(
     chosen = model or _model_of(request)
     rates = options.pricing(card, prices, options.policy())
     workload = Workload(processing=processing)
-    found = rates.estimate(chosen, request, max_tokens=max_tokens, workload=workload)
+    said = dict(map(_piece, pieces or []))
+    found = rates.estimate(chosen, request, max_tokens=max_tokens, workload=workload, pieces=said)
     opening = _opened_by(_plans(plans), found)
     from .writing import screen, write_json
 
@@ -118,6 +125,14 @@ def _model_of(request: Request) -> str:
     return named
 
 
+def _piece(said: str) -> tuple[str, int]:
+    name, _, count = said.partition("=")
+    if not name or not (count.isascii() and count.isdigit()):
+        msg = f"say what will be charged by the piece as NAME=N, such as ocr_page=12, not {said!r}"
+        raise InvalidArgumentError(msg)
+    return name, int(count)
+
+
 def _plans(file: Path | None) -> Plans:
     from .. import configuration
 
@@ -142,6 +157,7 @@ def _document(found: Estimate, opening: list[str], card_version: str) -> dict[st
         "method": str(found.input.method),
         "output_tokens_expected": found.output_expected,
         "output_tokens_at_most": found.output_at_most,
+        "pieces_at_most": dict(found.pieces),
         "cost_expected": money_text(found.cost_expected),
         "cost_at_most": money_text(found.cost_at_most),
         "currency": found.cost_expected.currency,
@@ -160,6 +176,8 @@ def _lines(found: Estimate, opening: list[str]) -> list[RenderableType]:
     made.add_row("provider cost", money(found.cost_expected, 6), money(found.cost_at_most, 6))
     made.add_row("input tokens", number(found.input.tokens), number(found.input.high))
     made.add_row("output tokens", number(found.output_expected), number(found.output_at_most))
+    for name, count in found.pieces.items():
+        made.add_row(safe(name), "", number(count))
     rows = {
         "hold": f"{found.hold}, set aside until the call is answered",
         "counted": f"{found.input.method}: {COUNTED[found.input.method]}",

@@ -63,8 +63,9 @@ def card(document: Document) -> RateCard:
 def _method(name: Method, unit: UnitForm, buffer: Buffer | None) -> Banded | CostPlus:
     if name == "cost_plus" and buffer:
         return CostPlus(buffer, unit.step.micro)
-    bands = unit.bands or []
-    return Banded(tuple(Band(band.tokens, band.pt.micro) for band in bands), unit.step.micro)
+    beside = CostPlus(buffer, unit.step.micro) if buffer and unit.beside_tokens == "cost_plus" else None
+    bands = tuple(Band(band.tokens, band.pt.micro) for band in unit.bands or [])
+    return Banded(bands, unit.step.micro, beside)
 
 
 def _buffer(form: BufferForm) -> Buffer:
@@ -96,6 +97,7 @@ def _problems(form: CardForm) -> Iterator[Problem]:
         place = ("units", name)
         yield from _bands_out_of_order(unit.bands or [], (*place, "bands"))
         yield from _method_without_means(unit.method, form, name, (*place, "method"))
+        yield from _beside_without_means(unit, form, name)
     if form.buffer:
         yield from _range_upside_down(form.buffer.retries, ("buffer", "retries"))
         yield from _range_upside_down(form.buffer.total, ("buffer", "total"))
@@ -124,6 +126,14 @@ def _method_without_means(method: Method, form: CardForm, unit: str, place: Plac
         yield Problem(("units", unit, "bands"), f"expected bands, for {written(place)} is banded")
     if method == "cost_plus" and form.buffer is None:
         yield Problem(("buffer",), f"expected a buffer, for {written(place)} is cost_plus")
+
+
+def _beside_without_means(unit: UnitForm, form: CardForm, name: str) -> Iterator[Problem]:
+    if unit.beside_tokens == "cost_plus":
+        place = ("units", name, "beside_tokens")
+        yield from _method_without_means("cost_plus", form, name, place)
+        if unit.bands is None:
+            yield Problem(place, "expected this beside bands alone: cost_plus charges for all there is")
 
 
 def _range_upside_down(form: RangeForm, place: Place) -> Iterator[Problem]:

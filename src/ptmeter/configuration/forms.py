@@ -158,6 +158,7 @@ Pattern: TypeAlias = Annotated[str, PlainValidator(_pattern)]
 Unit: TypeAlias = Annotated[str, AfterValidator(_unit)]
 Rates: TypeAlias = dict[Annotated[str, AfterValidator(_token_class)], Rate]
 Method: TypeAlias = Literal["banded", "cost_plus"]
+Beside: TypeAlias = Literal["cost_plus", "included"]
 Priced: TypeAlias = Literal["standard", "batch", "flex", "priority", "fast", "ultrafast"]
 
 # --- rate card --------------------------------------------------------------------------------
@@ -183,6 +184,7 @@ class UnitForm(Form):
     sells_at: Dollars
     method: Method
     bands: Annotated[list[BandForm], Field(min_length=1)] | None = None
+    beside_tokens: Beside = "included"
     step: SomePt = PT(MICRO)
 
 

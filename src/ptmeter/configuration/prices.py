@@ -101,7 +101,12 @@ def _problems(form: PricesForm) -> Iterator[Problem]:
             if not dated.provider and "/" not in name:
                 sentence = f"expected who charges it, for {name!r} does not say so as provider/model"
                 yield Problem((*place, "provider"), sentence)
-            yield from _free_unsaid(dated, place) if not dated.free else _free_for_money(dated, place)
+            if dated.free:
+                yield from _free_for_money(dated, place)
+            elif not dated.usd_per_million_tokens and dated.usd_per_tool_call:
+                yield from _tokens_unpriced(dated, place)
+            else:
+                yield from _free_unsaid(dated, place)
             yield from _tiers_out_of_order(dated, place)
             yield from _too_fine(dated, place)
 
@@ -113,6 +118,14 @@ def _free_unsaid(form: PriceForm, place: Place) -> Iterator[Problem]:
         yield Problem((*place, name), "expected this rate, or `free: true` in its place")
     if not missing and not any(form.usd_per_million_tokens.values()):
         yield Problem(place, "expected a rate above 0, or `free: true` in place of them all")
+
+
+def _tokens_unpriced(form: PriceForm, place: Place) -> Iterator[Problem]:
+    """A price of pieces alone leaves the tokens what they cost otherwise, and raises nothing."""
+    if form.surcharge:
+        yield Problem((*place, "surcharge"), "expected none, for it raises rates and this names none")
+    if form.tiers:
+        yield Problem((*place, "tiers"), "expected none, for there are no rates outside them")
 
 
 def _free_for_money(form: PriceForm, place: Place) -> Iterator[Problem]:

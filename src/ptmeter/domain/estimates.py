@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .pt import PT, Money
 
 
@@ -41,7 +43,8 @@ class Estimate:
     ``hold`` is what `Meter.call` sets aside: what may be spent at most, unless the policy says what is
     expected or what so many calls stay within. ``notes`` say what the figures rest on, such as a tokenizer
     that is not the model's own, or the calls that were settled before. ``counted`` is the input as the
-    tokenizer had it; ``input`` is that as settled calls have corrected it.
+    tokenizer had it; ``input`` is that as settled calls have corrected it. ``pieces`` are what is charged beside the
+    tokens at most, such as searches, by name.
     """
 
     model: str
@@ -57,6 +60,7 @@ class Estimate:
     cost_expected: Money
     cost_at_most: Money
     definition: str
+    pieces: Mapping[str, int] = field(default_factory=dict[str, int])
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:

@@ -96,6 +96,10 @@ class Policy:
     max_output_tokens: int = 4_096
     """Output tokens to allow for when the request does not say (``max_tokens``)."""
 
+    max_tool_calls: int = 3
+    """Calls of a provider's own tool, such as a search of the web, to allow for when the request turns the tool on
+    and does not say how many it may make (``max_uses``, ``max_tool_calls``)."""
+
     unpriced: Ceiling | None = None
     """``None`` refuses models without a price; a ceiling lets them pass at its rates."""
 
@@ -148,7 +152,7 @@ class Policy:
         if self.drain_for < timedelta(0):
             msg = "drain_for cannot be negative: zero turns it off"
             raise ConfigurationError(msg)
-        for name in ("queue", "batch", "lanes", "drain_chunks"):
+        for name in ("queue", "batch", "lanes", "drain_chunks", "max_tool_calls"):
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1"
                 raise ConfigurationError(msg)

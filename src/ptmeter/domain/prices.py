@@ -9,7 +9,7 @@ rounded once, half up, to the nano-unit.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -21,7 +21,7 @@ from .pt import Money
 from .usage import TOKEN_CLASSES, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 PICO_PER_NANO: Final = 1_000
 
@@ -126,6 +126,11 @@ class Price:
         return not self.rates and not any(self.tools.values())
 
     @property
+    def adds_pieces(self) -> bool:
+        """Whether it names pieces alone: it is laid over whatever price there is for the tokens."""
+        return not self.rates and bool(self.tools)
+
+    @property
     def full_name(self) -> str:
         """Who charges it for what: ``openai/gpt-4o-mini``, ``openai/gpt-4o-mini (batch)``."""
         return full_name(self.provider, self.model, self.processing)
@@ -140,11 +145,23 @@ class Price:
         rates = self._rates_for(usage.input_total)
         try:
             pico = sum(rates[name] * count for name, count in usage.tokens().items())
-            pico += sum(self._pico_for_pieces(name, count) for name, count in usage.pieces().items())
         except KeyError as missing:
             raise UnknownModelError(self.model, f"price for {missing.args[0]}") from None
-        rounded = (pico + PICO_PER_NANO // 2) // PICO_PER_NANO
-        return Money(rounded + self.request * usage.requests, self.currency)
+        return self._money(pico + self._pico_for_all_pieces(usage), usage)
+
+    def cost_beside_tokens(self, usage: Usage) -> Money:
+        """
+        What the provider charges for *usage* beside its tokens: for the pieces and by the request.
+
+        Raises:
+            UnknownModelError: There is no price for one of the pieces.
+        """
+        return self._money(self._pico_for_all_pieces(usage), usage)
+
+    def priced_pieces(self) -> frozenset[str]:
+        """The pieces that have a price, by the names they are counted under."""
+        counted = {piece for piece, (listed, _) in LISTED_BY.items() if listed in self.tools}
+        return frozenset(counted | self.tools.keys())
 
     def as_json(self) -> str:
         """The price as canonical JSON: equal prices give equal text."""
@@ -171,6 +188,18 @@ class Price:
         facts["processing"] = Processing(facts.get("processing", Processing.STANDARD))
         facts["tiers"] = tuple(Tier(tier["above"], tier["rates"]) for tier in facts["tiers"])
         return cls(**facts)
+
+    def _money(self, pico: int, usage: Usage) -> Money:
+        rounded = (pico + PICO_PER_NANO // 2) // PICO_PER_NANO
+        return Money(rounded + self.request * usage.requests, self.currency)
+
+    def _pico_for_all_pieces(self, usage: Usage) -> int:
+        pieces = usage.pieces()
+        if missing := sorted(set(pieces) - self.priced_pieces()):
+            names = ", ".join(missing)
+            remedy = override_for(self.model, missing, provider=self.provider, processing=self.processing)
+            raise UnknownModelError(self.model, f"price for {names}", remedy)
+        return sum(self._pico_for_pieces(name, count) for name, count in pieces.items())
 
     def _pico_for_pieces(self, name: str, count: int) -> int:
         """Pico-units, without the fraction of one that only pieces listed otherwise have: it decides no rounding."""
@@ -199,6 +228,46 @@ def full_name(provider: str, model: str, processing: Processing) -> str:
     """What the price of a model is called among all prices: nothing is said of what is standard."""
     name = f"{provider}/{model}"
     return name if processing is Processing.STANDARD else f"{name} ({processing})"
+
+
+def override_for(
+    model: str,
+    pieces: Iterable[str],
+    *,
+    provider: str = "",
+    processing: Processing = Processing.STANDARD,
+) -> str:
+    """What to write into the price file so that *pieces* have a price, but for the amounts, which are not known."""
+    known = provider not in ("", UNPRICED)
+    price: dict[str, Any] = {} if known or "/" in model else {"provider": "WHO_CHARGES_IT"}
+    if processing is not Processing.STANDARD:
+        price["processing"] = str(processing)
+    price["usd_per_tool_call"] = dict.fromkeys(sorted(pieces), "US_DOLLARS_FOR_ONE")
+    name = f"{provider}/{model}" if known else model
+    line = json.dumps({"prices": {name: [price]}})
+    return f"price it by an override, {line}"
+
+
+def laid_over(history: Sequence[Price], pieces: Sequence[Price]) -> tuple[Price, ...]:
+    """
+    A price history with what *pieces* name from their dates on; without one, *pieces* are all there is.
+
+    A price that names nothing stays so: what one of its tokens costs is not known, and neither is that it is nothing.
+    """
+    if not pieces or not history:
+        return tuple(history or pieces)
+    merged: list[Price] = []
+    for since in sorted({price.effective_from for price in (*history, *pieces)}):
+        price, own = price_at(history, since), price_at(pieces, since)
+        if price is None:
+            continue
+        if own and not price.is_empty:
+            tools, request = {**price.tools, **own.tools}, own.request or price.request
+            source = f"{price.source}; {own.source}"
+            price = replace(price, source=source, tools=tools, request=request, effective_from=since)
+        if price not in merged:
+            merged.append(price)
+    return tuple(merged)
 
 
 def price_at(history: Sequence[Price], at: datetime) -> Price | None:

@@ -45,6 +45,7 @@ _NAMES: Final = frozenset(
 )
 """The keys in providers' usage objects whose values are words: classes, tiers, kinds."""
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,64}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:/@\[\]-]{1,64}")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
@@ -242,8 +243,8 @@ def kept_payload(payload: object) -> str:
 
 
 def kept_problem(problem: str) -> str:
-    """What of the sentence that says what is wrong is kept: what it quotes only if that is a word."""
-    told = _QUOTED.sub(lambda quoted: quoted[0] if _WORD.fullmatch(quoted[0][1:-1]) else "'…'", problem)
+    """What of the sentence that says what is wrong is kept: what it quotes only if that is a word or a name."""
+    told = _QUOTED.sub(lambda quoted: quoted[0] if _NAME.fullmatch(quoted[0][1:-1]) else "'…'", problem)
     shortened = told if len(told) <= LONGEST_PROBLEM else f"{told[: LONGEST_PROBLEM - 1]}…"
     return shortened.replace("\0", "").encode("utf-8", "replace").decode()
 

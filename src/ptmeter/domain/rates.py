@@ -2,7 +2,8 @@
 The rate card: how usage becomes PT, versioned, with an effective date.
 
 A *banded* rate goes by the call's total tokens; a *cost-plus* rate by what the provider charges, plus a
-buffer for what a price list does not show. Both are exact integers and round up once, to the card's step.
+buffer for what a price list does not show. Both are exact integers and round up once, to the card's step. What a
+provider charges beside the tokens, such as for searches, may be added to bands at cost-plus, rounded up by itself.
 """
 
 from __future__ import annotations
@@ -110,10 +111,16 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Banded:
-    """By total tokens; above the last band in proportion to it, rounded up to *step* micro-PT."""
+    """
+    By total tokens; above the last band in proportion to it, rounded up to *step* micro-PT.
+
+    *beside* is how what the provider charges beside the tokens is added: searches, pages, a fee by the request.
+    Left out, it costs the account nothing of its own.
+    """
 
     bands: tuple[Band, ...]
     step: int = MICRO
+    beside: CostPlus | None = None
 
     def __post_init__(self) -> None:
         if not self.bands or any(low.tokens >= high.tokens for low, high in pairwise(self.bands)):
@@ -219,10 +226,8 @@ class Tariff:
         """
         cost = self.price.cost(usage)
         match self.method:
-            case Banded() if usage.pieces() and not usage.total:
-                raise UnknownModelError(self.model, f"cost-plus rate for {', '.join(usage.pieces())}")
             case Banded() as banded:
-                amount = banded.amount(usage.total)
+                amount = self._banded(banded, usage, workload)
             case CostPlus() as cost_plus:
                 amount = cost_plus.amount(cost, self.rate.pays_for, workload)
         return Charge(
@@ -234,6 +239,16 @@ class Tariff:
             card_version=self.card_version,
             workload=workload,
         )
+
+    def _banded(self, banded: Banded, usage: Usage, workload: Workload) -> int:
+        """By the band of the tokens, unless there are none but pieces, and what is added beside them."""
+        pieces_alone = usage.pieces() and not usage.total
+        if banded.beside is None:
+            if pieces_alone:
+                raise UnknownModelError(self.model, f"cost-plus rate for {', '.join(usage.pieces())}")
+            return banded.amount(usage.total)
+        beside = banded.beside.amount(self.price.cost_beside_tokens(usage), self.rate.pays_for, workload)
+        return beside if pieces_alone else banded.amount(usage.total) + beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,6 +123,16 @@ class Usage:
         return Usage(**counts, tool_calls=tools, quality=worst)
 
 
+def checked_pieces(pieces: Mapping[str, int]) -> dict[str, int]:
+    """
+    Pieces by name, without those of which there are none.
+
+    Raises:
+        InvalidArgumentError: One of the counts is no whole number or below zero.
+    """
+    return Usage(tool_calls=pieces).pieces()
+
+
 def _check_count(name: str, count: object) -> None:
     if type(count) is not int or count < 0:
         msg = f"{name} must be a whole number of tokens or calls, not {count!r}"

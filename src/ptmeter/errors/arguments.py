@@ -16,12 +16,17 @@ class UnknownModelError(InvalidArgumentError):
 
     code = "unknown_model"
 
-    def __init__(self, model: str, missing: str) -> None:
+    def __init__(
+        self,
+        model: str,
+        missing: str,
+        remedy: str = "add it to the price overrides and the rate card, or set Policy.unpriced",
+    ) -> None:
+        """*remedy* is what to do about it, where more is known than that there is no price."""
         self.model = model
         self.missing = missing
         super().__init__(
-            f"no {missing} is known for model {model!r}, so a call to it would be free: "
-            f"add it to the price overrides and the rate card, or set Policy.unpriced"
+            f"no {missing} is known for model {model!r}, so a call to it would be free: {remedy}"
         )
 
 

@@ -68,8 +68,12 @@ TOOLS: Final[Mapping[str, str]] = {
     "code_execution": "code_executions_kcount",
     "ocr_page": "input_document_kpages",
     "ocr_annotated_page": "input_annotated_document_kpages",
+    "search_unit": "rerank_searches_kcount",
 }
 """What is listed per thousand calls of a provider's own tool, or pages."""
+
+CHARACTERS: Final[Mapping[str, str]] = {"character": "input_mchars"}
+"""What is listed per million characters."""
 
 HOURS: Final[Mapping[str, tuple[str, ...]]] = {"audio_hour": ("input_audio_hours", "audio_hours")}
 """What is listed by the hour: the first that is listed, from the particular to the general."""
@@ -88,6 +92,9 @@ CONTEXTS: Final[Mapping[Processing, Mapping[str, str]]] = {
 
 SHIFT: Final = 6
 """Dollars per million tokens to pico-dollars each, and per thousand calls to nano-dollars each: × 10⁶."""
+
+THOUSANDTH: Final = 3
+"""Dollars per million characters to nano-dollars each: × 10³."""
 
 NANO: Final = 9
 """Dollars to nano-dollars: × 10⁹."""
@@ -169,6 +176,9 @@ def _price(
     starts = sorted({tier.start for tiered in _tiered(listed) for tier in tiered.tiers})
     tools = {name: _whole(where, key, getattr(listed, key)) for name, key in TOOLS.items()}
     tools |= {name: _whole(where, *_first(listed, keys), shift=NANO) for name, keys in HOURS.items()}
+    tools |= {
+        name: _whole(where, key, getattr(listed, key), THOUSANDTH) for name, key in CHARACTERS.items()
+    }
     return Price(
         provider=provider.id,
         model=model.id,

@@ -1,10 +1,12 @@
 """
 Mistral's usage where it is not in OpenAI's format: pages that were read, billed by the page.
 
-A page has another price if the document or a picture in it was annotated. The usage does not say that,
-but the answer holds what was asked for.
+A page has another price if the document or a picture in it was annotated. Some answers count those pages apart
+(``pages_processed_annotation``, Azure's among them, where the others may be none); where that is not said, the answer
+holds what was asked for.
 
-Source: docs.mistral.ai, the OCR endpoint (``usage_info``) and Annotations. Chat is in OpenAI's format: see `dialects`.
+Source: docs.mistral.ai, the OCR endpoint (``usage_info``) and Annotations; litellm, ``ocr_cost``, which adds the two
+counts of pages up as well. Chat is in OpenAI's format: see `dialects`.
 """
 
 from __future__ import annotations
@@ -34,9 +36,12 @@ def read_pages(body: Payload) -> Reading:
     if not raw:
         msg = "the answer carries no usage: usage_info is missing"
         raise UsageMissingError(msg)
-    pages = Counts(raw, raw).need("pages_processed")
-    page = "ocr_annotated_page" if _is_annotated(body) else "ocr_page"
-    usage = Usage(tool_calls={page: pages} if pages else {})
+    counts = Counts(raw, raw)
+    pages, annotated = counts.need("pages_processed"), counts.count("pages_processed_annotation")
+    if not annotated and _is_annotated(body):
+        pages, annotated = 0, pages
+    read = {"ocr_page": pages, "ocr_annotated_page": annotated}
+    usage = Usage(tool_calls={page: count for page, count in read.items() if count})
     return Reading(usage, text_at(body, "model"), PROVIDER, None, raw)
 
 

@@ -8,7 +8,8 @@ without any price: calling it would be free (LiteLLM #12337, PR #36561), and wha
 so, by an override with rates of zero. One that is listed by the page or by the hour alone has a price for
 those, and none for tokens.
 
-How a listed price becomes one of ours is in `listed_prices`.
+How a listed price becomes one of ours is in `listed_prices`, and what is documented of pieces that it does not
+list in `listed_pieces`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..domain.prices import Price, Processing, full_name, price_at
+from ..domain.prices import Price, Processing, full_name, laid_over, price_at
 from ..errors import ConfigurationError, InvalidArgumentError, UnknownModelError
+from .listed_pieces import with_pieces
 from .listed_prices import CONTEXTS, listed_history
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class GenaiPrices:
     An override holds for the name it is given under and, if that is the catalogue's own name of a
     model, for every other way to write it: one for ``gpt-4o-mini`` also holds for
     ``openai/gpt-4o-mini`` and ``gpt-4o-mini-2024-07-18``. It takes the place of the prices for the same
-    processing, and of no others. An instance may be used from many threads.
+    processing, and of no others. One that names pieces alone is laid over those prices instead: the tokens cost
+    what they did. An instance may be used from many threads.
 
     Args:
         overrides: Prices by model; each history may have any number of effective dates.
@@ -81,9 +84,6 @@ class GenaiPrices:
             UnknownModelError: No price is known for it.
             ConfigurationError: A listed price is finer than a pico-dollar per token: override it.
         """
-        names = (f"{provider}/{model}", model)
-        if own := next(filter(None, (self._overrides.get((name, processing)) for name in names)), None):
-            return own
         asked = (model, provider, processing)
         if found := self._found.get(asked):
             return found
@@ -128,40 +128,58 @@ class GenaiPrices:
             for info in provider.models:
                 for processing in (Processing.STANDARD, *CONTEXTS):
                     try:
-                        history = tuple(listed_history(provider, info, processing))
+                        history = with_pieces(tuple(listed_history(provider, info, processing)))
                     except ConfigurationError as problem:
                         refused[full_name(provider.id, info.id, processing)] = str(problem)
                         continue
                     if not all(price.is_empty for price in history):
                         prices[full_name(provider.id, info.id, processing)] = history
         for history in self._overrides.values():
-            prices[history[0].full_name] = history
+            name = history[0].full_name
+            prices[name] = _overridden(prices.get(name, ()), history)
         return Listing(prices, refused)
 
     def _look_up(self, model: str, provider: str | None, processing: Processing) -> tuple[Price, ...]:
-        listed = _find(model, provider)
-        if listed is None:
-            raise UnknownModelError(model, processing.price_name)
-        host, info = listed
-        if own := self._overrides.get((f"{host.id}/{info.id}", processing)):
-            return own
-        if (own := self._overrides.get((info.id, processing))) and _find(info.id, None) == listed:
-            return own
-        history = tuple(listed_history(host, info, processing))
-        if all(price.is_empty for price in history):
+        names = (f"{provider}/{model}", model)
+        own = next(filter(None, (self._overrides.get((name, processing)) for name in names)), ())
+        if any(not price.adds_pieces for price in own):
+            return _overridden((), own)
+        history: tuple[Price, ...] = ()
+        if listed := _find(model, provider):
+            host, info = listed
+            own = own or self._overrides.get((f"{host.id}/{info.id}", processing), ())
+            bare = () if own else self._overrides.get((info.id, processing), ())
+            own = bare if bare and _find(info.id, None) == listed else own
+            if all(price.adds_pieces for price in own):
+                history = with_pieces(tuple(listed_history(host, info, processing)))
+        history = _overridden(() if all(price.is_empty for price in history) else history, own)
+        if not history:
             raise UnknownModelError(model, processing.price_name)
         return history
 
 
+def _overridden(listed: tuple[Price, ...], own: tuple[Price, ...]) -> tuple[Price, ...]:
+    """What is listed with *own* in its place, or laid over it where that names pieces alone."""
+    whole = tuple(price for price in own if not price.adds_pieces)
+    return laid_over(whole or listed, tuple(price for price in own if price.adds_pieces))
+
+
 def _find(model: str, provider: str | None) -> tuple[Provider, ModelInfo] | None:
     """
-    Return the catalogue's entry for a name, matched by the catalogue's own rules.
+    Return the catalogue's entry for a name: the one that is called so, or by the catalogue's own rules.
 
-    Without a provider they are those for LiteLLM's names, which take a known ``provider/`` prefix off.
+    Without a provider they are those for LiteLLM's names, which take a known ``provider/`` prefix off. They do not
+    find every entry by its own name, such as ``aws/regional.amazon.nova-2-lite-v1:0``.
     """
     from genai_prices.data import providers
     from genai_prices.data_snapshot import DataSnapshot
 
+    host_id, _, model_id = (model if provider is None else f"{provider}/{model}").partition("/")
+    for host in providers:
+        if host.id == host_id:
+            for info in host.models:
+                if info.id == model_id:
+                    return host, info
     names = (model,) if provider is None else (model, model.partition("/")[2])
     for name in filter(None, names):
         # A snapshot remembers every name it was ever asked for: one for each search costs nothing.

@@ -144,6 +144,9 @@ def test_a_problem_quotes_no_text() -> None:
 
     assert "total is 26, not 20" == kept("total is 26, not 20")
     assert "tier is 'standard', not one" == kept("tier is 'standard', not one")
+    assert """add {"own/m@1": [{"x_search": "USD"}]}""" == kept(
+        """add {"own/m@1": [{"x_search": "USD"}]}"""
+    )
     assert "n is '…', not a whole number" == kept("n is 'Dear Sir, I am', not a whole number")
     assert "n is '…'" == kept('n is "it\'s a secret"')
     assert 1_000 == len(kept("n" * 5_000))
