@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +18,11 @@ from ptmeter import (
     Quality,
     Usage,
     UsageInconsistentError,
+    UsageMissingError,
     read_plans,
 )
 from ptmeter.domain.policy import HoldSize, OutOfFunds
+from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,6 +210,64 @@ async def test_beyond_a_hard_cap_a_call_goes_on_at_the_multiple_it_began_at(open
         assert {"core": 2} == call.hold.multiples
         assert [PT.of(2), PT.of(2), PT.of(6), PT.of(6)] == held[:4]
         assert {"core": PT.of(6)} == call.receipt.charged
+        assert (await meter.verify()).clean
+
+
+async def test_what_one_stream_holds_later_counts_for_another(opened: Opener) -> None:
+    """Two answers of one account that outrun their holds at the same time use no more than a cap together."""
+    policy = Policy(**EXPECTED, out_of_funds=OutOfFunds.CUT_OFF)
+    plans = capped(4, requests_per_minute=9, concurrent=2)
+    async with opened(policy=policy, plans=plans) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        first, second = (Provider(asynchronous=opened.asynchronous) for _ in range(2))
+
+        async with meter.call("acme", model=MINI, messages=MESSAGES, key="r1") as one:
+            async for _ in one.stream(first.chunks):
+                if first.written == 2_000:
+                    assert PT.of(3) == (await meter.balance("acme")).core.held
+                    (cap,) = [each for each in await meter.accounts.headroom("acme") if each.limit == "cap"]
+                    assert PT.of(3).micro == cap.used
+                    with pytest.raises(LimitError) as caught:
+                        await answer(meter, second, key="r2")
+                    assert ("cap", "acme") == (caught.value.limit, caught.value.scope)
+
+        assert (WORDS, {"core": PT.of(3)}) == (first.written, one.receipt.charged)
+        assert 1_000 < second.written < 1_500
+        balance = (await meter.balance("acme")).core
+        assert (PT.of(0), PT.of(4)) == (balance.held, balance.spent)
+        assert (await meter.verify()).clean
+
+
+@pytest.mark.parametrize("ending", ["raised", "expired"])
+async def test_what_was_held_later_counts_no_more_once_it_is_given_back(
+    opened: Opener, ending: str
+) -> None:
+    """A call that raises before anything is known of it gives back all; what expires counts until its minute."""
+    clock = Clock()
+    policy = Policy(**EXPECTED, out_of_funds=OutOfFunds.CUT_OFF, hold_ttl=timedelta(minutes=5))
+    plans = capped(3, requests_per_minute=9, concurrent=2)
+    async with opened(policy=policy, plans=plans, clock=clock) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        provider = Provider(asynchronous=opened.asynchronous)
+
+        with suppress(UsageMissingError, ZeroDivisionError):
+            async with meter.call("acme", model=MINI, messages=MESSAGES, key="r1") as call:
+                async for _ in call.stream(provider.chunks):
+                    if provider.written == 2_000:
+                        break
+                assert PT.of(3) == (await meter.balance("acme")).core.held
+                with pytest.raises(LimitError):
+                    await meter.hold("acme", core=1, key="r2")
+                if ending == "expired":
+                    clock.turn(timedelta(minutes=6))
+                    await meter.sweep()
+                    await meter.void(await meter.hold("acme", core=3, key="r3"), key="r3")
+                call.record(Usage(input_uncached=12, output_text=1))
+
+        assert {"core": PT.of(1)} == call.receipt.charged
+        held = await meter.hold("acme", core=2, key="r4")
+        assert (await meter.verify()).clean
+        await meter.void(held, key="r4")
         assert (await meter.verify()).clean
 
 

@@ -264,6 +264,7 @@ def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
         allocations=_allocations_from(row.allocations, row.amount),
         expires_at=moment(row.expires_at),
         member=row.member or "",
+        extends=bool(row.extends),
     )
 
 
@@ -281,6 +282,7 @@ def _hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
         "amount": hold.amount,
         "allocations": _allocations_row(hold.allocations, hold.amount),
         "expires_at": microseconds(hold.expires_at),
+        "extends": 1 if hold.extends else None,
         "member": hold.member or None,
     }
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from ..domain.ledger import Kind
+from ..domain.ledger import SETS_ASIDE, Kind
 from .arrays import ArrayWriter
 from .asked import Where, few, many
 from .columns import Body, Int64
@@ -77,6 +77,7 @@ class Found(NamedTuple):
     priority: int
     member: str | None
     frozen: int
+    extends: int | None
 
 
 class Seat(NamedTuple):
@@ -177,6 +178,7 @@ def _read(ids: Finder, named: Finder) -> Any:
             zero.label("priority"),
             table.c.member,
             zero.label("frozen"),
+            table.c.extends,
         )
         return select(*columns).select_from(source)
 
@@ -194,13 +196,14 @@ def _read(ids: Finder, named: Finder) -> Any:
             zero,
             none,
             zero,
+            zero,
         )
         return select(*columns).select_from(source)
 
     lots = select(
         a_lot,
         *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, lot.c.paid, none),
-        *(lot.c.remaining, lot.c.held, lot.c.priority, none, lot.c.frozen),
+        *(lot.c.remaining, lot.c.held, lot.c.priority, none, lot.c.frozen, zero),
     ).where(lot.c.wallet_id.in_(wallets), HAS_SOMETHING)
     return union_all(
         named(holds, open_hold, "hold_id"),
@@ -273,7 +276,7 @@ def _resolved(holds: Finder) -> Executable:
         return (
             select(*columns, late.c.seq.label("late"))
             .select_from(source.join(resolution, completing).outerjoin(late, since))
-            .where(table.c.kind == int(Kind.HOLD))
+            .where(table.c.kind.in_([int(kind) for kind in sorted(SETS_ASIDE)]))
         )
 
     return holds(resolved, transfer, "transfer_id")
