@@ -159,6 +159,7 @@ class Pricing:
             input=count,
             output_expected=expected,
             output_at_most=longest,
+            spoken=sound.spoken and "output_audio" in tariff.price.rates,
             expected=likely.amount,
             at_most=worst.amount,
             hold=held.amount,
@@ -211,18 +212,33 @@ class Pricing:
             raise UnknownTierError(model, tier, reading.raw)
         return replace(workload, processing=found)
 
-    def count_broken_off(self, model: str, estimate: Estimate, text: str, known: Usage | None) -> Usage:
-        """The usage of a stream that ended early: what the provider said of the input, and *text*."""
-        output = self._tokens.count_text(model, text).tokens
-        counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
+    def count_broken_off(
+        self, model: str, estimate: Estimate, text: str, known: Usage | None, *, sound: int = 0
+    ) -> Usage:
+        """
+        The usage of a stream that ended early: what the provider said of the input, and *text*.
+
+        Of an answer that is spoken that is the transcript, and *sound* its tokens of sound.
+        """
+        counted = Usage(
+            output_text=self._tokens.count_text(model, text).tokens,
+            output_audio=sound if estimate.spoken else 0,
+            quality=Quality.PARTIAL_ESTIMATED,
+            requests=0,
+        )
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
     def reach(self, estimate: Estimate, workload: Workload, held: int) -> Reach:
-        """How long an answer may become for which *held* micro-PT suffice, with the input that was estimated."""
+        """
+        How long an answer may become for which *held* micro-PT suffice, with the input that was estimated.
+
+        All of an answer that is spoken counts as sound, its transcript too, as it does in the estimate.
+        """
         tariff = self._tariff(estimate.model, workload.processing)
+        sound = Sound(estimate.input.sound, estimate.spoken)
 
         def cost(output: int) -> int:
-            usage = dearest_usage(tariff.price, estimate.input.high, output, Sound(estimate.input.sound))
+            usage = dearest_usage(tariff.price, estimate.input.high, output, sound)
             return tariff.charge(usage, workload).amount.micro
 
         return Reach(cost, lambda text: self._tokens.count_text(estimate.model, text).tokens, held)
@@ -284,7 +300,8 @@ def assumed(estimate: Estimate) -> Usage:
     """What a call is taken to have used that was answered without a usable word about it."""
     return Usage(
         input_uncached=estimate.input.tokens,
-        output_text=estimate.output_expected,
+        output_text=0 if estimate.spoken else estimate.output_expected,
+        output_audio=estimate.output_expected if estimate.spoken else 0,
         quality=Quality.PARTIAL_ESTIMATED,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -302,3 +303,83 @@ async def test_a_hold_for_the_longest_answer_is_never_extended(opened: Opener) -
 
         kinds = [entry.kind for entry in (await meter.statement("acme")).entries]
         assert ["grant", "hold", "settle"] == kinds
+
+
+# --- answers that are spoken ---
+
+SPEAKING = "gpt-audio"
+SPOKEN = {"messages": MESSAGES, "modalities": ["text", "audio"]}
+SECONDS = 60
+"""Of 20 tokens of sound each, and a word of transcript."""
+
+
+class Speaker(Provider):
+    """Speaks for so many seconds; what it wrote is its transcript."""
+
+    def _words(self) -> Iterator[dict[str, Any]]:
+        data = b64encode(bytes(48_000)).decode()
+        try:
+            for _ in range(SECONDS):
+                self.written += 1
+                audio = {"data": data, "transcript": " word"}
+                yield {
+                    "object": "chat.completion.chunk",
+                    "choices": [{"index": 0, "delta": {"audio": audio}}],
+                }
+            yield {"object": "chat.completion.chunk", "choices": [], "usage": self.usage}
+        except GeneratorExit:
+            self.stopped = True
+            raise
+
+
+SPOKEN_USAGE: dict[str, Any] = {
+    "prompt_tokens": 12,
+    "completion_tokens": 21 * SECONDS,
+    "total_tokens": 21 * SECONDS + 12,
+    "completion_tokens_details": {"audio_tokens": 20 * SECONDS, "text_tokens": SECONDS},
+}
+
+
+async def spoken_answer(meter: AsyncMeter, speaker: Speaker, key: str = "r1") -> Any:
+    """A call whose answer is heard to its end."""
+    async with meter.call("acme", model=SPEAKING, messages=SPOKEN, key=key) as call:
+        async for _ in call.stream(speaker.chunks):
+            pass
+    return call
+
+
+async def test_a_spoken_answer_is_extended_at_the_price_of_sound(opened: Opener) -> None:
+    """Where nothing may be charged beyond what is held, all of it was held, in time: sound costs six times as much."""
+    policy = Policy(**EXPECTED, expected_output_tokens=100, overage=Overage.REJECT)
+    async with opened(policy=policy) as meter:
+        await meter.funds.grant("acme", advanced=100, source="test", key="g")
+        speaker = Speaker(asynchronous=opened.asynchronous, usage=SPOKEN_USAGE)
+
+        call = await spoken_answer(meter, speaker)
+
+        (unit,) = call.hold.amounts
+        assert call.hold.amounts[unit] < call.receipt.charged[unit]
+        assert 20 * SECONDS == call.receipt.usage.output_audio
+        kinds = [entry.kind for entry in (await meter.statement("acme")).entries]
+        assert "extend" in kinds
+        assert (await meter.verify()).clean
+
+
+async def test_a_spoken_answer_is_cut_off_before_it_costs_more_than_there_is(opened: Opener) -> None:
+    """Sound is counted while it comes, and what was heard is charged, as sound."""
+    policy = Policy(**EXPECTED, expected_output_tokens=100, out_of_funds=OutOfFunds.CUT_OFF)
+    async with opened(policy=policy) as meter:
+        await meter.funds.grant("acme", advanced=20, source="test", key="g")
+        speaker = Speaker(asynchronous=opened.asynchronous, usage=SPOKEN_USAGE)
+
+        with pytest.raises(InsufficientFundsError):
+            await spoken_answer(meter, speaker)
+
+        assert speaker.stopped
+        assert 0 < speaker.written < SECONDS
+        (charged,) = [e for e in (await meter.statement("acme")).entries if e.kind == "settle"]
+        assert charged.usage is not None
+        assert 20 * speaker.written == charged.usage.output_audio
+        balance = (await meter.balance("acme"))[charged.unit]
+        assert (PT.of(0), PT.of(0)) == (balance.held, balance.owed)
+        assert (await meter.verify()).clean

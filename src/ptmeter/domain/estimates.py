@@ -41,7 +41,8 @@ class Estimate:
     ``hold`` is what `Meter.call` sets aside: what may be spent at most, unless the policy says what is
     expected or what so many calls stay within. ``notes`` say what the figures rest on, such as a tokenizer
     that is not the model's own, or the calls that were settled before. ``counted`` is the input as the
-    tokenizer had it; ``input`` is that as settled calls have corrected it.
+    tokenizer had it; ``input`` is that as settled calls have corrected it. An answer that is to be ``spoken`` is
+    estimated at the price of sound, if the model's is another than that of text.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Estimate:
     input: Count
     output_expected: int
     output_at_most: int
+    spoken: bool = False
     expected: PT
     at_most: PT
     hold: PT
