@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -16,13 +16,13 @@ from .domain.policy import HoldSize
 from .domain.prices import Processing
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
-from .errors import InvalidArgumentError, UnknownModelError, UnknownTierError
+from .errors import ConfigurationError, InvalidArgumentError, UnknownModelError, UnknownTierError
 from .learning import Learning
 from .providers.tiers import asked_processing, asked_tier, served_processing
 from .reaching import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from .domain.calibration import Bound
     from .domain.policy import Policy
@@ -82,6 +82,9 @@ class Pricing:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         """*learning* is what calls that were settled taught; left out, nothing is known of any."""
+        if not cards:
+            msg = "a platform has a rate card: leave it out for the bundled one"
+            raise ConfigurationError(msg)
         self._cards = tuple(cards)
         self._policy = policy
         self._catalogue = catalogue
@@ -187,8 +190,11 @@ class Pricing:
 
         Raises:
             UnknownTierError: It asks for a service tier that is not known.
-            InvalidArgumentError: It asks for another processing than the workload.
+            InvalidArgumentError: It asks for another processing than the workload, or is no request.
         """
+        if not isinstance(request, str | Sequence | Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"a request is a text, a list of messages or the whole body, not {request!r}"
+            raise InvalidArgumentError(msg)
         tier, said = asked_tier(request), workload.processing
         if tier is None and said is Processing.STANDARD:
             return workload

@@ -232,6 +232,7 @@ async def test_what_one_stream_holds_later_counts_for_another(opened: Opener) ->
                         await answer(meter, second, key="r2")
                     assert ("cap", "acme") == (caught.value.limit, caught.value.scope)
 
+        assert one.receipt is not None
         assert (WORDS, {"core": PT.of(3)}) == (first.written, one.receipt.charged)
         assert 1_000 < second.written < 1_500
         balance = (await meter.balance("acme")).core
@@ -265,6 +266,7 @@ async def test_what_was_held_later_counts_no_more_once_it_is_given_back(
                     await meter.void(await meter.hold("acme", core=3, key="r3"), key="r3")
                 call.record(Usage(input_uncached=12, output_text=1))
 
+        assert call.receipt is not None
         assert {"core": PT.of(1)} == call.receipt.charged
         held = await meter.hold("acme", core=2, key="r4")
         assert (await meter.verify()).clean

@@ -181,7 +181,7 @@ def test_streams_that_outrun_their_holds_together_keep_to_a_cap(
                 finally:
                     together.wait(60)
             assert call.receipt is not None
-            return outcome, call.receipt.charged["core"].whole
+            return outcome, int(call.receipt.charged["core"].whole)
 
         with ThreadPoolExecutor(8) as pool:
             ended = Counter(pool.map(stream, range(8)))

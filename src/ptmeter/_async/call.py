@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from ..asking import typed
 from ..domain.usage import Usage
 from ..draining import drain_async, stop_async
 from ..errors import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 Chunk = TypeVar("Chunk")
 
 
+@typed
 class AsyncCall:
     """
     One call to a model, from hold to receipt; made by `AsyncMeter.call`.

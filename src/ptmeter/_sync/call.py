@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from ..asking import typed
 from ..domain.usage import Usage
 from ..draining import drain, stop
 from ..errors import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Chunk = TypeVar("Chunk")
 
 
+@typed
 class Call:
     """
     One call to a model, from hold to receipt; made by `Meter.call`.
