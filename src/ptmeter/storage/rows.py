@@ -256,6 +256,9 @@ def _turnover_from(row: Spanned, prices: Mapping[str, Price]) -> Turnover:
 @names_its_row("ptm_open_hold", "wallet_id", "number")
 def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
     """An open hold as stored."""
+    if row.extends not in (None, 1):
+        msg = f"extends is {row.extends}, and would be 1 or nothing"
+        raise ValueError(msg)
     return OpenHold(
         id=id_from(row.id),
         wallet=wallet,
@@ -264,7 +267,7 @@ def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
         allocations=_allocations_from(row.allocations, row.amount),
         expires_at=moment(row.expires_at),
         member=row.member or "",
-        extends=bool(row.extends),
+        extends=row.extends == 1,
     )
 
 
