@@ -17,7 +17,7 @@ from ptmeter.domain.accounts import Account, path, payer
 from ptmeter.domain.admission import Admission, Limit, Limited, Rules
 from ptmeter.domain.commands import Debit, Expire, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import Overage, Posted, WalletId
+from ptmeter.domain.ledger import Kind, Overage, Posted, WalletId
 from ptmeter.domain.limits import Burn, BurnStep, Cap, Limits, Pace, Share, SpendCap
 from ptmeter.domain.plans import Plan, Plans
 from ptmeter.domain.pt import PT, Money
@@ -101,6 +101,8 @@ class Happened:
     amount: int
     at: datetime
     expires_at: datetime
+    multiple: int = 1
+    extends: bool = False
     over: bool = False
 
 
@@ -200,6 +202,24 @@ class Oracle:
                         multiple = max(multiple, share.overflow)
         return multiple
 
+    def decide_more(self, call: Happened, amount: int, at: datetime) -> int | tuple[object, ...]:
+        """Whether *amount* more may be held for a call: asked for PT and money only, at the multiple it began at."""
+        more, unit = amount * call.multiple, call.unit
+        for scope in path(call.member, self.accounts):
+            own = [self.rules.plans.find(scope.plan).limits] if scope.plan else []
+            for limits in (*own, scope.terms):
+                if refused := self._refused_amounts(scope.name, limits, unit, more, at):
+                    return refused
+                share = limits.shares.get(unit)
+                if share is None or share.hard is None:
+                    continue
+                agreed = scope.overflow and share.overflow and call.multiple >= share.overflow
+                most = self.rules.allowance(scope) * share.hard // 10_000
+                if not agreed and self.taken(scope.name, unit, Every.MONTH, at) + more > most:
+                    end = self.window(scope.name, Every.MONTH, at)[1]
+                    return Limit.SHARE, scope.name, end if more <= most else None
+        return call.multiple
+
     def _refused(
         self, scope: str, limits: Limits, unit: str, amount: int, at: datetime
     ) -> tuple[object, ...] | None:
@@ -211,14 +231,21 @@ class Oracle:
             steps = sorted(
                 (h.at - EPOCH) // length
                 for h in self.holds
-                if self.below(scope, h.member) and (h.at - EPOCH) // length > (at - EPOCH) // length - 60
+                if not h.extends
+                and self.below(scope, h.member)
+                and (h.at - EPOCH) // length > (at - EPOCH) // length - 60
             )
             if len(steps) >= pace.requests:
                 return Limit.PACE, scope, EPOCH + (steps[len(steps) - pace.requests] + 60) * length
-        live = self.live(scope, at)
+        live = [h for h in self.live(scope, at) if not h.extends]
         if limits.concurrent is not None and len(live) >= limits.concurrent:
             first = min((h.expires_at - EPOCH) // MINUTE + 1 for h in live)
             return Limit.CONCURRENT, scope, EPOCH + first * MINUTE
+        return self._refused_amounts(scope, limits, unit, amount, at)
+
+    def _refused_amounts(
+        self, scope: str, limits: Limits, unit: str, amount: int, at: datetime
+    ) -> tuple[object, ...] | None:
         for cap in limits.caps:
             if cap.unit == unit and self.taken(scope, unit, cap.every, at) + amount > cap.amount:
                 end = self.window(scope, cap.every, at)[1]
@@ -266,6 +293,7 @@ class Game:
         self.open: dict[bytes, tuple[Happened, WalletId]] = {}
         self.at = START
         self.refused: set[Limit] = set()
+        self.refused_more: set[Limit] = set()
         ledger.begin(self.accounts)
         for account in self.accounts:
             for unit in UNITS:
@@ -284,6 +312,8 @@ class Game:
             self.at += self.random.choice(STEPS)
             if self.open and self.random.random() < 0.45:
                 self.end()
+            elif self.open and self.random.random() < 0.2:
+                self.extend(number)
             elif self.random.random() < 0.1:
                 self.record(number)
             else:
@@ -307,13 +337,46 @@ class Game:
             assert expected == outcome.transfer.multiple
             placed = outcome.transfer
             assert placed.expires_at
-            happened = Happened(member, unit, placed.amount, placed.booked_at, placed.expires_at)
+            happened = Happened(
+                member, unit, placed.amount, placed.booked_at, placed.expires_at, multiple=placed.multiple
+            )
             self.oracle.holds.append(happened)
             self.open[hold.id] = happened, wallet
         else:
             assert outcome.limited is not None
             assert expected == said(outcome.limited)
             self.refused.add(outcome.limited.limit)
+
+    def extend(self, number: int) -> None:
+        """Hold more for a call that is under way: its hold may have expired meanwhile, as far as it counts."""
+        call, wallet = self.open[self.random.choice([*self.open])]
+        amount, ttl = self.random.randint(1, 40) * MICRO, self.random.choice([MINUTE, 15 * MINUTE, DAY])
+        expected = self.oracle.decide_more(call, amount, self.at)
+        hold = Hold(
+            wallet=wallet,
+            id=self.id("more", number),
+            fingerprint=bytes(8),
+            amount=amount,
+            ttl=ttl,
+            admission=Admission(account=call.member, rules=self.rules),
+            extends=call.multiple,
+        )
+        ((outcome,),) = self.ledger.post([(hold,)], self.at)
+        if isinstance(outcome, Posted):
+            placed = outcome.transfer
+            assert (expected, Kind.EXTEND) == (placed.multiple, placed.kind)
+            assert placed.expires_at
+            more = Happened(
+                *(call.member, call.unit, placed.amount, placed.booked_at, placed.expires_at),
+                multiple=placed.multiple,
+                extends=True,
+            )
+            self.oracle.holds.append(more)
+            self.open[hold.id] = more, wallet
+        else:
+            assert outcome.limited is not None
+            assert expected == said(outcome.limited)
+            self.refused_more.add(outcome.limited.limit)
 
     def end(self) -> None:
         """Settle, void or expire a hold, within what it holds or beyond."""

@@ -45,7 +45,8 @@ TICK = timedelta(microseconds=1)
 FAR = datetime.max.replace(tzinfo=UTC)
 
 COMES_IN = (Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP)
-MOVES_WITHIN = (*COMES_IN, Kind.HOLD, Kind.VOID, Kind.EXPIRE, Kind.FREEZE, Kind.UNFREEZE)
+SETS_ASIDE = (Kind.HOLD, Kind.EXTEND)
+MOVES_WITHIN = (*COMES_IN, *SETS_ASIDE, Kind.VOID, Kind.EXPIRE, Kind.FREEZE, Kind.UNFREEZE)
 ENDS_A_HOLD = (Kind.SETTLE, Kind.VOID, Kind.EXPIRE)
 DECISIONS = (Refusal.INSUFFICIENT_FUNDS, Refusal.NOT_OPEN, Refusal.OVER_HOLD, Refusal.LINKED)
 
@@ -151,7 +152,7 @@ class NaiveLedger:
         for row in rows:
             if row.kind in COMES_IN:
                 lots[row.seq] = Pile(row.seq, row.priority or 0, row.expires_at, row.amount)
-            elif row.kind is Kind.HOLD:
+            elif row.kind in SETS_ASIDE:
                 for number, part in row.allocations:
                     lots[number].free -= part
                     lots[number].held += part
@@ -185,7 +186,7 @@ class NaiveLedger:
         return self._sum(wallet, Kind.ADVANCE) - self._sum(wallet, Kind.REPAY)
 
     def holds(self, wallet: WalletId) -> list[Transfer]:
-        return [row for row in self.of(wallet) if row.kind is Kind.HOLD]
+        return [row for row in self.of(wallet) if row.kind in SETS_ASIDE]
 
     def open_holds(self, wallet: WalletId) -> list[Transfer]:
         return [row for row in self.holds(wallet) if self.end_of(row) is None]
@@ -241,7 +242,8 @@ class NaiveLedger:
         self._must_be_open(command.wallet)
         self._cover(command, command.amount, self.terms[command.wallet].credit_limit)
         expires_at = self._booking_time(command.wallet) + command.ttl
-        return self._take(command, Kind.HOLD, command.amount, expires_at=expires_at)
+        kind = Kind.EXTEND if command.extends else Kind.HOLD
+        return self._take(command, kind, command.amount, expires_at=expires_at)
 
     def _debit(self, command: Debit) -> Transfer:
         self._must_be_open(command.wallet)

@@ -135,13 +135,16 @@ KINDS: Final[Mapping[Kind, Arrow]] = {
         "lapse", "out", Point(495, 254), Point(495, 104), Point(495, 162)
     ),
     Kind.HOLD: Arrow(
-        "hold", "inner", Point(58, 320), Point(58, 464), Point(58, 394)
+        "hold", "inner", Point(46, 320), Point(46, 464), Point(46, 376)
+    ),
+    Kind.EXTEND: Arrow(
+        "extend", "inner", Point(97, 320), Point(97, 464), Point(97, 412)
     ),
     Kind.VOID: Arrow(
-        "void", "inner", Point(125, 464), Point(125, 320), Point(125, 394)
+        "void", "inner", Point(148, 464), Point(148, 320), Point(148, 376)
     ),
     Kind.EXPIRE: Arrow(
-        "expire", "inner", Point(192, 464), Point(192, 320), Point(192, 394)
+        "expire", "inner", Point(199, 464), Point(199, 320), Point(199, 412)
     ),
     Kind.SETTLE: Arrow(
         "settle", "inner", Point(220, 497), Point(288, 497), Point(251, 488)

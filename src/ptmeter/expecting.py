@@ -73,11 +73,16 @@ def expected_pieces(
 
 
 class Use(NamedTuple):
-    """The tokens that are expected and the longest answer, and the usage that is likely, the most, and held for."""
+    """
+    The tokens that are expected and the longest answer, and the usage that is likely, the most, and held for.
+
+    ``spoken``: whether the answer is to be sound.
+    """
 
     input: Count
     output_expected: int
     output_at_most: int
+    spoken: bool
     likely: Usage
     most: Usage
     held: Usage
@@ -109,7 +114,7 @@ def expected_use(
     if learnt.output_within:
         read, answered = _tokens(learnt.input_within, count.high), learnt.output_within.tokens
         held = dearest_usage(price, read, min(answered, longest), sound, beside.most)
-    return Use(count, expected, longest, likely, most, held)
+    return Use(count, expected, longest, sound.spoken, likely, most, held)
 
 
 def what_it_rests_on(learnt: Outlook, size: HoldSize | Quantile) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
@@ -15,14 +16,14 @@ from .domain.policy import HoldSize
 from .domain.prices import Processing, override_for
 from .domain.rates import PLAIN, card_at
 from .domain.usage import Quality, Usage
-from .errors import UnknownModelError, UnknownTierError
+from .errors import ConfigurationError, InvalidArgumentError, UnknownModelError, UnknownTierError
 from .expecting import expected_pieces, expected_use, what_it_rests_on
 from .learning import Learning
 from .providers.tiers import asked_processing, asked_tier, served_processing
 from .reaching import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
     from .domain.policy import Policy
     from .domain.prices import Price
@@ -75,6 +76,9 @@ class Pricing:
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         """*learning* is what calls that were settled taught; left out, nothing is known of any."""
+        if not cards:
+            msg = "a platform has a rate card: leave it out for the bundled one"
+            raise ConfigurationError(msg)
         self._cards = tuple(cards)
         self._policy = policy
         self._catalogue = catalogue
@@ -146,6 +150,7 @@ class Pricing:
             input=use.input,
             output_expected=use.output_expected,
             output_at_most=use.output_at_most,
+            spoken=use.spoken and "output_audio" in tariff.price.rates,
             expected=likely.amount,
             at_most=worst.amount,
             hold=held.amount,
@@ -187,8 +192,11 @@ class Pricing:
 
         Raises:
             UnknownTierError: It asks for a service tier that is not known.
-            InvalidArgumentError: It asks for another processing than the workload.
+            InvalidArgumentError: It asks for another processing than the workload, or is no request.
         """
+        if not isinstance(request, str | Sequence | Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"a request is a text, a list of messages or the whole body, not {request!r}"
+            raise InvalidArgumentError(msg)
         tier, said = asked_tier(request), workload.processing
         if tier is None and said is Processing.STANDARD:
             return workload
@@ -212,18 +220,32 @@ class Pricing:
             raise UnknownTierError(model, tier, reading.raw)
         return replace(workload, processing=found)
 
-    def count_broken_off(self, model: str, estimate: Estimate, text: str, known: Usage | None) -> Usage:
-        """The usage of a stream that ended early: what the provider said of the input, and *text*."""
-        output = self._tokens.count_text(model, text).tokens
-        counted = Usage(output_text=output, quality=Quality.PARTIAL_ESTIMATED, requests=0)
+    def count_broken_off(
+        self, model: str, estimate: Estimate, text: str, known: Usage | None, *, sound: int = 0
+    ) -> Usage:
+        """
+        The usage of a stream that ended early: what the provider said of the input, and *text*.
+
+        Of an answer that is spoken that is the transcript, and *sound* its tokens of sound.
+        """
+        counted = Usage(
+            output_text=self._tokens.count_text(model, text).tokens,
+            output_audio=sound if estimate.spoken else 0,
+            quality=Quality.PARTIAL_ESTIMATED,
+            requests=0,
+        )
         return (known or Usage(input_uncached=estimate.input.tokens)) + counted
 
     def reach(self, estimate: Estimate, workload: Workload, held: int) -> Reach:
-        """How long an answer may become for which *held* micro-PT suffice, with the input that was estimated."""
+        """
+        How long an answer may become for which *held* micro-PT suffice, with the input that was estimated.
+
+        All of an answer that is spoken counts as sound, its transcript too, as it does in the estimate.
+        """
         tariff = self._tariff(estimate.model, workload.processing)
+        sound = Sound(estimate.input.sound, estimate.spoken)
 
         def cost(output: int) -> int:
-            sound = Sound(estimate.input.sound)
             usage = dearest_usage(tariff.price, estimate.input.high, output, sound, estimate.pieces)
             return tariff.charge(usage, workload).amount.micro
 
@@ -298,7 +320,8 @@ def assumed(estimate: Estimate) -> Usage:
     """What a call is taken to have used that was answered without a usable word about it."""
     return Usage(
         input_uncached=estimate.input.tokens,
-        output_text=estimate.output_expected,
+        output_text=0 if estimate.spoken else estimate.output_expected,
+        output_audio=estimate.output_expected if estimate.spoken else 0,
         tool_calls={} if estimate.input.tokens or estimate.output_expected else estimate.pieces,
         quality=Quality.PARTIAL_ESTIMATED,
     )

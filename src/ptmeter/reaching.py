@@ -2,7 +2,8 @@
 How far what is held suffices for an answer that is still being written, and whether its text has come that far.
 
 A text has no more tokens than bytes, so it is counted only when so many bytes have come that it might have
-outrun the hold: a few times in an answer, however many pieces it comes in.
+outrun the hold: a few times in an answer, however many pieces it comes in. The sound of an answer that is spoken
+comes besides, and its tokens are known by how long it lasts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Reach:
     The output tokens that a hold suffices for.
 
     Args:
-        cost: What an answer of so many tokens is charged, in micro-PT, with all that was read.
+        cost: What an answer of so many tokens is charged, in micro-PT, with all that was read: of text, or of sound
+            if it is to be spoken.
         count: How many tokens a text has.
         held: What is held, in micro-PT.
     """
@@ -41,9 +43,10 @@ class Reach:
 
     def is_outrun(self, stream: UsageStream) -> bool:
         """Whether the text has come, but for `MARGIN`, as far as what is held suffices."""
-        if self._counted + stream.size - self._counted_at + MARGIN < self.tokens:
+        if self._counted + stream.size + stream.sound - self._counted_at + MARGIN < self.tokens:
             return False
-        self._counted, self._counted_at = self._count(stream.text), stream.size
+        self._counted = self._count(stream.text) + stream.sound
+        self._counted_at = stream.size + stream.sound
         return self._counted + MARGIN >= self.tokens
 
     @property

@@ -367,6 +367,28 @@ def test_a_job_that_is_no_more_is_let_go_of(store: Store, clock: Clock) -> None:
 # --- what is of no concern, and what is old --------------------------------------------------------
 
 
+def test_what_is_of_no_concern_leaves_no_dead_letters(store: Store, clock: Clock) -> None:
+    """A subject that turns out to be of no concern has nothing that waits for somebody; others' dead letters stay."""
+    other = Subject(SubjectKind.PAYMENT, "pi_other")
+    keep(store, event("evt_1", clock()))
+    keep(store, event("evt_2", clock(), other))
+    for task in take(store, limit=2):
+        store.run(partial(receiving.bury, task=task, problem="who is that?"))
+    clock.turn(timedelta(seconds=1))
+    keep(store, event("evt_3", clock()))
+    (task,) = take(store)
+
+    store.run(partial(receiving.park, task=task, problem="it is not for PT"))
+
+    states = {name: find(store, name).state for name in ("evt_1", "evt_2", "evt_3")}
+    assert {
+        "evt_1": EventState.PARKED,
+        "evt_2": EventState.DEAD,
+        "evt_3": EventState.PARKED,
+    } == states
+    assert "it is not for PT" == find(store, "evt_1").problem
+
+
 def test_what_is_of_no_concern_is_parked_and_out_of_line(store: Store, clock: Clock) -> None:
     """With the reason; it is looked up again once somebody asks for it, and by nobody who comes back too late."""
     keep(store, event("evt_1", clock()))

@@ -29,7 +29,7 @@ from ptmeter import (
     Workload,
     read_plans,
 )
-from ptmeter.domain.admission import Rules, UnderWay
+from ptmeter.domain.admission import Rules
 from ptmeter.domain.ledger import UsageEvent
 from ptmeter.domain.limits import Cap, Limits
 from ptmeter.domain.pt import MICRO
@@ -361,7 +361,7 @@ CAPPED = read_plans(
 )
 
 
-def extend(store: Store, amount: int, *, before: int = 0, key: str = "h#more1") -> Hold | Exception:
+def extend(store: Store, amount: int, *, key: str = "h#more1") -> Hold | Exception:
     """Hold more for a call that is under way, of the PT of a team that has a plan."""
     return store.post(
         "acme",
@@ -372,7 +372,7 @@ def extend(store: Store, amount: int, *, before: int = 0, key: str = "h#more1") 
             key=key,
             ttl=timedelta(minutes=1),
             rules=Rules(plans=CAPPED, sells_at={"core": 10_000_000}),
-            extends=UnderWay(1, before * MICRO),
+            extends=1,
         ),
     )
 
@@ -391,9 +391,9 @@ def test_what_extends_a_call_asks_the_caps_and_counts_as_no_call(store: Store) -
     assert isinstance(first, Hold)
 
     more = extend(store, 4)
-    own = extend(store, 3, before=4, key="h#more2")
+    own = extend(store, 3, key="h#more2")
     store.run(partial(placing.limit, name="ann", terms=Limits()))
-    teams = extend(store, 5, before=4, key="h#more3")
+    teams = extend(store, 5, key="h#more3")
 
     assert isinstance(more, Hold)
     assert ("acme", PT.of(4)) == (more.payer, more.amounts["core"])
@@ -401,7 +401,7 @@ def test_what_extends_a_call_asks_the_caps_and_counts_as_no_call(store: Store) -
     assert ("cap", "ann") == (own.limit, own.scope)
     assert isinstance(teams, LimitError)
     assert ("cap", "acme") == (teams.limit, teams.scope)
-    assert isinstance(extend(store, 4, before=4, key="h#more4"), Hold)
+    assert isinstance(extend(store, 4, key="h#more4"), Hold)
     assert_clean(store)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +19,11 @@ from ptmeter import (
     Quality,
     Usage,
     UsageInconsistentError,
+    UsageMissingError,
     read_plans,
 )
 from ptmeter.domain.policy import HoldSize, OutOfFunds
+from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,6 +214,66 @@ async def test_beyond_a_hard_cap_a_call_goes_on_at_the_multiple_it_began_at(open
         assert (await meter.verify()).clean
 
 
+async def test_what_one_stream_holds_later_counts_for_another(opened: Opener) -> None:
+    """Two answers of one account that outrun their holds at the same time use no more than a cap together."""
+    policy = Policy(**EXPECTED, out_of_funds=OutOfFunds.CUT_OFF)
+    plans = capped(4, requests_per_minute=9, concurrent=2)
+    async with opened(policy=policy, plans=plans) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        first, second = (Provider(asynchronous=opened.asynchronous) for _ in range(2))
+
+        async with meter.call("acme", model=MINI, messages=MESSAGES, key="r1") as one:
+            async for _ in one.stream(first.chunks):
+                if first.written == 2_000:
+                    assert PT.of(3) == (await meter.balance("acme")).core.held
+                    (cap,) = [each for each in await meter.accounts.headroom("acme") if each.limit == "cap"]
+                    assert PT.of(3).micro == cap.used
+                    with pytest.raises(LimitError) as caught:
+                        await answer(meter, second, key="r2")
+                    assert ("cap", "acme") == (caught.value.limit, caught.value.scope)
+
+        assert one.receipt is not None
+        assert (WORDS, {"core": PT.of(3)}) == (first.written, one.receipt.charged)
+        assert 1_000 < second.written < 1_500
+        balance = (await meter.balance("acme")).core
+        assert (PT.of(0), PT.of(4)) == (balance.held, balance.spent)
+        assert (await meter.verify()).clean
+
+
+@pytest.mark.parametrize("ending", ["raised", "expired"])
+async def test_what_was_held_later_counts_no_more_once_it_is_given_back(
+    opened: Opener, ending: str
+) -> None:
+    """A call that raises before anything is known of it gives back all; what expires counts until its minute."""
+    clock = Clock()
+    policy = Policy(**EXPECTED, out_of_funds=OutOfFunds.CUT_OFF, hold_ttl=timedelta(minutes=5))
+    plans = capped(3, requests_per_minute=9, concurrent=2)
+    async with opened(policy=policy, plans=plans, clock=clock) as meter:
+        await meter.plans.assign("acme", "pro", key="joins")
+        provider = Provider(asynchronous=opened.asynchronous)
+
+        with suppress(UsageMissingError, ZeroDivisionError):
+            async with meter.call("acme", model=MINI, messages=MESSAGES, key="r1") as call:
+                async for _ in call.stream(provider.chunks):
+                    if provider.written == 2_000:
+                        break
+                assert PT.of(3) == (await meter.balance("acme")).core.held
+                with pytest.raises(LimitError):
+                    await meter.hold("acme", core=1, key="r2")
+                if ending == "expired":
+                    clock.turn(timedelta(minutes=6))
+                    await meter.sweep()
+                    await meter.void(await meter.hold("acme", core=3, key="r3"), key="r3")
+                call.record(Usage(input_uncached=12, output_text=1))
+
+        assert call.receipt is not None
+        assert {"core": PT.of(1)} == call.receipt.charged
+        held = await meter.hold("acme", core=2, key="r4")
+        assert (await meter.verify()).clean
+        await meter.void(held, key="r4")
+        assert (await meter.verify()).clean
+
+
 async def test_what_was_held_for_a_call_in_quarantine_is_known_there(opened: Opener) -> None:
     """A long answer whose usage contradicts itself keeps all that was held, and gives it back when it is settled."""
     async with opened(policy=Policy(**EXPECTED, overage=Overage.REJECT)) as meter:
@@ -240,3 +305,83 @@ async def test_a_hold_for_the_longest_answer_is_never_extended(opened: Opener) -
 
         kinds = [entry.kind for entry in (await meter.statement("acme")).entries]
         assert ["grant", "hold", "settle"] == kinds
+
+
+# --- answers that are spoken ---
+
+SPEAKING = "gpt-audio"
+SPOKEN = {"messages": MESSAGES, "modalities": ["text", "audio"]}
+SECONDS = 60
+"""Of 20 tokens of sound each, and a word of transcript."""
+
+
+class Speaker(Provider):
+    """Speaks for so many seconds; what it wrote is its transcript."""
+
+    def _words(self) -> Iterator[dict[str, Any]]:
+        data = b64encode(bytes(48_000)).decode()
+        try:
+            for _ in range(SECONDS):
+                self.written += 1
+                audio = {"data": data, "transcript": " word"}
+                yield {
+                    "object": "chat.completion.chunk",
+                    "choices": [{"index": 0, "delta": {"audio": audio}}],
+                }
+            yield {"object": "chat.completion.chunk", "choices": [], "usage": self.usage}
+        except GeneratorExit:
+            self.stopped = True
+            raise
+
+
+SPOKEN_USAGE: dict[str, Any] = {
+    "prompt_tokens": 12,
+    "completion_tokens": 21 * SECONDS,
+    "total_tokens": 21 * SECONDS + 12,
+    "completion_tokens_details": {"audio_tokens": 20 * SECONDS, "text_tokens": SECONDS},
+}
+
+
+async def spoken_answer(meter: AsyncMeter, speaker: Speaker, key: str = "r1") -> Any:
+    """A call whose answer is heard to its end."""
+    async with meter.call("acme", model=SPEAKING, messages=SPOKEN, key=key) as call:
+        async for _ in call.stream(speaker.chunks):
+            pass
+    return call
+
+
+async def test_a_spoken_answer_is_extended_at_the_price_of_sound(opened: Opener) -> None:
+    """Where nothing may be charged beyond what is held, all of it was held, in time: sound costs six times as much."""
+    policy = Policy(**EXPECTED, expected_output_tokens=100, overage=Overage.REJECT)
+    async with opened(policy=policy) as meter:
+        await meter.funds.grant("acme", advanced=100, source="test", key="g")
+        speaker = Speaker(asynchronous=opened.asynchronous, usage=SPOKEN_USAGE)
+
+        call = await spoken_answer(meter, speaker)
+
+        (unit,) = call.hold.amounts
+        assert call.hold.amounts[unit] < call.receipt.charged[unit]
+        assert 20 * SECONDS == call.receipt.usage.output_audio
+        kinds = [entry.kind for entry in (await meter.statement("acme")).entries]
+        assert "extend" in kinds
+        assert (await meter.verify()).clean
+
+
+async def test_a_spoken_answer_is_cut_off_before_it_costs_more_than_there_is(opened: Opener) -> None:
+    """Sound is counted while it comes, and what was heard is charged, as sound."""
+    policy = Policy(**EXPECTED, expected_output_tokens=100, out_of_funds=OutOfFunds.CUT_OFF)
+    async with opened(policy=policy) as meter:
+        await meter.funds.grant("acme", advanced=20, source="test", key="g")
+        speaker = Speaker(asynchronous=opened.asynchronous, usage=SPOKEN_USAGE)
+
+        with pytest.raises(InsufficientFundsError):
+            await spoken_answer(meter, speaker)
+
+        assert speaker.stopped
+        assert 0 < speaker.written < SECONDS
+        (charged,) = [e for e in (await meter.statement("acme")).entries if e.kind == "settle"]
+        assert charged.usage is not None
+        assert 20 * speaker.written == charged.usage.output_audio
+        balance = (await meter.balance("acme"))[charged.unit]
+        assert (PT.of(0), PT.of(0)) == (balance.held, balance.owed)
+        assert (await meter.verify()).clean

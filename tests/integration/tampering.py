@@ -350,6 +350,8 @@ def _in_a_team(meter: Meter, clock: Clock) -> None:
         meter.post([(Hold(**held, admission=admission),)])
     used = {**_name("ann:s"), "hold_id": transfer_id(*CORE, "ann:1"), "amount": 2_000_000}
     meter.post([(Settle(**used, multiple=2, rules=_RULES),)])
+    more = {**_name("ann:2#more1"), "amount": 500_000, "ttl": timedelta(days=91)}
+    meter.post([(Hold(**more, admission=admission, extends=2),)])  # admitted at twice the rate
 
 
 def _ask_for_more(meter: Meter) -> None:

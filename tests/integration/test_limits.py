@@ -6,20 +6,22 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from threading import Barrier
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration import jobs
 from tests.integration.wiring import meter_on, query, servers
 from tests.limits import START, Game
 
-from ptmeter import read_plans
+from ptmeter import HoldSize, LimitError, Policy, read_plans
+from ptmeter.domain.policy import OutOfFunds
 from ptmeter.operations.posting import post
 from ptmeter.storage.accounts import SqlAccounts
 from ptmeter.testing import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from datetime import datetime
 
@@ -42,6 +44,17 @@ PLANS = {
             "caps": {"core": {"month": 500}},
         },
         "free": {"price_per_month": 0, "allowance": {"core": 1000}, "units": ["core"]},
+    }
+}
+STREAMING = {
+    "plans": {
+        "team": {
+            "price_per_month": 1,
+            "allowance": {"core": 1000},
+            "units": ["core"],
+            "concurrent": 8,
+            "caps": {"core": {"day": 20}},
+        }
     }
 }
 
@@ -135,6 +148,57 @@ def test_a_cap_is_not_overrun_by_many_at_once(name: str, backend_of: Callable[[s
 
         assert (500, 20) == (spent.whole, outcomes[jobs.HELD])
         assert meter.verify().clean
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_streams_that_outrun_their_holds_together_keep_to_a_cap(
+    name: str, backend_of: Callable[[str], Backend]
+) -> None:
+    """
+    Eight answers at once under a cap of 20 PT a day, each with 1 PT held and 3 needed: six of them are extended.
+
+    The others are cut off before they cost more than their 1 PT, so that 20 PT are used in the end.
+    """
+    together = Barrier(8)
+    messages = [{"role": "user", "content": "Count to three thousand"}]
+    policy = Policy(hold=HoldSize.EXPECTED, out_of_funds=OutOfFunds.CUT_OFF)
+    with meter_on(backend_of(name).empty(), plans=read_plans(STREAMING), policy=policy) as meter:
+        meter.plans.assign("acme", "team", key="acme")
+        for number in range(8):
+            meter.accounts.place(f"member {number}", under="acme")
+
+        def stream(number: int) -> tuple[str, int]:
+            call = meter.call(f"member {number}", model="gpt-4o-mini", messages=messages, key="call")
+            outcome = jobs.HELD
+            with suppress(LimitError), call:
+                together.wait(60)
+                try:
+                    for _ in call.stream(three_thousand_words()):
+                        pass
+                except LimitError as refused:
+                    outcome = refused.scope
+                    raise
+                finally:
+                    together.wait(60)
+            assert call.receipt is not None
+            return outcome, int(call.receipt.charged["core"].whole)
+
+        with ThreadPoolExecutor(8) as pool:
+            ended = Counter(pool.map(stream, range(8)))
+        core = meter.balance("acme").core
+
+        assert Counter({(jobs.HELD, 3): 6, ("acme", 1): 2}) == ended
+        assert (20, 0) == (core.spent.whole, core.held.whole)
+        assert meter.verify().clean
+
+
+def three_thousand_words() -> Iterator[dict[str, Any]]:
+    """A streamed answer that costs 3 PT, when 1 PT is expected of it."""
+    for _ in range(3_000):
+        choice = {"index": 0, "delta": {"content": " word"}}
+        yield {"object": "chat.completion.chunk", "choices": [choice]}
+    usage = {"prompt_tokens": 12, "completion_tokens": 3_000, "total_tokens": 3_012}
+    yield {"object": "chat.completion.chunk", "choices": [], "usage": usage}
 
 
 @pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))

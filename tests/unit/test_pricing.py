@@ -33,7 +33,7 @@ from ptmeter import (
 from ptmeter.domain.rates import PLAIN, Band, Banded, ModelRule, UnitRate
 from ptmeter.domain.usage import TOKEN_CLASSES
 from ptmeter.learning import Learning
-from ptmeter.pricing import MOST_TARIFFS, Pricing, request_digest
+from ptmeter.pricing import MOST_TARIFFS, Pricing, assumed, request_digest
 from ptmeter.providers.tokens import Tokenizers
 from ptmeter.repricing import listed_price
 from ptmeter.testing import Clock
@@ -439,3 +439,45 @@ def test_sound_is_held_at_what_sound_costs(
     text = estimate.input.high - sound
     pico = text * 100_000 + sound * input_rate + 100 * output_rate
     assert estimate.cost_at_most.nano == -(-pico // 1_000)
+
+
+def test_an_answer_that_is_spoken_reaches_as_far_as_sound_costs(clock: Clock) -> None:
+    """What is held for a spoken answer suffices for it and for no more, and for a written one twenty times as long."""
+    rule = ModelRule("small-*", "core", method=reference_card().rule("gpt-audio").method)
+    speaking = Pricing(
+        (replace(card(), models=(rule,)),),
+        Policy(),
+        catalogue=Listed(input_audio=4_000_000, output_audio=8_000_000),
+        tokens=Tokenizers(),
+        clock=clock,
+    )
+    request: dict[str, Any] = {"messages": HEARD, "max_tokens": 5_000}
+    written = speaking.estimate(MODEL, request)
+    spoken = speaking.estimate(MODEL, request | {"modalities": ["text", "audio"]})
+
+    tokens, words = (speaking.reach(each, PLAIN, spoken.hold.micro).tokens for each in (spoken, written))
+
+    assert (False, True) == (written.spoken, spoken.spoken)
+    assert 5_000 <= tokens < 5_200
+    assert 20 * tokens - 1_000 < words
+
+
+def test_a_spoken_answer_that_breaks_off_is_charged_for_its_sound(clock: Clock) -> None:
+    """Its transcript is text; where the model has no price for sound, no sound is charged."""
+    request: dict[str, Any] = {"messages": HEARD, "max_tokens": 100, "modalities": ["text", "audio"]}
+    rates = {"input_audio": 4_000_000, "output_audio": 8_000_000}
+    for given_rates, sound in ((rates, 40), ({}, 0)):
+        speaking = Pricing(
+            (card(),), Policy(), catalogue=Listed(**given_rates), tokens=Tokenizers(), clock=clock
+        )
+        estimate = speaking.estimate(MODEL, request)
+
+        usage = speaking.count_broken_off(MODEL, estimate, "Good morning", None, sound=40)
+
+        said = speaking._tokens.count_text(MODEL, "Good morning").tokens
+        assert (said, sound) == (usage.output_text, usage.output_audio)
+        wanting = assumed(estimate)
+        assert (estimate.output_expected, bool(given_rates)) == (
+            wanting.output_audio + wanting.output_text,
+            wanting.output_audio > 0,
+        )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptmeter.providers.spoken import BYTES_PER_TOKEN
 from ptmeter.providers.usage import UsageStream
 from ptmeter.reaching import FARTHEST, MARGIN, Reach
 
 
 def piece(text: str) -> dict[str, object]:
     return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]}
+
+
+def spoken(sound: bytes, text: str = "") -> dict[str, object]:
+    audio = {"data": b64encode(sound).decode()} | ({"transcript": text} if text else {})
+    return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"audio": audio}}]}
 
 
 @given(
@@ -62,3 +70,39 @@ def test_a_stream_knows_how_much_text_there_is(pieces: list[str]) -> None:
         stream.feed(piece(part))
 
     assert len(stream.text.encode()) == stream.size
+
+
+@given(
+    pieces=st.lists(
+        st.tuples(st.integers(0, 20 * BYTES_PER_TOKEN), st.text("ab €😀", max_size=20)),
+        min_size=1,
+        max_size=60,
+    ),
+    held=st.integers(1, 600),
+)
+def test_sound_is_outrun_before_it_is(pieces: list[tuple[int, str]], held: int) -> None:
+    """However an answer is spoken, its sound and its transcript together are noticed in time."""
+    reach, stream, text, sound = Reach(lambda tokens: tokens, len, held), UsageStream(), "", 0
+    for size, part in pieces:
+        stream.feed(spoken(bytes(size), part))
+        text, sound = text + part, sound + size
+        if reach.is_outrun(stream):
+            double, least = reach.steps
+            assert double >= least > 0
+            reach.extend(double)
+        assert len(text) + sound / BYTES_PER_TOKEN <= reach.tokens
+
+
+@given(st.lists(st.binary(max_size=9_000), max_size=20))
+def test_a_stream_knows_how_much_sound_there_is(pieces: list[bytes]) -> None:
+    """A token of sound is 50 ms; of a chat completion and of a Realtime session, under both its names."""
+    chat, old, new = UsageStream(), UsageStream(), UsageStream()
+    for part in pieces:
+        chat.feed(spoken(part))
+        data = b64encode(part).decode()
+        old.feed({"type": "response.audio.delta", "delta": data})
+        new.feed({"type": "response.output_audio.delta", "delta": data})
+
+    tokens = -(-sum(map(len, pieces)) // 2_400)
+    assert [tokens] * 3 == [chat.sound, old.sound, new.sound]
+    assert ["", "", ""] == [chat.text, old.text, new.text]

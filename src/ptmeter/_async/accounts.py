@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.limits import ONE_QUESTION, own_limits
 from ..domain.visitors import visitor_name
 from ..operations import placing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 
+@typed
 class AsyncAccounts:
     """
     Accounts form a tree: ``meter.accounts``.

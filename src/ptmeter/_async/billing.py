@@ -6,6 +6,7 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..asking import typed
 from ..domain.choices import one_of
 from ..domain.minor_units import of_minor
 from ..domain.renewals import takes_effect
@@ -40,6 +41,7 @@ Json: TypeAlias = "Mapping[str, Any]"
 _NOT_FOUND: Final = 404
 
 
+@typed
 class AsyncBilling:
     """The verbs of `AsyncPayments` that are about plans."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from ..asking import typed
 from ..domain.usage import Usage
 from ..draining import drain_async, stop_async
 from ..errors import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 Chunk = TypeVar("Chunk")
 
 
+@typed
 class AsyncCall:
     """
     One call to a model, from hold to receipt; made by `AsyncMeter.call`.
@@ -186,19 +188,21 @@ class AsyncCall:
         """
         if self._reading is not None:
             return self._reading
-        text, known, tier = "", None, None
+        text, sound, known, tier = "", 0, None, None
         if self._stream is not None:
             tier = self._stream.service_tier
             try:
                 return self._stream.reading()
             except UsageMissingError:
-                text, known = self._stream.text, self._known_input(self._stream)
+                text, sound = self._stream.text, self._stream.sound
+                known = self._known_input(self._stream)
             except UsageInconsistentError as inconsistent:
                 self.problem = inconsistent
         if isinstance(self.problem, UsageInconsistentError):
             return None
-        if text or known:
-            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+        if text or sound or known:
+            pricing = self._platform.pricing
+            counted = pricing.count_broken_off(self.model, self.estimate, text, known, sound=sound)
             return unread(counted, tier)
         return unread(assumed(self.estimate), tier) if self.problem else None
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..checkpoints.file import continued, prove, sheet
 from ..operations import checkpointing, verifying
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 
+@typed
 class AsyncCheckpoints:
     """
     Signed checkpoints in a file outside the database: ``meter.checkpoints``.

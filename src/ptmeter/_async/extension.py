@@ -6,7 +6,6 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ..domain.admission import UnderWay
 from ..domain.policy import OutOfFunds
 from ..domain.pt import PT
 from ..errors import InsufficientFundsError, LimitError, RefusedError, StorageError
@@ -26,8 +25,9 @@ class AsyncExtension:
     What is held for a stream beyond its first hold.
 
     Each extension is a hold of its own, which is given back when the call is charged: what was used is charged in
-    one piece. It counts as no request and no call of its own, but it asks what limits how much may be used: caps in
-    PT and in money, and the hard cap on a unit's share, of the account and of all above it.
+    one piece. It counts as no request and no call of its own, but it asks what limits how much may be used, and counts
+    there for whoever asks next: caps in PT and in money, and the hard cap on a unit's share, of the account and of all
+    above it.
     """
 
     def __init__(self, platform: AsyncPlatform, hold: Hold, unit: str, reach: Reach) -> None:
@@ -76,7 +76,6 @@ class AsyncExtension:
             await self._place(least)
 
     async def _place(self, amount: int) -> None:
-        held = sum(each.amounts[self._unit].micro for each in self.holds)
         key = f"{self._hold.key}#more{len(self.holds) + 1}:{amount}"
         place = partial(
             holding.hold,
@@ -85,7 +84,7 @@ class AsyncExtension:
             key=key,
             ttl=self._platform.policy.hold_ttl,
             rules=self._platform.rules,
-            extends=UnderWay(self._multiple, held),
+            extends=self._multiple,
         )
         self.holds.append(placed := await self._platform.post(self._hold.payer, key, place))
         self._reach.extend(amount)

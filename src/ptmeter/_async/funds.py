@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.selling import divide
 from ..operations import funding
 from ..operations.earning import dollars
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 
+@typed
 class AsyncFunds:
     """PT in: ``meter.funds``."""
 

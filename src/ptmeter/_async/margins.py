@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.margins import Grouping
 from ..operations import earning
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 
+@typed
 class AsyncMargins:
     """Revenue, provider cost and gross margin: ``meter.margins``."""
 

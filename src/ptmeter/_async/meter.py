@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from ..asking import typed
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from ..storage.engine import AsyncConnection, AsyncEngine
 
 
+@typed
 class AsyncMeter(AsyncReading):
     """
     Meters LLM usage in prepaid Platform Tokens, on your own database.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..operations import mitigating, mitigating_margins
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 
+@typed
 class AsyncMitigations:
     """
     Mitigations: ``meter.mitigations``.

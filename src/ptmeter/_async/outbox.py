@@ -8,7 +8,8 @@ from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Final
 
-from ..domain.messages import Backoff, Delivered, MessageState, route
+from ..asking import typed
+from ..domain.messages import Backoff, Delivered, MessageState, handlers_of, route
 from ..errors import InvalidArgumentError
 from ..operations import delivering
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _log: Final = logging.getLogger("ptmeter.outbox")
 
 
+@typed
 class AsyncOutbox:
     """What is to be told: ``meter.outbox``."""
 
@@ -54,7 +56,7 @@ class AsyncOutbox:
         Raises:
             InvalidArgumentError: There is no handler, or the meter is inside a transaction of yours.
         """
-        handlers: Mapping[str, AsyncHandler] = {"": handler} if callable(handler) else handler
+        handlers = handlers_of(handler)
         self._check(handlers, limit)
         backoff = backoff or Backoff()
         ended: Counter[MessageState] = Counter()

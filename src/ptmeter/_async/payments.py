@@ -6,6 +6,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..asking import typed
 from ..domain.choices import one_of
 from ..domain.inbox import Subject, SubjectKind
 from ..domain.messages import TOP_UP
@@ -45,6 +46,7 @@ Json: TypeAlias = "Mapping[str, Any]"
 _EPOCH: Final = date(1970, 1, 1)
 
 
+@typed
 class AsyncPayments(AsyncBilling):
     """
     What is asked of Stripe: ``meter.payments``.

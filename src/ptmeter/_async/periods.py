@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.periods import PeriodState
 from ..operations import closing
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 
+@typed
 class AsyncPeriods:
     """
     Accounting periods: ``meter.periods``.

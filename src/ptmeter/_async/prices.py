@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.price_changes import PriceCheck, compared, last_uses
 from ..domain.prices import ALWAYS
 from ..domain.rerating import Basis, Span, Tally, authority
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .platform import AsyncPlatform
 
 
+@typed
 class AsyncPrices:
     """
     Prices, after the fact: ``meter.prices``.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ..asking import typed
 from ..domain.prices import Processing
 from ..domain.quarantine import Decision, QuarantineState
 from ..errors import InvalidArgumentError, UnknownModelError, UnknownTierError, UsageInconsistentError
@@ -33,6 +34,7 @@ LOG: Final = logging.getLogger("ptmeter")
 """Where a usage that was set aside is reported, with the counts as they came: they hold no text."""
 
 
+@typed
 class AsyncQuarantine:
     """
     Calls that were answered and that nobody is charged for yet: ``meter.quarantine``.

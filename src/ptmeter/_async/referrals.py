@@ -6,6 +6,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ..asking import typed
 from ..domain.referrals import ALPHABET, CODE_LENGTH, trace
 from ..errors import ConfigurationError
 from ..operations import referral_figures, referring
@@ -22,6 +23,7 @@ DRAWN: Final = 4
 """So many codes are drawn at once: that all of them are somebody's does not happen."""
 
 
+@typed
 class AsyncReferrals:
     """
     Referrals: ``meter.referrals``.

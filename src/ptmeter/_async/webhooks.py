@@ -10,6 +10,7 @@ from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Final
 
+from ..asking import typed
 from ..domain.inbox import EventState, Intake, Received, Worked, parking, state_named
 from ..domain.messages import Backoff
 from ..errors import (
@@ -46,6 +47,7 @@ _UNDELIVERED: Final = timedelta(days=30)
 """How far Stripe's list of events goes back (docs.stripe.com/api/events/list)."""
 
 
+@typed
 class AsyncWebhooks:
     """
     What Stripe says happened: ``meter.webhooks``.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.limits import ONE_QUESTION, own_limits
 from ..domain.visitors import visitor_name
 from ..operations import placing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class Accounts:
     """
     Accounts form a tree: ``meter.accounts``.

@@ -7,6 +7,7 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..asking import typed
 from ..domain.choices import one_of
 from ..domain.minor_units import of_minor
 from ..domain.renewals import takes_effect
@@ -41,6 +42,7 @@ Json: TypeAlias = "Mapping[str, Any]"
 _NOT_FOUND: Final = 404
 
 
+@typed
 class Billing:
     """The verbs of `Payments` that are about plans."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..operations import calibrating
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class Calibrations:
     """What settled calls taught the estimates: ``meter.calibration``."""
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from ..asking import typed
 from ..domain.usage import Usage
 from ..draining import drain, stop
 from ..errors import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Chunk = TypeVar("Chunk")
 
 
+@typed
 class Call:
     """
     One call to a model, from hold to receipt; made by `Meter.call`.
@@ -185,19 +187,21 @@ class Call:
         """
         if self._reading is not None:
             return self._reading
-        text, known, tier = "", None, None
+        text, sound, known, tier = "", 0, None, None
         if self._stream is not None:
             tier = self._stream.service_tier
             try:
                 return self._stream.reading()
             except UsageMissingError:
-                text, known = self._stream.text, self._known_input(self._stream)
+                text, sound = self._stream.text, self._stream.sound
+                known = self._known_input(self._stream)
             except UsageInconsistentError as inconsistent:
                 self.problem = inconsistent
         if isinstance(self.problem, UsageInconsistentError):
             return None
-        if text or known:
-            counted = self._platform.pricing.count_broken_off(self.model, self.estimate, text, known)
+        if text or sound or known:
+            pricing = self._platform.pricing
+            counted = pricing.count_broken_off(self.model, self.estimate, text, known, sound=sound)
             return unread(counted, tier)
         return unread(assumed(self.estimate), tier) if self.problem else None
 

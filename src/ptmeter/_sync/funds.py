@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.selling import divide
 from ..operations import funding
 from ..operations.earning import dollars
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class Funds:
     """PT in: ``meter.funds``."""
 

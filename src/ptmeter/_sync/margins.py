@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.margins import Grouping
 from ..operations import earning
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class Margins:
     """Revenue, provider cost and gross margin: ``meter.margins``."""
 

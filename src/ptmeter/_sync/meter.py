@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from ..asking import typed
 from ..domain.policy import Policy
 from ..domain.rates import PLAIN, RateCard
 from ..domain.sketches import Quantile
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from ..storage.engine import Connection, Engine
 
 
+@typed
 class Meter(Reading):
     """
     Meters LLM usage in prepaid Platform Tokens, on your own database.

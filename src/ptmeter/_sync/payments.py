@@ -7,6 +7,7 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from ..asking import typed
 from ..domain.choices import one_of
 from ..domain.inbox import Subject, SubjectKind
 from ..domain.messages import TOP_UP
@@ -46,6 +47,7 @@ Json: TypeAlias = "Mapping[str, Any]"
 _EPOCH: Final = date(1970, 1, 1)
 
 
+@typed
 class Payments(Billing):
     """
     What is asked of Stripe: ``meter.payments``.

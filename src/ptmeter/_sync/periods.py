@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.periods import PeriodState
 from ..operations import closing
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class Periods:
     """
     Accounting periods: ``meter.periods``.

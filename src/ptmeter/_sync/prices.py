@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.price_changes import PriceCheck, compared, last_uses
 from ..domain.prices import ALWAYS
 from ..domain.rerating import Basis, Span, Tally, authority
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class Prices:
     """
     Prices, after the fact: ``meter.prices``.

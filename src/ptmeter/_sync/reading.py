@@ -6,6 +6,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
+from ..domain.mitigations import Mitigation
 from ..domain.routing import Candidate
 from ..errors import InvalidArgumentError
 from ..operations import entitling, reading, verifying
@@ -16,13 +18,13 @@ if TYPE_CHECKING:
 
     from ..domain.audit import Report
     from ..domain.entitlements import Entitlement
-    from ..domain.mitigations import Mitigation
     from ..domain.receipts import Balance, OpenHolds, Page
     from ..domain.routing import Route
     from ..domain.summaries import Summary
     from .platform import Platform
 
 
+@typed
 class Reading:
     """The verbs of a `Meter` that only read."""
 
@@ -65,6 +67,9 @@ class Reading:
         """
         here = self._platform
         rules = here.need_plans()
+        if not all(isinstance(each, Mitigation) for each in mitigations):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = "mitigations are a list of Mitigation, as meter.mitigations.list returns them"
+            raise InvalidArgumentError(msg)
         models = (model, *rules.plans.instead_of(model))
         candidates = [Candidate(each, here.pricing.unit_of(each)) for each in models]
         ask = partial(

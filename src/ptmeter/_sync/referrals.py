@@ -7,6 +7,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ..asking import typed
 from ..domain.referrals import ALPHABET, CODE_LENGTH, trace
 from ..errors import ConfigurationError
 from ..operations import referral_figures, referring
@@ -23,6 +24,7 @@ DRAWN: Final = 4
 """So many codes are drawn at once: that all of them are somebody's does not happen."""
 
 
+@typed
 class Referrals:
     """
     Referrals: ``meter.referrals``.

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain import subscriptions
 from ..domain.choices import one_of
 from ..domain.subscriptions import Interval, Renewed, When
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class Subscriptions:
     """
     Plans: ``meter.plans``.

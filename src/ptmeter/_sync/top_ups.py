@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..asking import typed
 from ..domain.pt import NANO, PT, Money, scaled
 from ..domain.top_up_terms import TopUpTerms
 from ..operations import topping_up
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .platform import Platform
 
 
+@typed
 class TopUps:
     """Accounts that top themselves up: ``meter.top_ups``."""
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ..asking import typed
 from ..domain.jobs import SECOND, Job, Round
 from ..errors import PtmeterError, StorageError
 from ..operations import sweeping, working
@@ -34,6 +35,7 @@ _HOUR: Final = timedelta(hours=1)
 _PORTION: Final = 500
 
 
+@typed
 class Worker:
     """
     What is to be done beside requests: ``meter.worker``.

@@ -114,4 +114,4 @@ def calendar(path: Iterable[Account]) -> Calendar:
 
 def holds_calls(account: Account, at: datetime) -> bool:
     """Whether calls of the account, or of one below it, are under way."""
-    return account.tally.calls(at) > 0
+    return account.tally.holds(at)

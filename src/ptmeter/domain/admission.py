@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from .accounts import calendar, plan_of
 from .instants import moment
@@ -89,17 +89,10 @@ class Rules:
         return sum(amount.micro for amount in plan.allowance.values()) if plan else 0
 
 
-class UnderWay(NamedTuple):
-    """A call that holds more: at how many times the rate it was admitted, and what it held besides since."""
-
-    multiple: int
-    held: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
     """
-    Who asks for a hold, for which model if for one, by whose rules that is decided, and for which call.
+    Who asks for a hold, for which model if for one, and by whose rules that is decided.
 
     ``former`` are those who paid for the account before, with whom the same request was looked for.
     """
@@ -107,7 +100,6 @@ class Admission:
     account: str
     rules: Rules
     model: str | None = None
-    extends: UnderWay | None = None
     former: tuple[str, ...] = ()
 
 
@@ -127,8 +119,6 @@ def admit(path: Path, asked: Admission, unit: str, amount: int, at: datetime) ->
 
     Beyond a hard cap it may at a multiple of the rate, if who has the cap has agreed to that.
     """
-    if asked.extends:
-        return _extended(path, asked.rules, asked.extends, unit, amount, at)
     if refused := locked(path, asked, unit):
         return refused
     multiple = 1
@@ -146,27 +136,27 @@ def admit(path: Path, asked: Admission, unit: str, amount: int, at: datetime) ->
     return Admitted(multiple) if multiple > 1 else AS_RATED
 
 
-def _extended(
-    path: Path, rules: Rules, call: UnderWay, unit: str, amount: int, at: datetime
+def extend(
+    path: Path, rules: Rules, multiple: int, unit: str, amount: int, at: datetime
 ) -> Admitted | Limited:
     """
     Decide whether a call that is under way may hold *amount* micro-PT more.
 
-    It is no new request and goes on at the multiple that it began at, so it is asked for PT and money only.
+    It is no new request and goes on at the *multiple* that it began at, so it is asked for PT and money only.
     """
-    more = call.held + amount * call.multiple
+    more = amount * multiple
     for place, account in enumerate(path):
         above = path[place:]
         for limits in rules.limits(account):
             share = limits.shares.get(unit)
-            agreed = share and share.overflow and account.overflow and call.multiple >= share.overflow
+            agreed = share and share.overflow and account.overflow and multiple >= share.overflow
             found = (
                 *_over_amounts(above, limits, rules, unit, more, at),
                 _over_share(above, share, rules, more, at) if share and not agreed else None,
             )
             if refused := next(filter(None, found), None):
                 return refused
-    return Admitted(call.multiple)
+    return Admitted(multiple)
 
 
 def locked(path: Path, asked: Admission, unit: str) -> Limited | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import chain
 from .keys import wallet_number
-from .ledger import Kind
+from .ledger import SETS_ASIDE, Kind
 from .periods import booked_until
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class _Held(NamedTuple):
     allocations: tuple[Allocation, ...]
     expires_at: datetime | None
     member: str
+    extends: bool
 
 
 _BRINGS_IN: Final = frozenset({Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP})
@@ -200,10 +201,13 @@ class WalletAudit:
             self._bring_in(row)
         elif row.kind in _TAKES_OUT:
             self._take_out(row)
-        elif row.kind is Kind.HOLD:
+        elif row.kind in SETS_ASIDE:
             self._check_burned(row)
             self._move(row.allocations, row.amount, remaining=-1, held=1)
-            self.holds[row.seq] = _Held(row.id, row.amount, row.allocations, row.expires_at, row.member)
+            extends = row.kind is Kind.EXTEND
+            self.holds[row.seq] = _Held(
+                row.id, row.amount, row.allocations, row.expires_at, row.member, extends
+            )
             self.available -= row.amount
             self.held += row.amount
         elif row.kind in (Kind.FREEZE, Kind.UNFREEZE):
@@ -363,7 +367,7 @@ class WalletAudit:
     def _compare_holds(self, holds: Iterable[OpenHold]) -> list[Finding]:
         stored: dict[int, list[_Held]] = {}
         for h in holds:
-            held = _Held(h.id, h.amount, h.allocations, h.expires_at, h.member)
+            held = _Held(h.id, h.amount, h.allocations, h.expires_at, h.member, h.extends)
             stored.setdefault(h.number, []).append(held)
         derived = {number: [hold] for number, hold in self.holds.items()}
         return [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..errors import InvariantError
 from . import chain
 from .instants import microseconds
-from .ledger import Kind
+from .ledger import SETS_ASIDE, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -182,7 +182,7 @@ def fold(
     if not rows:
         return closing
     lots = {lot.number: _Lot(*lot) for lot in closing.lots}
-    held = {**holds, **{row.seq: row.allocations for row in rows if row.kind is Kind.HOLD}}
+    held = {**holds, **{row.seq: row.allocations for row in rows if row.kind in SETS_ASIDE}}
     sums = dict.fromkeys(Kind, 0)
     head = closing.head
     try:
@@ -239,7 +239,7 @@ class _Lot:
 def _apply(row: Transfer, lots: dict[int, _Lot], held: Mapping[int, tuple[Allocation, ...]]) -> None:
     if row.kind in _BRINGS_IN:
         lots[row.seq] = _Lot(row.seq, row.effective_at, row.kind, came_in=row.amount, available=row.amount)
-    elif row.kind is Kind.HOLD:
+    elif row.kind in SETS_ASIDE:
         _shift(lots, row.allocations, -1)
     elif row.kind in {Kind.VOID, Kind.EXPIRE}:
         _shift(lots, row.allocations, 1)

@@ -49,11 +49,16 @@ class Grant(_Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(_Command):
-    """Set PT aside for *ttl*; refused if less is available, or if a limit that *admission* falls under says no."""
+    """
+    Set PT aside for *ttl*; refused if less is available, or if a limit that *admission* falls under says no.
+
+    One that *extends* a call which is under way says at how many times the rate that call was admitted.
+    """
 
     amount: int
     ttl: timedelta
     admission: Admission | None = None
+    extends: int | None = None
 
     def __post_init__(self) -> None:
         check_amount(self.amount, "a hold", least=1)

@@ -44,7 +44,8 @@ class Estimate:
     expected or what so many calls stay within. ``notes`` say what the figures rest on, such as a tokenizer
     that is not the model's own, or the calls that were settled before. ``counted`` is the input as the
     tokenizer had it; ``input`` is that as settled calls have corrected it. ``pieces`` are what is charged beside the
-    tokens at most, such as searches, by name.
+    tokens at most, such as searches, by name. An answer that is to be ``spoken`` is estimated at the price of sound, if
+    the model's is another than that of text.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Estimate:
     input: Count
     output_expected: int
     output_at_most: int
+    spoken: bool = False
     expected: PT
     at_most: PT
     hold: PT

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from .accounts import former_payers, payer
-from .admission import Limited, admit, locked
+from .admission import Limited, admit, extend, locked
 from .commands import Adjust, Debit, Expire, Freeze, Grant, Hold, Lapse, Reverse, Settle, Unfreeze, Void
 from .keys import transfer_id
 from .ledger import Allocation, Kind, Overage, Posted, Refusal, Refused, WalletState
@@ -104,7 +104,7 @@ class Execution:
 
     def _hold(self, command: Hold) -> Posted:
         limit = self._credit_limit(command.wallet)
-        multiple, asked = self._admit(command), command.admission
+        multiple = self._admit(command)
         amount = command.amount * multiple
         wallet = self._cover(command.wallet, amount, limit)
         placed = self._moves.open_hold(
@@ -112,8 +112,9 @@ class Execution:
             amount,
             _request(command),
             command.ttl,
-            admission=None if asked and asked.extends else asked,
+            admission=command.admission,
             multiple=multiple,
+            extends=command.extends is not None,
         )
         return self._posted(placed)
 
@@ -121,9 +122,13 @@ class Execution:
         """How many times the rate the hold is charged; refuses it if a limit says so."""
         asked = command.admission
         if asked is None:
-            return 1
+            return command.extends or 1
         path = self._moves.tallies.path(self._member(command))
-        decided = admit(path, asked, command.wallet.unit, command.amount, self._moves.at)
+        unit, amount, at = command.wallet.unit, command.amount, self._moves.at
+        if command.extends is None:
+            decided = admit(path, asked, unit, amount, at)
+        else:
+            decided = extend(path, asked.rules, command.extends, unit, amount, at)
         if isinstance(decided, Limited):
             raise Refusing(Refusal.LIMITED, limited=decided)
         return decided.multiple

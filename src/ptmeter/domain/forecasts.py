@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from .alerts import Alert, Notice
+from .arguments import check_fields
 from .instants import microseconds
 from .tallies import BURN_HOURS
 
@@ -39,6 +40,7 @@ class Ahead:
     exhaustion: tuple[int, ...] = (3,)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if any(type(days) is not int or days < 1 for days in (*self.expiring, *self.exhaustion)):
             msg = f"say at least one whole day ahead, not {self.expiring} and {self.exhaustion}"
             raise ConfigurationError(msg)

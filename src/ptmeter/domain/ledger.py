@@ -56,6 +56,7 @@ class Kind(IntEnum):
     FREEZE = 12
     UNFREEZE = 13
     REVERSE = 14
+    EXTEND = 15
 
 
 SIDES: Final[Mapping[Kind, tuple[Side, Side]]] = {
@@ -73,8 +74,12 @@ SIDES: Final[Mapping[Kind, tuple[Side, Side]]] = {
     Kind.FREEZE: (Side.AVAILABLE, Side.FROZEN),
     Kind.UNFREEZE: (Side.FROZEN, Side.AVAILABLE),
     Kind.REVERSE: (Side.AVAILABLE, Side.ISSUANCE),
+    Kind.EXTEND: (Side.AVAILABLE, Side.HELD),
 }
 """Each kind's debit side and credit side. A settle also returns what its hold had left over."""
+
+SETS_ASIDE: Final = frozenset({Kind.HOLD, Kind.EXTEND})
+"""A hold for a call that begins, and one that extends a call under way: both are settled, voided or expire."""
 
 
 class WalletState(IntEnum):
@@ -162,7 +167,11 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHold:
-    """A hold nobody has resolved yet, the lots its PT came from, and in whose tally it counts."""
+    """
+    A hold nobody has resolved yet, the lots its PT came from, and in whose tally it counts.
+
+    One that *extends* a call which is under way counts there with its amount, and not as another call.
+    """
 
     id: bytes
     wallet: WalletId
@@ -171,6 +180,7 @@ class OpenHold:
     allocations: tuple[Allocation, ...]
     expires_at: datetime
     member: str = ""
+    extends: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

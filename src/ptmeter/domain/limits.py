@@ -7,6 +7,7 @@ team's. Whatever is left out is not limited. Shares are in ten-thousandths, amou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -18,8 +19,6 @@ from .rates import WHOLE
 from .windows import Every
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .pt import Whole
 
 STEPS: Final = 60
@@ -168,6 +167,14 @@ def own_limits(
     Raises:
         InvalidArgumentError: A window or an amount is none.
     """
+    for per, most in (requests or {}).items():
+        if not isinstance(per, timedelta) or type(most) is not int:  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f"requests are so many in a stretch of time, {{timedelta(hours=1): 20}}, not {{{per!r}: {most!r}}}"
+            raise InvalidArgumentError(msg)
+    for unit, theirs in (caps or {}).items():
+        if not isinstance(theirs, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = f'caps are PT by unit and window, {{{unit!r}: {{"month": 100}}}}, not {{{unit!r}: {theirs!r}}}'
+            raise InvalidArgumentError(msg)
     return Limits(
         paces=tuple(Pace(per, most) for per, most in (requests or {}).items()),
         concurrent=concurrent,

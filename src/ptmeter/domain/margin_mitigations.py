@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ConfigurationError
+from .arguments import check_fields
 from .margins import Grouping, Light
 from .mitigations import Mitigation, scope
 from .rates import WHOLE
@@ -56,6 +57,7 @@ class MitigationTerms:
     """How long the window is, if nobody says which: so many days in UTC, up to and with the present one."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 <= self.floor <= WHOLE or not 0 <= self.share <= WHOLE:
             msg = "floor and share of the mitigations lie between 0 and 10,000, which is all"
             raise ConfigurationError(msg)

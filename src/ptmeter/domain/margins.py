@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from ..errors import ConfigurationError, InvalidArgumentError
+from .arguments import check_fields
 from .pt import PT, Money
 from .rates import WHOLE
 from .rollups import NOTHING, Figures
@@ -79,6 +80,7 @@ class MarginGoals:
     """Up to this part of its target it is yellow, and above red."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 <= self.yellow <= self.green <= WHOLE or not 0 < self.burn_target <= WHOLE:
             msg = (
                 "of the goals, yellow must not be above green, and shares lie between 0 and 10,000, "

@@ -7,19 +7,22 @@ takes it may be gone before that is noted. Its id is the same each time, so a re
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidArgumentError
 from .alerts import Notice
+from .arguments import check_fields
 from .keys import digest
 from .top_ups import TopUp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 Facts: TypeAlias = "Notice | TopUp | Mapping[str, object]"
 """What a message says; of a topic that is not known here, the JSON object as it was written."""
@@ -93,6 +96,7 @@ class Backoff:
     """How long a message that was taken is nobody else's: longer than ten handlers take."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.attempts < 1 or min(self.first, self.longest, self.lease) <= timedelta(0):
             msg = "a message is tried at least once, and again after some time"
             raise ConfigurationError(msg)
@@ -117,6 +121,21 @@ class Delivered:
     delivered: int = 0
     failed: int = 0
     dead: int = 0
+
+
+def handlers_of(handler: Handler | Mapping[str, Handler]) -> Mapping[str, Handler]:
+    """
+    Who takes which messages, by how their topics begin; one that takes all does so of topics that begin anyhow.
+
+    Raises:
+        InvalidArgumentError: It is no handler, and no mapping of some.
+    """
+    handlers = {"": handler} if callable(handler) else handler
+    good = isinstance(handlers, Mapping) and all(map(callable, handlers.values()))  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not good:
+        msg = 'a handler is a function of one message, or a mapping of some by topic: {"payment.": tell}'
+        raise InvalidArgumentError(msg)
+    return handlers
 
 
 def route(topic: str, prefixes: Mapping[str, object]) -> str | None:

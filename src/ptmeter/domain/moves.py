@@ -130,6 +130,7 @@ class Moves:
         *,
         admission: Admission | None,
         multiple: int,
+        extends: bool,
     ) -> Transfer:
         """Set *amount* of what is available aside until *ttl* has passed, and count it where *admission* says."""
         member = admission.account if admission else ""
@@ -142,7 +143,7 @@ class Moves:
                 held=wallet.held + amount,
                 lots=shift(wallet.lots, allocations, remaining=-1, held=1),
             ),
-            Kind.HOLD,
+            Kind.EXTEND if extends else Kind.HOLD,
             amount,
             request,
             allocations=allocations,
@@ -158,6 +159,7 @@ class Moves:
             allocations=allocations,
             expires_at=expires_at,
             member=member,
+            extends=extends,
         )
         self._put(self.holds, request.id, hold)
         if admission:

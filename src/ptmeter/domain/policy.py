@@ -9,16 +9,16 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from .arguments import check_fields, check_rates
 from .ledger import Overage
 from .margin_mitigations import MitigationTerms
 from .margins import MarginGoals
 from .prices import UNPRICED, Price
+from .sketches import Quantile
 from .usage import TOKEN_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from .sketches import Quantile
 
 
 class HoldSize(StrEnum):
@@ -61,6 +61,8 @@ class Ceiling:
     rates: Mapping[str, int]
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        check_rates(self.rates, "a ceiling")
         if missing := set(TOKEN_CLASSES) - set(self.rates):
             msg = f"a ceiling must name every token class; {', '.join(sorted(missing))} are missing"
             raise ConfigurationError(msg)
@@ -145,6 +147,9 @@ class Policy:
     which has one writer, always has one."""
 
     def __post_init__(self) -> None:
+        check_fields(
+            self, HoldSize, Quantile, Overage, OutOfFunds, Durability, Ceiling, MarginGoals, MitigationTerms
+        )
         for name in ("hold_ttl", "patience"):
             if getattr(self, name) <= timedelta(0):
                 msg = f"{name} must be positive"

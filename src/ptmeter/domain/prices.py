@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import InvalidArgumentError, UnknownModelError
+from .arguments import check_fields, check_rates
 from .pt import Money
 from .usage import TOKEN_CLASSES, Usage
 
@@ -95,6 +96,9 @@ class Price:
     """A name for exactly these figures: the digest of the canonical JSON, 16 hex digits."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        for rates in (self.rates, self.tools, *(tier.rates for tier in self.tiers)):
+            check_rates(rates, self.model)
         for rates in (self.rates, *(tier.rates for tier in self.tiers)):
             if unknown := set(rates) - set(TOKEN_CLASSES):
                 msg = f"{self.model}: {sorted(unknown)} are not token classes"

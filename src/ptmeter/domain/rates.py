@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConfigurationError, UnknownModelError, UnknownUnitError
+from .arguments import check_fields
 from .prices import Processing
 from .pt import MICRO, PT, Money, ceil_div, round_up
 
@@ -65,6 +66,9 @@ class Workload:
     tool_calls: int = 0
     processing: Processing = Processing.STANDARD
     routed: str = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self, Complexity, Content, Processing)
 
 
 PLAIN: Final = Workload()

@@ -55,7 +55,14 @@ def _moved(row: Transfer, lot: int, holds: Mapping[int, Transfer]) -> int:
             held = holds[row.completes].allocations
             return sum(amount for number, amount in held if number == lot) - part
         case (
-            Kind.HOLD | Kind.DEBIT | Kind.LAPSE | Kind.REPAY | Kind.ADJUST_DOWN | Kind.FREEZE | Kind.REVERSE
+            Kind.HOLD
+            | Kind.EXTEND
+            | Kind.DEBIT
+            | Kind.LAPSE
+            | Kind.REPAY
+            | Kind.ADJUST_DOWN
+            | Kind.FREEZE
+            | Kind.REVERSE
         ):
             return -part
         case _:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import ConfigurationError, InvalidArgumentError
+from .arguments import check_fields
 from .pt import PT, Money, ceil_div
 from .rates import WHOLE
 from .windows import Every, Window, window
@@ -74,6 +75,10 @@ class Discount:
     until: datetime
 
     def __post_init__(self) -> None:
+        if type(self.share) is not int:
+            msg = f"a discount is in ten-thousandths, so write 2_000 for 20 %, not {self.share!r}"
+            raise InvalidArgumentError(msg)
+        check_fields(self)
         if not 0 < self.share <= WHOLE:
             msg = f"a discount is more than 0 and up to 100 %, not {self.share / 100:g} %"
             raise InvalidArgumentError(msg)

@@ -49,7 +49,11 @@ class Asked(NamedTuple):
 
 
 class Held(NamedTuple):
-    """How many calls are under way, and how much of a unit they hold, until a minute since 1970."""
+    """
+    How many calls are under way, and how much of a unit is held, until a minute since 1970.
+
+    What extends a call may be held for longer than that call's first hold, so there may be PT and no calls.
+    """
 
     unit: str
     minute: int
@@ -115,7 +119,11 @@ class Tally:
 
     def next_call_at(self, at: datetime) -> datetime:
         """When the first of the calls under way is given up, if none ends before."""
-        return moment(min(each.minute for each in self._held_at(at)) * _MINUTE)
+        return moment(min(each.minute for each in self._held_at(at) if each.calls) * _MINUTE)
+
+    def holds(self, at: datetime) -> bool:
+        """Whether anything is held, of any unit."""
+        return bool(self._held_at(at))
 
     def amount_held(self, unit: str, at: datetime) -> int:
         """How much of a unit is held."""
@@ -160,17 +168,21 @@ class Tally:
                 asked += [*recent, Asked(_seconds(per), step, 1)]
         return replace(self, asked=tuple(asked))
 
-    def with_hold(self, unit: str, amount: int, expires_at: datetime, at: datetime) -> Tally:
-        """The tally with one call more under way."""
-        return replace(self, held=_changed(self._held_at(at), unit, _minute(expires_at), 1, amount))
+    def with_hold(
+        self, unit: str, amount: int, expires_at: datetime, at: datetime, *, calls: int = 1
+    ) -> Tally:
+        """The tally with so much more held: for one call more under way, or for none, which extends one."""
+        return replace(self, held=_changed(self._held_at(at), unit, _minute(expires_at), calls, amount))
 
-    def without_hold(self, unit: str, amount: int, expires_at: datetime, at: datetime) -> Tally:
-        """The tally with one call less under way; one whose minute is over is out of it already."""
+    def without_hold(
+        self, unit: str, amount: int, expires_at: datetime, at: datetime, *, calls: int = 1
+    ) -> Tally:
+        """The tally with that held no more; what was held until a minute that is over is out of it already."""
         minute = _minute(expires_at)
         live = self._held_at(at)
         if not any(each.unit == unit and each.minute == minute for each in live):
             return self
-        return replace(self, held=_changed(live, unit, minute, -1, -amount))
+        return replace(self, held=_changed(live, unit, minute, -calls, -amount))
 
     def with_use(self, unit: str, amount: int, calendar: Calendar, at: datetime) -> Tally:
         """The tally with so much more used."""
@@ -240,7 +252,7 @@ def _changed(held: tuple[Held, ...], unit: str, minute: int, calls: int, amount:
     for place, each in enumerate(held):
         if each.unit == unit and each.minute == minute:
             after = Held(unit, minute, each.calls + calls, each.amount + amount)
-            return (*held[:place], *((after,) if after.calls else ()), *held[place + 1 :])
+            return (*held[:place], *((after,) if after.amount else ()), *held[place + 1 :])
     return (*held, Held(unit, minute, calls, amount))
 
 

@@ -39,8 +39,8 @@ class _Derived:
     used: Counter[tuple[str, int, int]] = field(default_factory=Counter[tuple[str, int, int]])
     burnt: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     asked: Counter[tuple[int, int]] = field(default_factory=Counter[tuple[int, int]])
-    held: defaultdict[tuple[str, int], list[int]] = field(
-        default_factory=lambda: defaultdict[tuple[str, int], list[int]](list)
+    held: defaultdict[tuple[str, int], list[tuple[int, int]]] = field(
+        default_factory=lambda: defaultdict[tuple[str, int], list[tuple[int, int]]](list)
     )
     last: dict[str, int] = field(default_factory=dict[str, int])
     charges: int = 0
@@ -69,7 +69,7 @@ class TallyAudit:
         for hold in holds:
             minute = microseconds(hold.expires_at) // _MINUTE + 1
             for each in self._counting(hold.member) if hold.member else ():
-                each.held[hold.wallet.unit, minute].append(hold.amount)
+                each.held[hold.wallet.unit, minute].append((int(not hold.extends), hold.amount))
 
     def findings(self, at: datetime) -> list[Finding]:
         """The accounts whose tallies say otherwise at that time, with the first difference of each."""
@@ -150,7 +150,7 @@ def _of_requests(derived: _Derived, since: int) -> Iterator[str]:
 def _of_holds(derived: _Derived, at: int) -> Iterator[str]:
     """What is held, as far as it still counts."""
     kept = {(held.unit, held.minute): (held.calls, held.amount) for held in derived.account.tally.held}
-    open_now = {place: (len(amounts), sum(amounts)) for place, amounts in derived.held.items()}
+    open_now = {place: tuple(map(sum, zip(*each, strict=True))) for place, each in derived.held.items()}
     for unit, minute in sorted(kept.keys() | open_now.keys()):
         both = kept.get((unit, minute), (0, 0)), open_now.get((unit, minute), (0, 0))
         if minute * _MINUTE > at and both[0] != both[1]:

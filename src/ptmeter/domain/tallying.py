@@ -1,8 +1,8 @@
 """
 Counting what a batch does in the tallies of who asked and of all above, and noting what is to be told of it.
 
-A hold counts as a request and as a call under way, a settle or debit as use; what becomes of the PT is not its
-business. What it changes is taken back with the group that did it.
+A hold counts as a request and as a call under way, one that extends a call as held only, a settle or debit as use;
+what becomes of the PT is not its business. What it changes is taken back with the group that did it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import alerts, top_ups
 from .accounts import month, path, plan_of
 from .alerts import Notice
+from .ledger import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,15 +58,20 @@ class Tallying:
         """Count a hold that was placed."""
         unit, at = placed.wallet.unit, placed.booked_at
         assert placed.expires_at is not None
+        extends = placed.kind is Kind.EXTEND
         for account in self.path(admission.account):
-            asked = account.tally.with_request(admission.rules.paces(account), at)
-            held = asked.with_hold(unit, placed.amount, placed.expires_at, at)
+            tally = account.tally
+            if not extends:
+                tally = tally.with_request(admission.rules.paces(account), at)
+            held = tally.with_hold(unit, placed.amount, placed.expires_at, at, calls=int(not extends))
             self._keep(replace(account, tally=held))
 
     def release(self, hold: OpenHold, at: datetime) -> None:
         """Count a hold no more, however it was resolved."""
         for account in self.path(hold.member):
-            left = account.tally.without_hold(hold.wallet.unit, hold.amount, hold.expires_at, at)
+            left = account.tally.without_hold(
+                hold.wallet.unit, hold.amount, hold.expires_at, at, calls=int(not hold.extends)
+            )
             self._keep(replace(account, tally=left))
 
     def use(self, before: Wallet, after: Wallet, charged: Transfer, rules: Rules | None) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import InvalidArgumentError
+from .arguments import check_fields
 from .minor_units import minor, of_minor
 from .money import coin
 from .pt import MICRO, PT, Money, allocate, ceil_div
@@ -28,6 +29,9 @@ class VolumeDiscount:
     at_least: Money
     share: int
 
+    def __post_init__(self) -> None:
+        check_fields(self, Money)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUpSales:
@@ -43,6 +47,9 @@ class TopUpSales:
     least: Money | None = None
     most: Money | None = None
     discounts: tuple[VolumeDiscount, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self, PT, Money)
 
 
 ANY: Final = TopUpSales()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from .pt import PT, Money
+from .arguments import check_fields
+from .pt import PT, Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +27,7 @@ class TopUpTerms:
     """How long nothing is asked for after a failure; twice as long after two in a row, up to four times."""
 
     def __post_init__(self) -> None:
+        check_fields(self, PT, Money)
         if self.below.micro <= 0 or self.amount.micro <= 0 or self.per_month.nano <= 0:
             msg = "a top-up is of some PT, when less than some PT are left, within some money a month"
             raise ConfigurationError(msg)

@@ -8,14 +8,12 @@ tokens in it can neither charge a cached token twice nor forget it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..errors import InvalidArgumentError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Quality(StrEnum):
@@ -70,6 +68,9 @@ class Usage:
     def __post_init__(self) -> None:
         for name in (*TOKEN_CLASSES, "requests"):
             _check_count(name, getattr(self, name))
+        if not isinstance(self.tool_calls, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = 'tool_calls counts the pieces by name, such as {"web_search": 2}'
+            raise InvalidArgumentError(msg)
         for name, count in self.tool_calls.items():
             _check_count(f"tool_calls[{name!r}]", count)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from ..domain.admission import Rules, UnderWay
+    from ..domain.admission import Rules
     from ..domain.commands import Linked
     from ..domain.estimates import Estimate
     from ..domain.ledger import Posted
@@ -34,12 +34,13 @@ def hold(
     request: bytes = b"",
     rules: Rules | None = None,
     model: str | None = None,
-    extends: UnderWay | None = None,
+    extends: int | None = None,
 ) -> Posting[Hold | PtmeterError]:
     """
     Set PT aside, in all units or none: of the account's own or of whose PT it uses, as *rules* allow.
 
-    What *extends* a call that is under way is no call of its own: it asks how much may be used, and nothing else.
+    What *extends* a call that is under way, admitted at so many times the rate, is no call of its own: it asks how
+    much may be used, and nothing else.
     *request* is the digest of what the amounts were estimated from, if they were: sent again, the same
     request gets the same hold, even if it would be estimated differently today.
     """
@@ -50,7 +51,7 @@ def hold(
     def group(payer: str, former: tuple[str, ...]) -> Linked:
         admission = None
         if rules:
-            admission = Admission(account=account, rules=rules, model=model, extends=extends, former=former)
+            admission = Admission(account=account, rules=rules, model=model, former=former)
         return tuple(
             PlaceHold(
                 wallet=wallet_id(payer, unit),
@@ -59,6 +60,7 @@ def hold(
                 amount=amounts[unit],
                 ttl=ttl,
                 admission=admission,
+                extends=extends,
             )
             for unit in ids
         )

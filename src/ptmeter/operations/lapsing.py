@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..domain.keys import transfer_id
 from ..domain.lots import has_lapsed
 from ..domain.payments import ALL
+from . import subscribing
 
 if TYPE_CHECKING:
-    from ..domain.ledger import Lot, Posted, Wallet
+    from ..domain.ledger import Lot, Wallet
     from ..domain.payments import Amounts, PaymentRecord
     from ..ports import Books
 
@@ -32,14 +32,6 @@ def uncounted(books: Books, record: PaymentRecord) -> Amounts:
         unit: max(0, _of_payment(books, record, wallets[unit], number) - counted.get(unit, 0))
         for unit, number in record.lots.items()
     }
-
-
-def granted(books: Books, account: str, name: str) -> list[Posted]:
-    """What a subscription gave under that name, in the unit of each of the account's wallets."""
-    units = sorted(wallet.id.unit for wallet in books.ledger.wallets(account, live=True))
-    ids = [transfer_id(account, "subscription", name)]
-    ids += [transfer_id(account, "subscription", name, unit) for unit in units]
-    return books.ledger.posted(account, ids)
 
 
 def reason(record: PaymentRecord, key: str) -> str:
@@ -66,7 +58,7 @@ def _lost(books: Books, wallet: Wallet, lot: Lot) -> int:
     lapsed = _over(books, wallet, lot)
     if not lapsed or lot.expires_at is None:
         return lapsed
-    rolled = granted(books, wallet.id.account, f"roll-over:cycle:{lot.expires_at.isoformat()}")
+    rolled = subscribing.granted(books, wallet.id.account, f"roll-over:cycle:{lot.expires_at.isoformat()}")
     numbers = {each.transfer.seq for each in rolled if each.transfer.wallet == wallet.id}
     went_on = sum(
         each.granted - _over(books, wallet, each) for each in wallet.lots if each.number in numbers

@@ -30,7 +30,7 @@ from ..domain.payments import (
 )
 from ..domain.receipts import Moved
 from ..errors import InsufficientFundsError, PtmeterError, TopUpNotOpenError
-from . import lapsing, topping_up
+from . import lapsing, subscribing, topping_up
 from .freezing import move
 from .funding import grant
 
@@ -119,11 +119,11 @@ def _linked(books: Books, record: PaymentRecord, payment: Payment) -> PaymentRec
 def _given(books: Books, account: str, cycle: datetime) -> list[Posted]:
     """What the cycle gave that begins then; if none does, the change of plan that was made last within one."""
     ours = books.subscriptions.find(account)
-    found = lapsing.granted(books, account, f"cycle:{cycle.isoformat()}")
+    found = subscribing.granted(books, account, f"cycle:{cycle.isoformat()}")
     if found or ours is None or not ours.grants or not ours.grants[-1].startswith("change:"):
         return found
     now = replace(ours, at=cycle).cycle.end == ours.granted_until
-    return lapsing.granted(books, account, ours.grants[-1]) if now else found
+    return subscribing.granted(books, account, ours.grants[-1]) if now else found
 
 
 def _claim(

@@ -94,9 +94,7 @@ def apply(books: Books, task: Task, work: Callable[[Books], Posting[object]]) ->
         return EventState.WAITING
     yield from work(books)
     at = books.ledger.now()
-    dead = books.inbox.listed(state=EventState.DEAD, subject=task.waiting.subject)
-    told = [*task.events, *(kept.event.id for kept in dead)]
-    books.inbox.conclude(told, EventState.APPLIED, at=at, problem="")
+    books.inbox.conclude(_told(books, task), EventState.APPLIED, at=at, problem="")
     _let_go(books, task)
     return EventState.APPLIED
 
@@ -113,9 +111,13 @@ def fail(books: Books, task: Task, *, problem: str, backoff: Backoff, jitter: fl
 
 
 def park(books: Books, task: Task, *, problem: str) -> EventState:
-    """Note that the subject is of no concern here: its events are kept, and nothing is done about them."""
+    """
+    Note that the subject is of no concern here: its events are kept, and nothing is done about them.
+
+    That settles its dead letters too, as in `apply`: nobody has to deal with what is of no concern.
+    """
     if _is_ours(books, task):
-        _put_away(books, task, EventState.PARKED, problem)
+        _put_away(books, replace(task, events=_told(books, task)), EventState.PARKED, problem)
     return EventState.PARKED
 
 
@@ -233,6 +235,12 @@ def _is_ours(books: Books, task: Task) -> bool:
     """Whether the lease is still the one that the task was taken under; locks its subject."""
     now = books.inbox.lock(task.waiting.subject)
     return now is not None and now.lease == task.waiting.lease
+
+
+def _told(books: Books, task: Task) -> list[str]:
+    """The events that a look-up has settled: those that waited for it, and dead letters of the same subject."""
+    dead = books.inbox.listed(state=EventState.DEAD, subject=task.waiting.subject)
+    return [*task.events, *(kept.event.id for kept in dead)]
 
 
 def _put_away(books: Books, task: Task, state: EventState, problem: str) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..domain.admission import Rules
-    from ..domain.ledger import Lot, Transfer, Wallet
+    from ..domain.ledger import Lot, Posted, Transfer, Wallet
     from ..domain.plans import Plan
     from ..domain.renewals import Due
     from ..domain.roll_over import Rest
@@ -203,6 +203,14 @@ def find(books: Books, account: str) -> Subscription:
     if found is None:
         raise SubscriptionNotFoundError(account)
     return replace(found, at=books.ledger.now())
+
+
+def granted(books: Books, account: str, name: str) -> list[Posted]:
+    """What a subscription gave under that name, in the unit of each of the account's wallets."""
+    units = sorted(wallet.id.unit for wallet in books.ledger.wallets(account, live=True))
+    ids = [transfer_id(account, "subscription", name)]
+    ids += [transfer_id(account, "subscription", name, unit) for unit in units]
+    return books.ledger.posted(account, ids)
 
 
 def due(books: Books, *, after: str, limit: int) -> list[str]:

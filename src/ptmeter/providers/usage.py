@@ -22,6 +22,7 @@ from .mistral_usage import read_pages
 from .openai_usage import ChatStream, ResponsesStream, read_chat, read_response
 from .payloads import body_of, object_at, text_at
 from .readings import Reading
+from .spoken import BYTES_PER_TOKEN, sound_in
 from .tiers import told_tier
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ class UsageStream:
         self._text: list[str] = []
         self.size = 0
         """How many bytes of text there are so far, in UTF-8: more than it has tokens."""
+        self._sound = 0
         self._tier: str | None = None
 
     def feed(self, chunk: object) -> None:
@@ -182,6 +184,7 @@ class UsageStream:
         for event in self._events.feed(chunk):
             inner = _unwrapped(event)
             self._tier = told_tier(inner) or self._tier
+            self._sound += sound_in(inner)
             for text in filter(None, [reader.feed(inner) for reader in self._readers]):
                 self._text.append(text)
                 self.size += len(text.encode(errors="replace"))
@@ -215,6 +218,11 @@ class UsageStream:
     def text(self) -> str:
         """All that was generated so far: answers, tool inputs, reasoning, in the order they came."""
         return "".join(self._text)
+
+    @property
+    def sound(self) -> int:
+        """How many tokens of sound there are so far, of which `text` has the transcript; by how long it lasts."""
+        return -(-self._sound // BYTES_PER_TOKEN)
 
     @property
     def service_tier(self) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from ..errors import ConfigurationError
@@ -14,7 +14,7 @@ from .dialects import borrow, prepare, set_up_sqlite
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from sqlalchemy import URL, Engine
+    from sqlalchemy import URL
     from sqlalchemy import Connection as Connection
     from sqlalchemy.ext.asyncio import AsyncConnection as AsyncConnection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -88,7 +88,7 @@ def new_engine_async(target: str | AsyncEngine) -> AsyncEngine:
     from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
     if not isinstance(target, str):
-        return AsyncEngine(_borrow(target.sync_engine))
+        return AsyncEngine(_borrow(cast("Engine", getattr(target, "sync_engine", target))))
     url = resolve(target, asynchronous=True)
     with _driver_of(url):
         engine = create_async_engine(url, **_options(url, target))
@@ -117,6 +117,9 @@ def _own(engine: Engine) -> Engine:
 
 
 def _borrow(engine: Engine) -> Engine:
+    if not isinstance(engine, Engine):  # pyright: ignore[reportUnnecessaryIsInstance]
+        msg = f"a meter is opened on a URL such as sqlite:///pt.db or on an engine of SQLAlchemy, not on {engine!r}"
+        raise ConfigurationError(msg)
     if engine.dialect.name not in SYNC:
         msg = f"{engine.dialect.name!r} is not a database ptmeter knows: use {', '.join(SYNC)}"
         raise ConfigurationError(msg)

@@ -11,7 +11,7 @@ from ..domain.accounts import Account, path
 from ..domain.batches import Decided, State
 from ..domain.commands import Adjust, Debit, Expire, Grant, Hold, LotCommand, Settle, Void
 from ..domain.keys import wallet_number
-from ..domain.ledger import Kind, Posted, Transfer, Wallet
+from ..domain.ledger import SETS_ASIDE, Kind, Posted, Transfer, Wallet
 from ..domain.lots import has_lapsed
 from ..domain.messages import message
 from ..domain.moves import Resolved
@@ -287,7 +287,7 @@ class MemoryLedger:
         placed = decided.outcome.transfer
         rows = self._tables.journal[placed.wallet]
         closer = next((row for row in rows if row.completes == placed.seq), None)
-        if placed.kind is not Kind.HOLD or closer is None:
+        if placed.kind not in SETS_ASIDE or closer is None:
             return None
         completed = any(row.completes == closer.seq for row in rows)
         return Resolved(placed.wallet, closer.kind, closer.seq, completed, placed.member)

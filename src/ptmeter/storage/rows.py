@@ -256,6 +256,9 @@ def _turnover_from(row: Spanned, prices: Mapping[str, Price]) -> Turnover:
 @names_its_row("ptm_open_hold", "wallet_id", "number")
 def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
     """An open hold as stored."""
+    if row.extends not in (None, 1):
+        msg = f"extends is {row.extends}, and would be 1 or nothing"
+        raise ValueError(msg)
     return OpenHold(
         id=id_from(row.id),
         wallet=wallet,
@@ -264,6 +267,7 @@ def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
         allocations=_allocations_from(row.allocations, row.amount),
         expires_at=moment(row.expires_at),
         member=row.member or "",
+        extends=row.extends == 1,
     )
 
 
@@ -281,6 +285,7 @@ def _hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
         "amount": hold.amount,
         "allocations": _allocations_row(hold.allocations, hold.amount),
         "expires_at": microseconds(hold.expires_at),
+        "extends": 1 if hold.extends else None,
         "member": hold.member or None,
     }
 

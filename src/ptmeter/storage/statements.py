@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from ..domain.ledger import Kind
+from ..domain.ledger import SETS_ASIDE, Kind
 from .arrays import ArrayWriter
 from .asked import Where, among_few, among_many, few, many, one_parameter
 from .columns import Body, Int64
@@ -80,6 +80,7 @@ class Found(NamedTuple):
     priority: int
     member: str | None
     frozen: int
+    extends: int | None
 
 
 class Seat(NamedTuple):
@@ -183,6 +184,7 @@ def _read(ids: Finder, named: Finder, wallets: Among, *besides: Any) -> Any:
             zero.label("priority"),
             table.c.member,
             zero.label("frozen"),
+            table.c.extends,
         )
         return select(*columns).select_from(source)
 
@@ -200,13 +202,14 @@ def _read(ids: Finder, named: Finder, wallets: Among, *besides: Any) -> Any:
             zero,
             none,
             zero,
+            zero,
         )
         return select(*columns).select_from(source)
 
     lots = select(
         a_lot,
         *(lot.c.wallet_id, lot.c.number, lot.c.granted, lot.c.expires_at, lot.c.paid, none),
-        *(lot.c.remaining, lot.c.held, lot.c.priority, none, lot.c.frozen),
+        *(lot.c.remaining, lot.c.held, lot.c.priority, none, lot.c.frozen, zero),
     ).where(wallets(lot.c.wallet_id), HAS_SOMETHING)
     return union_all(
         named(holds, open_hold, "hold_id"),
@@ -226,7 +229,7 @@ def _seats(lock_accounts: Any) -> Any:
     """
     none, zero = literal_column("NULL", Body), literal_column("0", Int64)
     whole = cast(func.row_to_json(literal_column("seats")), Body)
-    columns = (literal(SEAT, literal_execute=True), *[zero] * 5, whole, *[zero] * 3, none, zero)
+    columns = (literal(SEAT, literal_execute=True), *[zero] * 5, whole, *[zero] * 3, none, zero, zero)
     return select(*columns).select_from(lock_accounts.subquery("seats"))
 
 
@@ -293,7 +296,7 @@ def _resolved(holds: Finder) -> Executable:
         return (
             select(*columns, late.c.seq.label("late"))
             .select_from(source.join(resolution, completing).outerjoin(late, since))
-            .where(table.c.kind == int(Kind.HOLD))
+            .where(table.c.kind.in_([int(kind) for kind in sorted(SETS_ASIDE)]))
         )
 
     return holds(resolved, transfer, "transfer_id")

@@ -152,6 +152,7 @@ open_hold = Table(
     Column("number", Int64, nullable=False),
     Column("amount", Int64, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("extends", Int16),
     Column("allocations", Allocations),
     Column("member", name()),
     CheckConstraint("amount > 0", name="ptm_open_hold_amount"),

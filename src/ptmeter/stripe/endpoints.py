@@ -7,20 +7,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..domain.arguments import check_fields
 from ..errors import ConfigurationError, SignatureInvalidError
-from .settings import Invoices, Tax
+from .settings import Invoices, Metered, Tax
 from .signature import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from .settings import Metered
-
 API_VERSION: Final = "2026-10-28.endive"
 """The version of Stripe's API that ptmeter reads and writes; it is sent with every request."""
 
 _log: Final = logging.getLogger("ptmeter.stripe")
+
+_NO_SECRET: Final = (
+    "an endpoint needs the secret that Stripe shows for it, a text (whsec_…): without one anybody could pay. "
+    "Is the variable set that it comes from?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +48,11 @@ class Endpoint:
     """Bytes of an event at most."""
 
     def __post_init__(self) -> None:
+        if self.secrets is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise ConfigurationError(_NO_SECRET)
+        check_fields(self)
         if not self.keys:
-            msg = "an endpoint needs the secret that Stripe shows for it (whsec_…): without one anybody could pay"
-            raise ConfigurationError(msg)
+            raise ConfigurationError(_NO_SECRET)
         if self.tolerance <= timedelta(0) or self.largest_body < 1:
             msg = "an endpoint takes a tolerance and a largest body that are more than nothing"
             raise ConfigurationError(msg)
@@ -89,6 +95,11 @@ class Stripe:
         if not isinstance(self.key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             msg = "the key for Stripe is a text (sk_… or rk_…), or left out: is the variable set that it comes from?"
             raise ConfigurationError(msg)
+        check_fields(self, Endpoint, Tax, Invoices)
+        given = (*self.receiving, *self.metered.values())
+        if not all(isinstance(each, Endpoint | Metered) for each in given):  # pyright: ignore[reportUnnecessaryIsInstance]
+            msg = "endpoints are of Endpoint(...), one or several, and metered has a Metered(...) for each unit"
+            raise ConfigurationError(msg)
         if self.key != self.key.strip() or self.timeout <= timedelta(0) or self.attempts < 1:
             msg = "Stripe takes a key without white space around it, a timeout, and at least one attempt"
             raise ConfigurationError(msg)
@@ -128,6 +139,8 @@ def verified(
 
 def _keys(secrets: Iterable[str]) -> Iterable[bytes]:
     for secret in secrets:
+        if not isinstance(secret, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(_NO_SECRET)
         stripped = secret.strip()
         if not stripped:
             msg = "a secret of a webhook endpoint is blank"

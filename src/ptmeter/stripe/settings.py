@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from ..domain.arguments import check_fields
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ class Tax:
     code: str = ""
     behavior: Literal["exclusive", "inclusive"] = "exclusive"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.behavior not in ("exclusive", "inclusive"):
+            msg = f"prices are exclusive or inclusive of tax, not {self.behavior!r}"
+            raise ConfigurationError(msg)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invoices:
@@ -46,10 +53,13 @@ class Invoices:
     """Whether a top-up by Checkout leads to an invoice too; subscriptions always do."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         long = [
             name
             for name, value in self.fields.items()
-            if not 0 < len(name) <= _LONGEST_NAME or not 0 < len(value) <= _LONGEST_VALUE
+            if not all(isinstance(each, str) for each in (name, value))  # pyright: ignore[reportUnnecessaryIsInstance]
+            or not 0 < len(name) <= _LONGEST_NAME
+            or not 0 < len(value) <= _LONGEST_VALUE
         ]
         if long or len(self.fields) > _MOST_FIELDS:
             msg = "an invoice takes up to 4 fields, with names of 1 to 40 and values of 1 to 140 characters"
@@ -71,6 +81,7 @@ class Metered:
     since: date
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not _EVENT.fullmatch(self.event):
             msg = (
                 f"{self.event!r} cannot be the event name of a meter: up to 100 letters, digits, _, . and -"

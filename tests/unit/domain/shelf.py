@@ -156,7 +156,7 @@ class Shelf:
 
     def _resolved(self, hold_id: bytes) -> Resolved | None:
         hold = self.transfers.get(hold_id)
-        if hold is None or hold.kind is not Kind.HOLD:
+        if hold is None or hold.kind not in (Kind.HOLD, Kind.EXTEND):
             return None
         rows = self.journal[hold.wallet]
         resolution = next((row for row in rows if row.completes == hold.seq), None)

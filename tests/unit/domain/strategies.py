@@ -163,7 +163,7 @@ _grants = _pool(
 )  # fmt: skip
 _holds = _pool(
     3_000,
-    verb=("hold",), wallet=_WALLETS, amount=_AMOUNTS, key=_KEYS, seconds=(30, 60, 60, 600, 3_600),
+    verb=("hold", "hold", "hold more"), wallet=_WALLETS, amount=_AMOUNTS, key=_KEYS, seconds=(30, 60, 60, 600, 3_600),
 )  # fmt: skip
 _settles = _pool(
     3_000,
@@ -431,7 +431,11 @@ class Director:
                 "expires_at": later,
                 "lot": self._lot(wallet, draft) if direction == "lot" else None,
             },
-            "hold": {"amount": amount, "ttl": timedelta(seconds=draft.seconds or 0)},
+            "hold": {
+                "amount": amount,
+                "ttl": timedelta(seconds=draft.seconds or 0),
+                "extends": 1 if direction == "more" else None,
+            },
             "settle": {"hold_id": hold_id, "amount": amount, "overage": draft.overage},
             "void": {"hold_id": hold_id},
             "expire": {"hold_id": hold_id},

@@ -27,7 +27,17 @@ from ptmeter.domain.commands import (
     Void,
 )
 from ptmeter.domain.keys import digest
-from ptmeter.domain.ledger import Allocation, Kind, Lot, OpenHold, Overage, Transfer, UsageEvent, WalletId
+from ptmeter.domain.ledger import (
+    SETS_ASIDE,
+    Allocation,
+    Kind,
+    Lot,
+    OpenHold,
+    Overage,
+    Transfer,
+    UsageEvent,
+    WalletId,
+)
 from ptmeter.domain.prices import Processing
 from ptmeter.domain.pt import Money
 from ptmeter.domain.rates import Complexity, Content, Workload
@@ -88,7 +98,7 @@ def story() -> Story:
         (0 * MINUTE, Settle(**asked["s2"], hold_id=named("h2"), amount=4, usage=USAGE)),
         (1 * HOUR, Debit(**asked["d1"], amount=60, overage=Overage.ALLOW, usage=USAGE)),
         (0 * MINUTE, Grant(**asked["g3"], amount=100)),
-        (0 * MINUTE, Hold(**asked["h5"], amount=5, ttl=HOUR)),
+        (0 * MINUTE, Hold(**asked["h5"], amount=5, ttl=HOUR, extends=1)),
         (0 * MINUTE, Freeze(**asked["f1"], lot=18, amount=20, note="a dispute")),
         (0 * MINUTE, Unfreeze(**asked["u1"], lot=18, amount=5, note="won")),
         (0 * MINUTE, Reverse(**asked["r1"], lot=18, amount=100, note="lost", frozen=8)),
@@ -500,12 +510,12 @@ def forged(kind: Kind, amount: int, *parts: tuple[int, int], **facts: Any) -> Tr
     """One more row, in its place and with the balance it leads to, but not as the planner would have it."""
     last = base()[-1]
     hold = base()[facts["completes"] - 1] if kind in HOLD_ENDS and facts.get("completes") else None
-    held = -hold.amount if hold else amount if kind is Kind.HOLD else 0
+    held = -hold.amount if hold else amount if kind in SETS_ASIDE else 0
     used = amount if kind is Kind.SETTLE else 0
     available = -held - used
     if kind in {Kind.GRANT, Kind.ADVANCE, Kind.ADJUST_UP}:
         available = amount
-    elif kind not in {*HOLD_ENDS, Kind.HOLD}:
+    elif kind not in {*HOLD_ENDS, *SETS_ASIDE}:
         available = amount if kind is Kind.UNFREEZE else -amount
     frozen = {Kind.FREEZE: amount, Kind.UNFREEZE: -amount}.get(kind, 0)
     row = Transfer(
@@ -654,7 +664,7 @@ def test_the_same_row_made_rightly_passes() -> None:
 
 WALLET_COLUMNS = ("available", "held", "spent", "owed", "seq", "head", "booked_at")
 LOT_COLUMNS = ("granted", "remaining", "held", "frozen", "paid", "priority", "expires_at")
-HOLD_COLUMNS = ("id", "number", "amount", "allocations", "expires_at")
+HOLD_COLUMNS = ("id", "number", "amount", "allocations", "expires_at", "extends")
 
 
 def changed(value: Any) -> Any:

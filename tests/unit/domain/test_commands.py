@@ -205,7 +205,9 @@ def test_the_numbers_of_words_are_what_they_always_were() -> None:
     reasons = ["INSUFFICIENT_FUNDS", "NOT_OPEN", "OVER_HOLD", "LINKED", "NO_WALLET", "HOLD_NOT_FOUND"]
 
     assert sides == by_number(Side)
-    assert [*kinds, "ADJUST_UP", "ADJUST_DOWN", "FREEZE", "UNFREEZE", "REVERSE"] == by_number(Kind)
+    assert [*kinds, "ADJUST_UP", "ADJUST_DOWN", "FREEZE", "UNFREEZE", "REVERSE", "EXTEND"] == by_number(
+        Kind
+    )
     assert [
         *reasons,
         "HOLD_NOT_PENDING",
@@ -243,6 +245,7 @@ def test_every_kind_moves_from_one_side_to_another() -> None:
         "FREEZE": ("AVAILABLE", "FROZEN"),
         "UNFREEZE": ("FROZEN", "AVAILABLE"),
         "REVERSE": ("AVAILABLE", "ISSUANCE"),
+        "EXTEND": ("AVAILABLE", "HELD"),
     } == {kind.name: (debit.name, credit.name) for kind, (debit, credit) in SIDES.items()}
 
 

@@ -111,11 +111,14 @@ def test_a_wait_that_could_have_been_is_not_told_from_one_that_was() -> None:
 def test_every_limit_refuses_somebody() -> None:
     """The histories above reach every limit there is: a limit that never refuses is not tested by them."""
     reached: set[Limit] = set()
+    extending: set[Limit] = set()
     for seed in range(40):
         game, _ = played(seed, 400)
         reached |= game.refused
+        extending |= game.refused_more
 
     assert set(Limit) == reached
+    assert {Limit.CAP, Limit.SPEND, Limit.SHARE} == extending
 
 
 def test_who_does_not_pay_is_not_charged() -> None:
