@@ -76,27 +76,30 @@ def as_json(standings: Sequence[Standing], races: Sequence[Race]) -> list[dict[s
 def aims(standings: Sequence[Standing], races: Sequence[Race]) -> Iterator[str]:
     """Each aim that this run can speak of, with the figure beside it."""
     rates = {
-        (s.contestant.name[:3], a.backend, a.callers, a.processes, a.wallets): s
-        for s in reversed(standings)
+        (s.contestant.name, a.backend, a.callers, a.processes, a.wallets): s
+        for s in standings
         if s.timings and (a := s.contestant.about)
     }
 
     def of(name: str, callers: int = 64, wallets: int = 1, backend: str = "PostgreSQL") -> Standing | None:
         return rates.get((name, backend, callers, 1, wallets))
 
-    hot, many, plain = of("ptm"), of("ptm", wallets=1_000), of("(a)")
-    if hot and plain:
-        yield _aim("hot wallet ÷ (a)", hot.rate / plain.rate, 10, "x")
-    if hot:
-        yield _aim("hot wallet on PostgreSQL", hot.rate, 5_000, " commands/s")
-    if hot and many:
-        yield _aim("1,000 wallets ÷ one", many.rate / hot.rate, 1, "x")
-    file, raw = of("ptm", backend="SQLite"), of("raw", callers=1, backend="SQLite")
+    plain = of("(a) FOR UPDATE, 4 statements")
+    for ours in ("ptmeter Meter", "ptmeter AsyncMeter"):
+        hot, many = of(ours), of(ours, wallets=1_000)
+        if hot and plain:
+            yield _aim(f"{ours}, hot wallet ÷ (a)", hot.rate / plain.rate, 10, "x")
+        if hot:
+            yield _aim(f"{ours}, hot wallet on PostgreSQL", hot.rate, 5_000, " commands/s")
+        if hot and many:
+            yield _aim(f"{ours}, 1,000 wallets ÷ one", many.rate / hot.rate, 1, "x")
+    file = of("ptmeter Meter", backend="SQLite")
+    raw = of("raw sqlite3, the same rows and batches", callers=1, backend="SQLite")
     if file:
         yield _aim("SQLite, synchronous=FULL", file.rate, 3_000, " commands/s")
     if file and raw:
         yield _aim("SQLite ÷ raw sqlite3", file.rate / raw.rate, 0.6, "x")
-    alone, cte = of("ptm", callers=1), of("(b)", callers=1)
+    alone, cte = of("ptmeter Meter", callers=1), of("(b) one-statement CTE", callers=1)
     if alone and cte:
         for step, name in enumerate(("hold", "settle")):
             slower = alone.quantile(0.5, step) / cte.quantile(0.5, step)
