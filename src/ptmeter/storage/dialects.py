@@ -43,6 +43,10 @@ _CONTENTION_NUMBERS: Final = frozenset({1205, 1213, 1020})
 """ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_CHECKREAD (MariaDB error reference)."""
 
 
+_PLANNING: Final = "('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit')"
+"""What makes PostgreSQL read whole tables, and then compile for it; servers that speak alike may lack some."""
+
+
 _WHILE_LOCKED: Final = Retrying(
     retry=retry_if_exception_message(match=".*is locked"),
     wait=wait_random(0.002, 0.02),
@@ -70,6 +74,30 @@ def set_up_sqlite(connection: Any, _record: object) -> None:
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL"):
         _WHILE_LOCKED.copy()(cursor.execute, f"PRAGMA {pragma}")
     cursor.close()
+
+
+def plan_by_index(connection: Any, _record: object) -> None:
+    """
+    Have a session of PostgreSQL look rows up by index, however small their tables seem to be.
+
+    It keeps the plan of a prepared statement for as long as nothing is known to have changed. Made when a table was
+    new or empty, such as that of the open holds mostly is, the plan reads all of it each time, and with it the dead rows
+    that holds leave until the next vacuum (PostgreSQL manual, 20.7.1, "Planner Method Configuration").
+    """
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN {_PLANNING}")  # noqa: S608 - our own names
+    cursor.fetchall()
+    cursor.close()
+    connection.commit()
+
+
+def plan_freely(connection: Connection) -> Connection:
+    """*connection*, in whose transaction whole tables are read: by the plans that suit that."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            f"SELECT set_config(name, reset_val, true) FROM pg_settings WHERE name IN {_PLANNING}"  # noqa: S608
+        )
+    return connection
 
 
 def borrow(engine: Engine) -> Engine:

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from ..errors import ConfigurationError
-from .dialects import borrow, prepare, set_up_sqlite
+from .dialects import borrow, plan_by_index, prepare, set_up_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -80,7 +80,7 @@ def new_engine(target: str | Engine) -> Engine:
         return _borrow(target)
     url = resolve(target, asynchronous=False)
     with _driver_of(url):
-        return _own(create_engine(url, **_options(url, target)))
+        return _own(create_engine(url, **_options(url, target)), target)
 
 
 def new_engine_async(target: str | AsyncEngine) -> AsyncEngine:
@@ -92,7 +92,7 @@ def new_engine_async(target: str | AsyncEngine) -> AsyncEngine:
     url = resolve(target, asynchronous=True)
     with _driver_of(url):
         engine = create_async_engine(url, **_options(url, target))
-    _own(engine.sync_engine)
+    _own(engine.sync_engine, target)
     return engine
 
 
@@ -110,9 +110,11 @@ def _options(url: URL, target: str) -> dict[str, Any]:
             raise ConfigurationError(msg)
 
 
-def _own(engine: Engine) -> Engine:
+def _own(engine: Engine, target: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", set_up_sqlite)
+    elif engine.dialect.name == "postgresql" and make_url(target).query.get(PREPARED) != "off":
+        event.listen(engine, "connect", plan_by_index)
     return prepare(engine)
 
 

@@ -102,7 +102,9 @@ class SqlStore:
         """See `ports.Store.survey`."""
         self._here()
         with errors_translated(), self._engine.connect() as connection:
-            return self._view(connection, work)
+            return transact(
+                dialects.snapshot(connection), lambda c: work(self._binder.books(dialects.plan_freely(c)))
+            )
 
     def joined(self, connection: Connection) -> JoinedStore:
         """A store that works inside the caller's transaction."""
@@ -207,7 +209,11 @@ class AsyncSqlStore:
     async def _survey(self, work: Callable[[Books], T]) -> T:
         with errors_translated():
             async with self._engine.connect() as connection:
-                return await self._view(connection, work)
+                return await connection.run_sync(
+                    lambda c: transact(
+                        dialects.snapshot(c), lambda c: work(self._binder.books(dialects.plan_freely(c)))
+                    )
+                )
 
     async def _view(self, connection: AsyncConnection, work: Callable[[Books], T]) -> T:
         return await connection.run_sync(

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import make_url
 
 from ptmeter import ConfigurationError
+from ptmeter.storage.dialects import plan_freely
 from ptmeter.storage.engine import new_engine, new_engine_async, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
     from tests.backends import Backend
 
 POOLED = "postgresql://app@localhost/app?prepared_statements=off&application_name=app"
@@ -55,4 +57,32 @@ def test_nothing_is_prepared_if_the_url_says_so(
 
     assert driver is not None
     assert threshold == driver.prepare_threshold
+    engine.dispose()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("setting", ["off", "on"])
+def test_rows_are_looked_up_by_index_in_a_table_that_seems_empty(
+    setting: str, backend_of: Callable[[str], Backend]
+) -> None:
+    """
+    A plan is kept, and the table grows: it must not be one that reads all of it, unless whole tables are read.
+
+    Behind a pooler, where a session is not ours and no plan is kept, nothing is set.
+    """
+    url = make_url(backend_of("postgres").url).update_query_dict({"prepared_statements": setting})
+    engine = new_engine(url.render_as_string(hide_password=False))
+
+    def planned(connection: Connection) -> bool:
+        rows = connection.exec_driver_sql(
+            "EXPLAIN DELETE FROM seats AS old USING seats AS new WHERE old.id = new.id"
+        )
+        return any("Seq Scan" in row[0] or "Hash Join" in row[0] for row in rows)
+
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TEMPORARY TABLE seats (id bigint PRIMARY KEY)")
+        by_index = not planned(connection)
+        freely = planned(plan_freely(connection))
+
+    assert (setting == "on", True) == (by_index, freely)
     engine.dispose()
