@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import retry_if_exception_type, stop_after_attempt, stop_before_delay
 from tenacity.wait import wait_random_exponential
@@ -28,6 +28,7 @@ from .rollups import SqlRollups
 from .statements import Statements
 from .subscriptions import SqlSubscriptions
 from .top_ups import SqlTopUps
+from .transactions import transact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from ..domain.policy import Policy
+    from ..ports import Books
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,18 @@ class Binder:
             SqlMitigations(connection),
             key,
         )
+
+    def carry_out(self, connection: Connection, work: Callable[[Books], T]) -> T:
+        """Carry out *work* in a transaction of its own."""
+        return transact(connection, lambda c: work(self.books(c)))
+
+    def view(self, connection: Connection, work: Callable[[Books], T]) -> T:
+        """Carry out *work* on one unchanging view of the books."""
+        return self.carry_out(dialects.snapshot(connection), work)
+
+    def survey(self, connection: Connection, work: Callable[[Books], T]) -> T:
+        """Carry out *work* on one unchanging view, of which it reads whole tables."""
+        return transact(dialects.snapshot(connection), lambda c: work(self.books(dialects.plan_freely(c))))
 
     def make_ready(self, connection: Connection, *, migrate: bool) -> None:
         """Check that the database keeps what it acknowledges, and that its tables are ours."""

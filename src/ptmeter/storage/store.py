@@ -1,7 +1,7 @@
 """
 Opening books: one transaction from begin to commit, the same body for both colours.
 
-`AsyncSqlStore` hands `transact` to SQLAlchemy's ``run_sync``, so a use case is one plain function for
+`AsyncSqlStore` hands it to SQLAlchemy's ``run_sync``, so a use case is one plain function for
 both, and a cancelled task rolls back like a failed one.
 """
 
@@ -96,15 +96,13 @@ class SqlStore:
     def read(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.read`."""
         with self._connected() as connection:
-            return self._view(connection, work)
+            return self._binder.view(connection, work)
 
     def survey(self, work: Callable[[Books], T], /) -> T:
         """See `ports.Store.survey`."""
         self._here()
         with errors_translated(), self._engine.connect() as connection:
-            return transact(
-                dialects.snapshot(connection), lambda c: work(self._binder.books(dialects.plan_freely(c)))
-            )
+            return self._binder.survey(connection, work)
 
     def joined(self, connection: Connection) -> JoinedStore:
         """A store that works inside the caller's transaction."""
@@ -119,10 +117,7 @@ class SqlStore:
 
     def _once(self, work: Callable[[Books], T], until: float) -> T:
         with self._connected(until) as connection:
-            return transact(connection, lambda c: work(self._binder.books(c)))
-
-    def _view(self, connection: Connection, work: Callable[[Books], T]) -> T:
-        return transact(dialects.snapshot(connection), lambda c: work(self._binder.books(c)))
+            return self._binder.carry_out(connection, work)
 
     @contextmanager
     def _connected(self, until: float | None = None) -> Generator[Connection]:
@@ -204,21 +199,12 @@ class AsyncSqlStore:
 
     async def _read(self, work: Callable[[Books], T]) -> T:
         async with self._connected() as connection:
-            return await self._view(connection, work)
+            return await connection.run_sync(self._binder.view, work)
 
     async def _survey(self, work: Callable[[Books], T]) -> T:
         with errors_translated():
             async with self._engine.connect() as connection:
-                return await connection.run_sync(
-                    lambda c: transact(
-                        dialects.snapshot(c), lambda c: work(self._binder.books(dialects.plan_freely(c)))
-                    )
-                )
-
-    async def _view(self, connection: AsyncConnection, work: Callable[[Books], T]) -> T:
-        return await connection.run_sync(
-            lambda c: transact(dialects.snapshot(c), lambda c: work(self._binder.books(c)))
-        )
+                return await connection.run_sync(self._binder.survey, work)
 
     def joined(self, connection: AsyncConnection) -> AsyncJoinedStore:
         """A store that works inside the caller's transaction."""
@@ -264,7 +250,7 @@ class AsyncSqlStore:
 
     async def _once(self, work: Callable[[Books], T], until: float) -> T:
         async with self._connected(until) as connection:
-            return await connection.run_sync(transact, lambda c: work(self._binder.books(c)))
+            return await connection.run_sync(self._binder.carry_out, work)
 
     @asynccontextmanager
     async def _connected(self, until: float | None = None) -> AsyncGenerator[AsyncConnection]:
