@@ -8,6 +8,7 @@ of it reads what another writes, so that they all see the same snapshot is no ma
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import LargeBinary, String, bindparam, text
@@ -18,7 +19,7 @@ from .prepared import Prepared
 from .tables import account, lot, open_hold, outbox, rejection, rollup, top_up, transfer, wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Table
 
@@ -113,12 +114,12 @@ class ArrayWriter:
         prepared = self._prepared.get(shape)
         if prepared is None:
             prepared = self._prepared[shape] = Prepared(_statement(shape))
-        arrays = {
-            f"{kind}_{name}": _array(values, _CELLS[kind, name])
-            for kind in kinds
-            for name, values in found[kind].items()
-        }
-        (written,) = prepared.fetch(connection, arrays)
+        arrays = [
+            _array(values, _CELLS[kind, name]) for kind in kinds for name, values in found[kind].items()
+        ]
+        (written,) = prepared.fetch(
+            connection, {f"p{number}": array for number, array in enumerate(arrays)}
+        )
         expected = tuple(len(rows[kind]) for kind in kinds)
         if tuple(written) != expected:
             msg = (
@@ -134,19 +135,24 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _statement(shape: Sequence[Sequence[str]]) -> Any:
-    """Insert, update and delete the rows of all kinds in *shape*, and count them."""
+    """
+    Insert, update and delete the rows of all kinds in *shape*, and count them.
+
+    Parameters are numbered rather than named: psycopg keeps what it has read of a text only if that is short.
+    """
+    numbers = count()
     parts = [
-        f"{kind} AS ({_PARTS[kind].statement.format(columns=', '.join(names), source=_source(kind, names))}"
+        f"{kind} AS ({_PARTS[kind].statement.format(columns=', '.join(names), source=_source(kind, names, numbers))}"
         f" RETURNING 1)"
         for kind, *names in shape
     ]
     counts = [f"(SELECT count(*) FROM {kind})" for kind, *_ in shape]  # noqa: S608 - our own names
-    bound = [bindparam(f"{kind}_{name}", type_=String()) for kind, *names in shape for name in names]
+    bound = [bindparam(f"p{number}", type_=String()) for number in range(next(numbers))]
     return text(f"WITH {', '.join(parts)} SELECT {', '.join(counts)}").bindparams(*bound)
 
 
-def _source(kind: str, names: Sequence[str]) -> str:
-    arrays = (f"CAST(CAST(:{kind}_{name} AS text) AS {_type(kind, name)}[])" for name in names)
+def _source(kind: str, names: Sequence[str], numbers: Iterator[int]) -> str:
+    arrays = (f"CAST(:p{next(numbers)} AS {_type(kind, name)}[])" for name in names)
     return f"unnest({', '.join(arrays)}) AS new({', '.join(names)})"
 
 

@@ -43,8 +43,14 @@ _CONTENTION_NUMBERS: Final = frozenset({1205, 1213, 1020})
 """ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, ER_CHECKREAD (MariaDB error reference)."""
 
 
-_PLANNING: Final = "('enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit')"
-"""What makes PostgreSQL read whole tables, and then compile for it; servers that speak alike may lack some."""
+_PLANNING: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"),
+}
+"""
+What keeps PostgreSQL from planning a prepared statement again and again, and from reading whole tables; servers
+that speak alike may lack some of it.
+"""
 
 
 _WHILE_LOCKED: Final = Retrying(
@@ -78,14 +84,19 @@ def set_up_sqlite(connection: Any, _record: object) -> None:
 
 def plan_by_index(connection: Any, _record: object) -> None:
     """
-    Have a session of PostgreSQL look rows up by index, however small their tables seem to be.
+    Have a session of PostgreSQL look rows up by index, however small their tables seem to be, by plans it keeps.
 
-    It keeps the plan of a prepared statement for as long as nothing is known to have changed. Made when a table was
-    new or empty, such as that of the open holds mostly is, the plan reads all of it each time, and with it the dead rows
-    that holds leave until the next vacuum (PostgreSQL manual, 20.7.1, "Planner Method Configuration").
+    Made when a table was new or empty, such as that of the open holds mostly is, the plan of a prepared statement reads
+    all of it each time, and with it the dead rows that holds leave until the next vacuum (PostgreSQL manual, 20.7.1,
+    "Planner Method Configuration"). By index there is one plan whatever is asked for, and to make it again for each
+    execution, in hope of a better one, took a fifth of a hold (20.7.4, ``plan_cache_mode``).
     """
     cursor = connection.cursor()
-    cursor.execute(f"SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN {_PLANNING}")  # noqa: S608 - our own names
+    wanted = ", ".join(f"('{name}', '{value}')" for name, value in _PLANNING.items())
+    cursor.execute(
+        f"SELECT set_config(name, value, false) FROM (VALUES {wanted}) AS wanted(name, value) "  # noqa: S608 - our own
+        "JOIN pg_settings USING (name)"
+    )
     cursor.fetchall()
     cursor.close()
     connection.commit()
@@ -94,8 +105,9 @@ def plan_by_index(connection: Any, _record: object) -> None:
 def plan_freely(connection: Connection) -> Connection:
     """*connection*, in whose transaction whole tables are read: by the plans that suit that."""
     if connection.dialect.name == "postgresql":
+        names = ", ".join(f"'{name}'" for name in _PLANNING)
         connection.exec_driver_sql(
-            f"SELECT set_config(name, reset_val, true) FROM pg_settings WHERE name IN {_PLANNING}"  # noqa: S608
+            f"SELECT set_config(name, reset_val, true) FROM pg_settings WHERE name IN ({names})"  # noqa: S608 - our own
         )
     return connection
 

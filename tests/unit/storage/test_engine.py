@@ -68,7 +68,7 @@ def test_rows_are_looked_up_by_index_in_a_table_that_seems_empty(
     """
     A plan is kept, and the table grows: it must not be one that reads all of it, unless whole tables are read.
 
-    Behind a pooler, where a session is not ours and no plan is kept, nothing is set.
+    Nor is it made again for each execution. Behind a pooler, where a session is not ours and no plan is kept, nothing is set.
     """
     url = make_url(backend_of("postgres").url).update_query_dict({"prepared_statements": setting})
     engine = new_engine(url.render_as_string(hide_password=False))
@@ -79,10 +79,14 @@ def test_rows_are_looked_up_by_index_in_a_table_that_seems_empty(
         )
         return any("Seq Scan" in row[0] or "Hash Join" in row[0] for row in rows)
 
+    def plans_once(connection: Connection) -> bool:
+        return connection.exec_driver_sql("SHOW plan_cache_mode").scalar_one() == "force_generic_plan"
+
     with engine.connect() as connection:
         connection.exec_driver_sql("CREATE TEMPORARY TABLE seats (id bigint PRIMARY KEY)")
-        by_index = not planned(connection)
+        by_index, once = not planned(connection), plans_once(connection)
         freely = planned(plan_freely(connection))
 
-    assert (setting == "on", True) == (by_index, freely)
+        assert (setting == "on", setting == "on", True) == (by_index, once, freely)
+        assert not plans_once(connection)
     engine.dispose()
