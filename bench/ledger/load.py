@@ -22,9 +22,10 @@ from sqlalchemy.schema import AddConstraint, DropConstraint
 
 from ptmeter import Meter
 from ptmeter.domain.policy import Policy
-from ptmeter.storage import rows, tables
+from ptmeter.storage import tables
 from ptmeter.storage.engine import new_engine
 from ptmeter.storage.opening import open_store
+from ptmeter.storage.plan_rows import rows_of
 from ptmeter.storage.statements import Statements
 
 from .ours import account, grant_all
@@ -72,7 +73,7 @@ def _fill(url: str, each: int, more: int, numbers: range) -> None:
         if length not in patterns:
             patterns[length] = history(before, length)
         grown = renamed(patterns[length], before)
-        found = rows.of_plan(grown.as_plan(), {before.id: before})
+        found = rows_of(grown.as_plan(), {before.id: before})
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
                 _copy(connection, found["transfers"])

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ptmeter import AsyncMeter, Meter, PtmeterError
+from ptmeter import AsyncMeter, Meter, Policy, PtmeterError
 from ptmeter.domain.commands import Grant
 from ptmeter.domain.keys import transfer_id
 from ptmeter.domain.ledger import WalletId
@@ -35,6 +35,8 @@ RICH: Final = 10**15
 AT_ONCE: Final = 200
 """How many grants share a transaction."""
 
+LANES: Final = Policy().lanes
+
 ATTEMPTS: Final = 50
 """How often a caller sends a command again, under the same key, that the database gave up."""
 
@@ -43,7 +45,7 @@ def contestants() -> list[Contestant]:
     """Every combination that the table shows; the first of them are what the aims speak of."""
     found = [_contestant(backend, wallets=n) for backend in databases.BACKENDS for n in (1, 1_000)]
     found += [_contestant(backend, colour="AsyncMeter") for backend in databases.BACKENDS]
-    found += [_contestant("PostgreSQL", colour="AsyncMeter", wallets=1_000)]
+    found += [_contestant("PostgreSQL", colour="AsyncMeter", wallets=1_000, lanes=n) for n in (LANES, 1)]
     found += [_contestant("PostgreSQL", colour=colour, freeze=False) for colour in ("Meter", "AsyncMeter")]
     found += [_contestant("PostgreSQL", count=count) for count in (2, 4)]
     found += [_contestant("PostgreSQL", count=4, wallets=1_000), _contestant("SQLite", count=2)]
@@ -80,9 +82,11 @@ def verify(url: str) -> str:
     return "" if report.clean else f"verify: {report.findings or report.uncovered}"
 
 
-def run_threads(url: str, callers: int, wallets: int, seconds: float, **how: Any) -> Timing:
+def run_threads(
+    url: str, callers: int, wallets: int, seconds: float, *, lanes: int = LANES, **how: Any
+) -> Timing:
     """One process: a meter and a thread for every caller; *how* as in `run_callers`."""
-    with Meter.open(url) as meter:
+    with Meter.open(url, policy=Policy(lanes=lanes)) as meter:
         return run_callers(meter, callers, wallets, seconds, **how)
 
 
@@ -122,13 +126,14 @@ def run_tasks(
     wallets: int,
     seconds: float,
     *,
+    lanes: int = LANES,
     ready: Callable[[], Any] | None = None,
     freeze: bool = True,
 ) -> Timing:
     """One process: an asynchronous meter and a task for every caller."""
 
     async def main() -> Timing:
-        async with AsyncMeter.open(url) as meter:
+        async with AsyncMeter.open(url, policy=Policy(lanes=lanes)) as meter:
 
             def make(number: int) -> AsyncSteps:
                 holds: list[Any] = []
@@ -159,6 +164,7 @@ def _contestant(
     callers: int = CALLERS,
     count: int = 1,
     wallets: int = 1,
+    lanes: int = LANES,
     freeze: bool = True,
 ) -> Contestant:
     about = About(
@@ -168,13 +174,15 @@ def _contestant(
         processes=count,
         wallets=wallets,
     )
-    name = f"ptmeter {colour}" + ("" if freeze else ", all collected")
-    return Contestant(name, about, partial(_course, about, colour, freeze=freeze))
+    how = ("" if freeze else ", all collected") + ("" if lanes == LANES else f", lanes={lanes}")
+    return Contestant(
+        f"ptmeter {colour}{how}", about, partial(_course, about, colour, freeze=freeze, lanes=lanes)
+    )
 
 
 @contextmanager
-def _course(about: About, colour: str, *, freeze: bool) -> Generator[Course]:
-    run_one = partial(run_threads if colour == "Meter" else run_tasks, freeze=freeze)
+def _course(about: About, colour: str, **how: Any) -> Generator[Course]:
+    run_one = partial(run_threads if colour == "Meter" else run_tasks, **how)
     each, wallets = about.callers // about.processes, about.wallets
     with databases.BACKENDS[about.backend]() as url:
         grant_all(url, wallets)

@@ -16,13 +16,14 @@ from ptmeter.domain.batches import Plan, State
 from ptmeter.domain.commands import Hold, Settle, Void
 from ptmeter.domain.keys import digest, transfer_id
 from ptmeter.domain.planner import plan
-from ptmeter.domain.rollups import Figures
+from ptmeter.domain.rollups import Figures, additions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ptmeter.domain.commands import Linked
     from ptmeter.domain.ledger import OpenHold, Transfer, Wallet
+    from ptmeter.domain.pt import Money
     from ptmeter.domain.rollups import Bucket
 
 BEGIN: Final = datetime(2025, 1, 1, tzinfo=UTC)
@@ -46,7 +47,7 @@ class History:
         decided = plan(state, batch, chain_key=b"")
         self.transfers += decided.transfers
         self.wallet = decided.wallets[0]
-        for bucket, more in decided.rollups.items():
+        for bucket, more in additions(decided.transfers, decided.wallets, _no_card).items():
             self.rollups[bucket] = self.rollups.get(bucket, Figures()).plus(more)
         resolved = {command.hold_id for (command,) in batch if isinstance(command, Settle | Void)}
         self.holds = {name: hold for name, hold in self.holds.items() if name not in resolved}
@@ -67,6 +68,11 @@ class History:
             notices=[],
             rollups=self.rollups,
         )
+
+
+def _no_card(_version: str) -> Mapping[str, Money]:
+    """Nothing here was rated by a card."""
+    return {}
 
 
 def history(wallet: Wallet, length: int) -> History:

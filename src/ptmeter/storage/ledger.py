@@ -21,18 +21,16 @@ from ..domain.commands import Adjust, Debit, Expire, Grant, Hold, LotCommand, Se
 from ..domain.instants import microseconds, moment
 from ..domain.keys import wallet_number
 from ..domain.ledger import Kind
-from ..domain.messages import message
 from ..domain.moves import Resolved
 from ..errors import InvariantError
 from . import rows
-from .account_rows import account_from_json, tally_row
+from .account_rows import account_from_json
 from .accounts import locked
 from .asked import Asked, listed, numbers_listed
 from .journal import Journal
-from .message_rows import message_row, top_up_row
 from .periods import locked_boundary
+from .plan_rows import rows_of, unpriced_of
 from .prepared import LONGEST
-from .rollups import rollup_row
 from .statements import HOLD, KNOWN, LOT, SEAT
 from .tables import lot, unpriced
 from .top_ups import recent
@@ -231,16 +229,8 @@ class SqlLedger(Journal):
     def write(self, plan: Plan) -> None:
         """See `ports.Ledger.write`."""
         self._prices.keep(t.usage.price for t in plan.transfers if t.usage is not None)
-        written = rows.of_plan(plan, self._locked)
-        written["tallies"] = [tally_row(account) for account in plan.accounts]
-        written["top_ups"] = [top_up_row(top_up) for top_up in plan.top_ups]
-        written["messages"] = [message_row(message(each)) for each in (*plan.notices, *plan.top_ups)]
-        written["rollups"] = [
-            rollup_row(self._locked[bucket.wallet].number, bucket, figures)
-            for bucket, figures in plan.rollups.items()
-        ]
-        self._sql.writer.write(self._connection, written)
-        if parked := rows.unpriced_of(plan, self._locked):
+        self._sql.writer.write(self._connection, rows_of(plan, self._locked))
+        if parked := unpriced_of(plan, self._locked):
             self._execute(insert(unpriced), parked)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from ..domain.batches import Plan, Rejection
+    from ..domain.batches import Rejection
     from ..domain.prices import Price
     from .places import Spanned
 
@@ -90,64 +90,6 @@ def wallet_from(row: Row[Any], lots: tuple[Lot, ...] = ()) -> Wallet:
     )
 
 
-def of_plan(plan: Plan, before: Mapping[WalletId, Wallet]) -> dict[str, list[dict[str, Any]]]:
-    """All rows of a plan, by what is to be done with them."""
-    numbers = {name: wallet.number for name, wallet in before.items()}
-    changes = [(before[after.id], after) for after in plan.wallets]
-    return {
-        "wallets": [_wallet_row(wallet) for wallet in plan.wallets],
-        "transfers": [_transfer_row(numbers[t.wallet], t) for t in plan.transfers],
-        "new_lots": [row for old, new in changes for row in _new_lots(old, new)],
-        "lots": [row for old, new in changes for row in _changed_lots(old, new)],
-        "closed": [_closed_row(numbers[hold.wallet], hold) for hold in plan.closed],
-        "opened": [_hold_row(numbers[hold.wallet], hold) for hold in plan.opened],
-        "forgotten": [{"wallet": numbers[r.wallet], "id": id_row(r.id)} for r in plan.rejections],
-        "rejections": [_refused_row(numbers[r.wallet], r) for r in plan.rejections],
-    }
-
-
-def unpriced_of(plan: Plan, before: Mapping[WalletId, Wallet]) -> list[dict[str, Any]]:
-    """The places of a plan's transfers that were rated by a ceiling; mostly there are none."""
-    return [
-        {"wallet_id": before[t.wallet].number, "seq": t.seq}
-        for t in plan.transfers
-        if t.usage is not None and t.usage.price.is_ceiling
-    ]
-
-
-def _wallet_row(wallet: Wallet) -> dict[str, Any]:
-    return {
-        "wallet": wallet.number,
-        "available": wallet.available,
-        "held": wallet.held,
-        "spent": wallet.spent,
-        "owed": wallet.owed,
-        "seq": wallet.seq,
-        "booked_at": microseconds(wallet.booked_at),
-        "head": wallet.head,
-    }
-
-
-def _new_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
-    old = {lot.number for lot in before.lots}
-    return [_lot_row(after.number, lot) for lot in after.lots if lot.number not in old]
-
-
-def _changed_lots(before: Wallet, after: Wallet) -> list[dict[str, Any]]:
-    old = {lot.number: lot for lot in before.lots}
-    return [
-        {
-            "wallet": after.number,
-            "lot": lot.number,
-            "free": lot.remaining,
-            "kept": lot.held,
-            "cold": lot.frozen,
-        }
-        for lot in after.lots
-        if old.get(lot.number, lot) is not lot
-    ]
-
-
 @names_its_row("ptm_lot", "wallet_id", "number")
 def lot_from(row: Row[Any]) -> Lot:
     """A lot as stored."""
@@ -164,7 +106,7 @@ def live_lot_from(row: Row[Any]) -> Lot:
     return Lot(row.number, row.amount, row.remaining, row.held, *place, row.id, row.frozen)
 
 
-def _lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
+def lot_row(wallet_id: int, lot: Lot) -> dict[str, Any]:
     """A new lot."""
     return {
         "wallet_id": wallet_id,
@@ -208,7 +150,7 @@ def transfer_from(row: Row[Any], wallet: WalletId, prices: Mapping[str, Price] |
     )
 
 
-def _transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
+def transfer_row(wallet_id: int, transfer: Transfer) -> dict[str, Any]:
     """A new row of the journal; what is zero or ordinary is left out."""
     booked_at, effective_at = microseconds(transfer.booked_at), microseconds(transfer.effective_at)
     return {
@@ -271,12 +213,7 @@ def hold_from(row: Row[Any], wallet: WalletId) -> OpenHold:
     )
 
 
-def _closed_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
-    """The name of a hold that is open no more."""
-    return {"wallet": wallet_id, "hold": id_row(hold.id)}
-
-
-def _hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
+def hold_row(wallet_id: int, hold: OpenHold) -> dict[str, Any]:
     """A new open hold."""
     return {
         "wallet_id": wallet_id,
@@ -310,7 +247,7 @@ def refused_from(row: Row[Any]) -> Decided:
     return Decided(id_from(row.fingerprint), outcome, moment(row.refused_at))
 
 
-def _refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
+def refused_row(wallet_id: int, rejection: Rejection) -> dict[str, Any]:
     """A refusal to remember."""
     fingerprint, outcome, at = rejection.decided
     assert isinstance(outcome, Refused)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable, Insert, Table
 
 Rows = dict[str, list[dict[str, Any]]]
-"""Rows by what is to be done with them; see `rows.of_plan`."""
+"""Rows by what is to be done with them; see `plan_rows`."""
 
 WALLET_COLUMNS: Final = ("available", "held", "spent", "owed", "seq", "booked_at", "head")
 
