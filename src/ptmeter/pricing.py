@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
@@ -264,13 +265,13 @@ class Pricing:
         """
         The unit in which calls to *model* are charged once it has a price, whether or not it has one now.
 
-        Raises:
-            UnknownModelError: No rate is known for it, and there is no ceiling.
+        An empty text, if no rate is known for it either, and there is no ceiling.
         """
-        try:
+        with suppress(UnknownModelError):
             return self._tariff(model, Processing.STANDARD).unit
-        except UnknownModelError:
+        with suppress(UnknownModelError):
             return self.card.rule(model).unit
+        return ""
 
     def _charged_by(self, model: str) -> str:
         """Who charges for calls of *model*: they say what the name of a tier means."""
@@ -293,7 +294,8 @@ class Pricing:
             ceiling = self._policy.unpriced
             if ceiling is None:
                 raise
-            return card.tariff_in(ceiling.unit, model, ceiling.price(model))
+            at_cost = card.unit(ceiling.unit).at_cost  # bands go by tokens, whatever they cost
+            return card.tariff_in(ceiling.unit, model, ceiling.price(model), method=at_cost)
         if len(self._tariffs) >= MOST_TARIFFS:
             self._tariffs.clear()
         self._tariffs[asked] = tariff

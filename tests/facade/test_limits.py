@@ -12,6 +12,7 @@ from ptmeter import (
     AccountNotFoundError,
     ConfigurationError,
     ConflictError,
+    HoldNotPendingError,
     IdempotencyConflictError,
     InvalidArgumentError,
     LimitError,
@@ -119,6 +120,22 @@ async def test_a_member_uses_the_teams_pt_within_caps_of_its_own(opened: Opener)
         with pytest.raises(AccountNotFoundError):
             await meter.balance("nobody")
         assert (await meter.verify()).clean
+
+
+async def test_what_is_refused_of_a_member_names_the_member(opened: Opener) -> None:
+    """Its keys are its own, whoever pays: a hold that is resolved, a key that means something else."""
+    async with opened(plans=plans(), clock=Clock(NOON)) as meter:
+        await subscribed(meter)
+        await meter.accounts.place("ann", under="acme")
+        held = await meter.hold("ann", core=2, key="k")
+        await meter.settle(held, core=1, key="k")
+
+        with pytest.raises(HoldNotPendingError, match="account 'ann' under key 'k'") as resolved:
+            await meter.void(held, key="v")
+        with pytest.raises(IdempotencyConflictError, match="'k'") as reused:
+            await meter.hold("ann", core=5, key="k")
+
+        assert ("ann", "ann") == (resolved.value.account, reused.value.account)
 
 
 async def test_a_members_model_is_that_of_the_teams_plan(opened: Opener) -> None:

@@ -648,12 +648,16 @@ async def test_an_unknown_model_is_refused(meter: AsyncMeter) -> None:
 
 
 async def test_a_ceiling_lets_unpriced_models_pass_at_its_rates(opened: Opener) -> None:
-    """It is held and charged in the ceiling's unit, at 10 micro-dollars a token, and marked as unpriced."""
+    """
+    It is held and charged in the ceiling's unit, at 10 micro-dollars a token and 33 % on top, and marked as unpriced.
+
+    By its band a dear model would be charged like the cheap ones of the unit.
+    """
     ceiling = Ceiling("core", dict.fromkeys(TOKEN_CLASSES, 10_000_000))
     async with opened(policy=Policy(unpriced=ceiling)) as meter:
         await meter.funds.grant("acme", core=100, source="trial", key="trial")
         async with meter.call("acme", model="gpt-99-nope", messages=MESSAGES, key="r1") as call:
-            assert ("97 PT", "3 PT") == core(await meter.balance("acme"))
+            held = (await meter.balance("acme")).core.held
             call.record(ANSWER)
 
         estimate, receipt = call.estimate, call.receipt
@@ -661,6 +665,7 @@ async def test_a_ceiling_lets_unpriced_models_pass_at_its_rates(opened: Opener) 
         assert receipt.charge is not None
         tokens = estimate.input.high + estimate.output_at_most
         assert Money(tokens * 10_000) == estimate.cost_at_most
+        assert PT.of(-(-tokens * 10 * 133 // 100_000)) == estimate.at_most == held
         assert {"core": PT.of(1)} == receipt.charged
         assert (Money(25 * 10_000), "unpriced") == (receipt.charge.cost, receipt.charge.price.source)
 

@@ -181,6 +181,29 @@ async def test_what_deliver_refuses(meter: AsyncMeter, taking: Callable[..., Any
         await meter.outbox.list(limit=0)
 
 
+async def test_a_handler_of_the_other_colour_loses_nothing(
+    meter: AsyncMeter, asynchronous: bool, use: Callable[..., Any]
+) -> None:
+    """A synchronous meter waits for no coroutine, and says so; an asynchronous one takes a plain function."""
+    await use(90, "low")
+    told: list[Message] = []
+
+    async def tell_later(message: Message) -> None:
+        told.append(message)
+
+    handler: Any = told.append if asynchronous else tell_later
+    delivered = await meter.outbox.deliver(handler, **NO_JITTER)
+
+    waiting = await meter.outbox.list(state=MessageState.PENDING)
+    if asynchronous:
+        assert (len(told), 0, 0) == (delivered.delivered, delivered.failed, len(waiting))
+        assert told
+    else:
+        assert (0, len(waiting)) == (delivered.delivered, delivered.failed)
+        assert ["is asynchronous" in message.problem for message in waiting] == [True] * len(waiting) != []
+        assert [] == told
+
+
 @pytest.mark.sqlite
 async def test_a_handler_is_never_called_in_a_transaction(
     on_file: Opener, taking: Callable[..., Any]

@@ -13,6 +13,7 @@ from ptmeter import (
     InvalidArgumentError,
     PeriodNotOverError,
     PeriodNotSealedError,
+    PeriodOrderError,
     PeriodReport,
 )
 from ptmeter.domain.periods import PeriodState
@@ -51,6 +52,19 @@ async def test_a_month_is_closed_and_reported(opened: Opener, clock: Clock) -> N
         assert moves.ties
         assert balance.balanced
         assert (await meter.verify()).clean
+
+
+async def test_a_ledger_without_accounts_begins_with_the_month_it_is_in(
+    opened: Opener, clock: Clock
+) -> None:
+    """A slip of the year closes nothing: all the months since would have to be closed after it."""
+    async with opened(clock=clock) as meter:
+        with pytest.raises(PeriodOrderError, match="2026-01 comes first"):
+            await meter.periods.close("2020-01", by="ann")
+        with pytest.raises(PeriodNotOverError):
+            await meter.periods.close("2026-01", by="ann")
+
+        assert () == await meter.periods.list()
 
 
 async def test_more_wallets_than_a_page(opened: Opener, clock: Clock) -> None:

@@ -212,12 +212,25 @@ async def test_a_queue_that_cannot_be_written_hides_nothing(
         assert 0 == (await meter.quarantine.backlog()).open
 
 
-async def test_a_record_of_an_unknown_model_hides_nothing(meter: AsyncMeter) -> None:
-    """Without a unit to charge it in it cannot wait here, and the error that says so is the cause of the first."""
-    with pytest.raises(UsageInconsistentError) as caught:
-        await meter.record("acme", model="no-such-model", response=CONTRADICTION, key="r1")
+async def test_a_record_of_an_unknown_model_waits_for_a_card_that_has_it(on_file: Opener) -> None:
+    """In no unit, for nobody knows which; whoever settles it has to have a price and a rule for the model."""
+    answer = {**CONTRADICTION, "usage": {**CONTRADICTION["usage"], "total_tokens": 25}}
+    async with on_file() as meter:
+        await meter.funds.grant("acme", core=100, source="test", key="g")
+        with pytest.raises(UnknownModelError) as caught:
+            await meter.record("acme", model="no-such-model", response=answer, key="r1")
 
-    assert isinstance(caught.value.__cause__, UnknownModelError)
+        [call] = (await meter.quarantine.list()).calls
+        assert ("no-such-model", "", None) == (call.model, call.unit, call.held)
+        assert "it is in quarantine" in caught.value.__notes__[0]
+        with pytest.raises(UnknownModelError):
+            await meter.quarantine.settle("acme", key="r1", usage=USAGE, **WHO)
+
+    async with on_file(card=card(), catalogue=PriceList(**{"no-such-model": 1_000_000})) as meter:
+        receipt = await meter.quarantine.settle("acme", key="r1", usage=USAGE, **WHO)
+
+        assert {"core": PT.of("0.06")} == receipt.charged
+        assert (await meter.verify()).clean
 
 
 async def test_within_ones_own_transaction_it_goes_with_it(on_file: Opener, asynchronous: bool) -> None:

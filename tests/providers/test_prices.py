@@ -657,6 +657,27 @@ def test_overrides_are_put_in_order() -> None:
         listed.price("m", datetime(2025, 12, 31, tzinfo=UTC))
 
 
+@pytest.mark.parametrize("override", ["gpt-4o-mini", "openai/gpt-4o-mini"])
+@pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o-mini", "gpt-4o-mini-2024-07-18"])
+def test_a_price_that_is_announced_leaves_what_is_listed_until_then(override: str, name: str) -> None:
+    """A model is not without a price because its next one is known."""
+    ahead = replace(free("gpt-4o-mini"), provider="openai", effective_from=AT + timedelta(days=30))
+    listed = GenaiPrices({override: [ahead]})
+
+    assert GenaiPrices().price(name, AT) == listed.price(name, AT)
+    assert ahead == listed.price(name, ahead.effective_from)
+    assert (*GenaiPrices().everything().prices["openai/gpt-4o-mini"], ahead) == (
+        listed.everything().prices["openai/gpt-4o-mini"]
+    )
+
+
+def test_a_price_without_a_date_replaces_all_that_is_listed() -> None:
+    """It has always held, so nothing of the catalogue is left."""
+    always = replace(free("gpt-4o-mini"), provider="openai")
+
+    assert (always,) == GenaiPrices({"gpt-4o-mini": [always]}).prices("gpt-4o-mini")
+
+
 def test_an_empty_override_is_refused() -> None:
     """No price at all is not a way to say free."""
     with pytest.raises(ConfigurationError, match="'m' has no price"):

@@ -135,7 +135,7 @@ class AsyncOutbox:
         self, message: Message, handle: AsyncHandler, backoff: Backoff, jitter: Callable[[], float]
     ) -> MessageState:
         try:
-            await handle(message)
+            await delivering.hand_over_async(handle, message)
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is to be tried again
             problem = f"{type(error).__name__}: {error}"
             _log.warning("message %s of %r was not delivered: %s", message.id, message.account, problem)

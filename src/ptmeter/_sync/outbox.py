@@ -136,7 +136,7 @@ class Outbox:
         self, message: Message, handle: Handler, backoff: Backoff, jitter: Callable[[], float]
     ) -> MessageState:
         try:
-            handle(message)
+            delivering.hand_over(handle, message)
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is to be tried again
             problem = f"{type(error).__name__}: {error}"
             _log.warning("message %s of %r was not delivered: %s", message.id, message.account, problem)

@@ -185,7 +185,7 @@ def check_close(
     """
     Make sure that the close of *period* may begin, or go on.
 
-    *begun* is when the ledger's first account was opened.
+    *begun* is when the ledger's first account was opened; without one, the first month is that of *now*.
 
     Raises:
         PeriodNotOverError: It is not over.
@@ -200,7 +200,7 @@ def check_close(
     elif known:
         first = month_of(known[-1].end).name
     else:
-        first = period.name if begun is None else month_of(begun).name
+        first = month_of(begun or now).name
     if period.name != first:
         raise PeriodOrderError(period.name, first)
 

@@ -54,7 +54,8 @@ class Ceiling:
     How models without a price are held and charged until one is known.
 
     ``rates`` are pico-dollars per token by class and must name every class; ``unit`` is what they are
-    charged in. Such debits are parked: their price's source is ``unpriced``.
+    charged in: by their cost if the rate card says how that is done in the unit, for its bands go by tokens, and
+    a dear model would be charged as a cheap one. Such debits are parked: their price's source is ``unpriced``.
     """
 
     unit: str

@@ -70,7 +70,8 @@ class Quarantined:
     holds that were placed for it besides, while its answer was written. ``workload`` says how it
     was processed, as far as that is known. ``payload`` is the provider's usage object as canonical JSON,
     ``problem`` what is wrong with it. ``resolver``, ``resolved_at`` and ``reason`` say who decided, when and why.
-    ``decision`` is a hash of what was decided.
+    ``decision`` is a hash of what was decided. ``unit`` is what is held; of a call that was recorded
+    without a hold, what its model is charged in, or empty if no rate card had a rule for it then.
     """
 
     account: str

@@ -185,6 +185,11 @@ class UnitRate:
             msg = f"one PT must pay for something, not {self.pays_for}, and sell at no less than nothing"
             raise ConfigurationError(msg)
 
+    @property
+    def at_cost(self) -> CostPlus | None:
+        """By what calls are charged that are charged by their cost, if the card says how: all, or what bands leave out."""
+        return self.method if isinstance(self.method, CostPlus) else self.method.beside
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRule:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from inspect import isawaitable, iscoroutine
 from typing import TYPE_CHECKING, Final
 
 from ..domain.instants import long_before
@@ -38,6 +39,28 @@ KEPT: Final = timedelta(days=32)
 
 _LONGEST_PROBLEM: Final = 500
 _LOST: Final = "every process that took it died, or took longer than the lease"
+
+
+def hand_over(handle: Handler, message: Message) -> None:
+    """
+    Have a handler take *message*.
+
+    Raises:
+        InvalidArgumentError: It is asynchronous, and nobody here would wait for it: nothing of it has run.
+    """
+    taken = handle(message)
+    if isawaitable(taken):
+        if iscoroutine(taken):
+            taken.close()
+        msg = f"{handle!r} is asynchronous: deliver with AsyncMeter, or hand a plain function to Meter"
+        raise InvalidArgumentError(msg)
+
+
+async def hand_over_async(handle: AsyncHandler, message: Message) -> None:
+    """Have a handler take *message*; one that turns out to be a plain function has done so when it returns."""
+    taken: object = handle(message)
+    if isawaitable(taken):
+        await taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ def _receipt(
     charge: Charge | None = None,
     usage: Usage | None = None,
 ) -> Posting[Receipt | PtmeterError]:
-    posted = yield from post_one(books, group, key, hold_key=held.key)
+    posted = yield from post_one(books, group, key, hold_key=held.key, asker=held.account)
     if isinstance(posted, PtmeterError):
         return posted
     return _receipt_of(held, posted, key, charge, usage)

@@ -99,19 +99,20 @@ def post_batch(
 
 
 def post_one(
-    books: Books, group: Linked, key: str, *, hold_key: str | None = None
+    books: Books, group: Linked, key: str, *, hold_key: str | None = None, asker: str | None = None
 ) -> Posting[list[Posted] | PtmeterError]:
     """
     Post one linked group: what was posted, or the error that says why nothing was.
 
-    *hold_key* is the key of the hold that the group resolves, if it does.
+    *hold_key* is the key of the hold that the group resolves, if it does; *asker* the account whose keys these are,
+    if it is not the one that pays.
     """
     (outcomes,) = yield [group]
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
     if len(posted) == len(group):
         return posted
     return next(
-        refusal(books, command, outcome, key, hold_key or key)
+        refusal(books, command, outcome, key, hold_key or key, asker=asker)
         for command, outcome in zip(group, outcomes, strict=True)
         if isinstance(outcome, Refused) and outcome.reason is not Refusal.LINKED
     )
@@ -127,10 +128,10 @@ def post_for(
     """Post a group for an account, with the PT of who pays for it; looked up again if that has changed."""
     if rules is None:
         return (yield from post_one(books, group(account, ()), key))
-    posted = yield from post_one(books, _group_for(books, account, group), key)
+    posted = yield from post_one(books, _group_for(books, account, group), key, asker=account)
     if isinstance(posted, ContentionError):
         books.accounts.forget(account)
-        posted = yield from post_one(books, _group_for(books, account, group), key)
+        posted = yield from post_one(books, _group_for(books, account, group), key, asker=account)
     return posted
 
 

@@ -32,9 +32,16 @@ if TYPE_CHECKING:
     from ..ports import Books
 
 
-def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key: str) -> PtmeterError:
-    """The error that tells the caller why *command* was refused."""
+def refusal(
+    books: Books, command: Command, refused: Refused, key: str, hold_key: str, *, asker: str | None = None
+) -> PtmeterError:
+    """
+    The error that tells the caller why *command* was refused.
+
+    *key* and *hold_key* are those of *asker*, if it is not the account whose wallet it is.
+    """
     account, unit = command.wallet
+    asker = asker or account
     match refused.reason:
         case Refusal.NO_WALLET if not books.accounts.exists(account):
             return AccountNotFoundError(account)
@@ -48,9 +55,9 @@ def refusal(books: Books, command: Command, refused: Refused, key: str, hold_key
             return ContentionError(f"the account that pays is not {account!r} any more")
         case Refusal.HOLD_NOT_FOUND | Refusal.HOLD_NOT_PENDING | Refusal.NOT_DUE:
             unknown = refused.reason is Refusal.HOLD_NOT_FOUND
-            return (HoldNotFoundError if unknown else HoldNotPendingError)(account, hold_key)
+            return (HoldNotFoundError if unknown else HoldNotPendingError)(asker, hold_key)
         case Refusal.KEY_REUSED:
-            return IdempotencyConflictError(account, key)
+            return IdempotencyConflictError(asker, key)
         case Refusal.TOO_LARGE:
             return InvalidArgumentError(f"the {unit} wallet of {account!r} cannot count that much")
         case Refusal.LIMITED if refused.limited:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..domain.prices import Price, Processing, full_name, laid_over, price_at
+from ..domain.prices import ALWAYS, Price, Processing, full_name, laid_over, price_at
 from ..errors import ConfigurationError, InvalidArgumentError, UnknownModelError
 from .listed_pieces import with_pieces
 from .listed_prices import CONTEXTS, listed_history
@@ -142,7 +142,7 @@ class GenaiPrices:
     def _look_up(self, model: str, provider: str | None, processing: Processing) -> tuple[Price, ...]:
         names = (f"{provider}/{model}", model)
         own = next(filter(None, (self._overrides.get((name, processing)) for name in names)), ())
-        if any(not price.adds_pieces for price in own):
+        if _is_whole(own):
             return _overridden((), own)
         history: tuple[Price, ...] = ()
         if listed := _find(model, provider):
@@ -150,18 +150,36 @@ class GenaiPrices:
             own = own or self._overrides.get((f"{host.id}/{info.id}", processing), ())
             bare = () if own else self._overrides.get((info.id, processing), ())
             own = bare if bare and _find(info.id, None) == listed else own
-            if all(price.adds_pieces for price in own):
-                history = with_pieces(tuple(listed_history(host, info, processing)))
+            if not _is_whole(own):
+                history = _listed(host, info, processing, own)
         history = _overridden(() if all(price.is_empty for price in history) else history, own)
         if not history:
             raise UnknownModelError(model, processing.price_name)
         return history
 
 
+def _listed(
+    host: Provider, info: ModelInfo, processing: Processing, own: tuple[Price, ...]
+) -> tuple[Price, ...]:
+    """What is listed; nothing, if that cannot be charged and *own* was written to take its place."""
+    try:
+        return with_pieces(tuple(listed_history(host, info, processing)))
+    except ConfigurationError:
+        if all(price.adds_pieces for price in own):
+            raise
+        return ()
+
+
 def _overridden(listed: tuple[Price, ...], own: tuple[Price, ...]) -> tuple[Price, ...]:
-    """What is listed with *own* in its place, or laid over it where that names pieces alone."""
+    """What is listed until *own* begins, or with it laid over where that names pieces alone."""
     whole = tuple(price for price in own if not price.adds_pieces)
-    return laid_over(whole or listed, tuple(price for price in own if price.adds_pieces))
+    before = tuple(each for each in listed if not whole or each.effective_from < whole[0].effective_from)
+    return laid_over(before + whole, tuple(price for price in own if price.adds_pieces))
+
+
+def _is_whole(own: tuple[Price, ...]) -> bool:
+    """Whether nothing that is listed can ever matter beside it."""
+    return any(not price.adds_pieces and price.effective_from <= ALWAYS for price in own)
 
 
 def _find(model: str, provider: str | None) -> tuple[Provider, ModelInfo] | None:
