@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -85,6 +86,9 @@ def new_engine(target: str | Engine) -> Engine:
 
 def new_engine_async(target: str | AsyncEngine) -> AsyncEngine:
     """An engine for the asynchronous store: from a URL, or on the connections of the caller's own."""
+    if find_spec("greenlet") is None:  # on which SQLAlchemy's asyncio stands
+        msg = "AsyncMeter needs more than is installed: pip install 'ptmeter[async]'"
+        raise ConfigurationError(msg)
     from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
     if not isinstance(target, str):

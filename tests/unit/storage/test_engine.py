@@ -43,6 +43,14 @@ def test_an_option_that_means_nothing_is_refused(url: str) -> None:
         new_engine_async(url)
 
 
+def test_what_an_asynchronous_meter_lacks_is_said_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLAlchemy says so in words of its own, and the first time alone."""
+    monkeypatch.setattr("ptmeter.storage.engine.find_spec", lambda _name: None)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"pip install 'ptmeter\[async\]'"):
+            new_engine_async("sqlite:///pt.db")
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize(("setting", "threshold"), [("off", None), ("on", 5)])
 def test_nothing_is_prepared_if_the_url_says_so(
