@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.limits import HOUR, SELLS_AT, START
 from tests.unit.domain.shelf import Shelf
-from tests.unit.domain.strategies import USAGE
+from tests.unit.domain.strategies import CHAIN_KEY, USAGE
 
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
-from ptmeter.domain.commands import Debit, Expire, Grant, Hold, Settle, Void
+from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import Kind, Posted, Transfer, WalletId
+from ptmeter.domain.planner import plan
 from ptmeter.domain.plans import Plan, Plans
 from ptmeter.domain.pt import Money
 from ptmeter.domain.tallies import NOTHING
+
+if TYPE_CHECKING:
+    from ptmeter.domain.ledger import UsageEvent
 
 WALLET = WalletId("team", "core")
 PRO = Plan(
@@ -122,3 +126,35 @@ def test_what_is_given_has_no_plan() -> None:
     row = done(shelf(), Grant(wallet=WALLET, id=AFTER, fingerprint=b"", amount=1))
 
     assert ("", "") == (row.member, row.plan)
+
+
+@pytest.mark.parametrize(
+    ("amount", "usage", "paid"), [(5, USAGE, None), (-5, USAGE, None), (5, None, 0), (-5, None, None)]
+)
+def test_a_correction_says_what_it_corrects(
+    amount: int, usage: UsageEvent | None, paid: int | None
+) -> None:
+    """The usage and plan of a call that was rated again, which sells what it gives back once more; goodwill is not paid for."""
+    of = "pro" if usage else ""
+    asked = {"wallet": WALLET, "id": AFTER, "fingerprint": b"", "note": "mended"}
+
+    row = done(shelf(), Adjust(**asked, amount=amount, usage=usage, plan=of))
+
+    assert (usage, of, paid) == (row.usage, row.plan, row.paid)
+
+
+def test_what_extends_a_hold_is_charged_as_often_as_that() -> None:
+    """Also where nobody asks who is a member: at how many times the rate the call began is its own fact."""
+    row = done(shelf(), Hold(wallet=WALLET, id=HELD, fingerprint=b"", amount=10, ttl=HOUR, extends=2))
+
+    assert (Kind.EXTEND, 20, 2) == (row.kind, row.amount, row.multiple)
+
+
+def test_accounts_in_which_nothing_was_counted_are_not_written() -> None:
+    """They were locked to be looked at: a hold that is refused leaves their rows alone."""
+    on = shelf()
+    batch = [(Hold(wallet=WALLET, id=HELD, fingerprint=b"", amount=1_000, ttl=HOUR, admission=ASKED),)]
+
+    planned = plan(on.lock(batch, START), batch, chain_key=CHAIN_KEY)
+
+    assert [] == planned.accounts
