@@ -138,6 +138,21 @@ async def test_what_is_refused_of_a_member_names_the_member(opened: Opener) -> N
         assert ("ann", "ann") == (resolved.value.account, reused.value.account)
 
 
+async def test_a_teams_statement_names_the_member(opened: Opener) -> None:
+    """Who called is beside what it cost the team; for what the team did itself nobody is."""
+    async with opened(plans=plans(), clock=Clock(NOON)) as meter:
+        await subscribed(meter)
+        await meter.accounts.place("ann", under="acme")
+        await use(meter, "a1", "ann", core=2)
+        await use(meter, "t1", "acme", core=1)
+
+        lines = (await meter.statement("acme")).entries
+
+        assert [("hold", "ann"), ("settle", "ann"), ("hold", ""), ("settle", "")] == [
+            (line.kind, line.member) for line in lines if line.kind in {"hold", "settle"}
+        ]
+
+
 async def test_a_members_model_is_that_of_the_teams_plan(opened: Opener) -> None:
     """A member goes by the plan of the nearest account above it, for models too."""
     async with opened(plans=plans(), clock=Clock(NOON)) as meter:

@@ -156,7 +156,8 @@ class Entry:
     """
     One line of an account's statement: a transfer, in PT, with the balance after it.
 
-    ``processing`` is how a call was processed, at whose price it was charged.
+    ``processing`` is how a call was processed, at whose price it was charged. ``member`` is who made it, if that is
+    not the account itself but one below that uses its PT.
     """
 
     unit: str
@@ -175,6 +176,7 @@ class Entry:
     usage: Usage | None
     cost: Money | None
     processing: Processing | None
+    member: str
     id: str
 
 
@@ -227,6 +229,7 @@ def entry(transfer: Transfer) -> Entry:
         usage=event.usage if event else None,
         cost=event.cost if event else None,
         processing=event.workload.processing if event else None,
+        member="" if transfer.member == transfer.wallet.account else transfer.member,
         id=transfer.id.hex(),
     )
 
