@@ -75,7 +75,7 @@ class Resolved(NamedTuple):
     kind: Kind
     seq: int
     completed: bool
-    member: str = ""
+    member: str
 
 
 class Moves:

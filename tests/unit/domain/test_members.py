@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tests.unit.domain.strategies import CHAIN_KEY, USAGE
 
 from ptmeter.domain.accounts import Account
 from ptmeter.domain.admission import Admission, Rules
+from ptmeter.domain.alerts import Alert
 from ptmeter.domain.commands import Adjust, Debit, Expire, Grant, Hold, Settle, Void
 from ptmeter.domain.keys import digest
 from ptmeter.domain.ledger import Kind, Posted, Transfer, WalletId
@@ -107,6 +109,19 @@ def test_a_call_that_was_charged_late_counts_for_who_asked() -> None:
 
         row = on.journal[WALLET][-1]
         assert (Kind.DEBIT, "ann", "pro") == (row.kind, row.member, row.plan)
+
+
+def test_a_call_that_was_charged_late_is_charged_as_agreed_and_told_of() -> None:
+    """At the multiple that it began at, and by the rules that say of what its account is to be told."""
+    on = shelf()
+    held(on)
+    told = replace(RULES, plans=Plans({"pro": replace(PRO, low_balance={"core": 99})}))
+    done(on, Expire(wallet=WALLET, id=digest(("expire",)), fingerprint=b"", hold_id=HELD), after=2 * HOUR)
+
+    row = done(on, replace(settle(4, multiple=2), rules=told), after=2 * HOUR)
+
+    assert (Kind.DEBIT, 2) == (row.kind, row.multiple)
+    assert [Alert.LOW_BALANCE] == [notice.alert for notice in on.notices]
 
 
 def test_what_nobody_is_named_for_counts_nowhere() -> None:
