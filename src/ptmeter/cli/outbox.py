@@ -49,7 +49,7 @@ def list_(
     if as_json:
         write_json({"messages": [_document(message) for message in found]})
         return ExitCode.OK
-    made = table("messages", "id", "account", "topic", "state", ">attempts", "noted at", "problem")
+    made = table("messages", "id", "~account", "~topic", "state", ">attempts", "~noted at", "~problem")
     for each in found:
         texts = (safe(text) for text in (each.id, each.account, each.topic, each.state))
         made.add_row(*texts, number(each.attempts), time_text(each.noted_at), safe(each.problem) or None)

@@ -295,7 +295,7 @@ def _lines(price: Price) -> Iterable[PriceChange]:
 def _price_table(price: Price, others: Iterable[Processing]) -> Table:
     from .writing import remark, safe, table
 
-    made = table(safe(price.full_name), "what", ">above tokens", f">{price.currency}", "for")
+    made = table(safe(price.full_name), "~what", ">above tokens", f">{price.currency}", "for")
     for line in _lines(price):
         made.add_row(
             safe(line.what), f"{line.above:,}" if line.above else "", _amount(line, line.new), _per(line)
@@ -310,7 +310,7 @@ def _price_table(price: Price, others: Iterable[Processing]) -> Table:
 def _differences_shown(found: Iterable[ModelPrices]) -> Iterator[Any]:
     from .writing import remark, safe, table
 
-    made = table("prices", "model", "what", ">above tokens", ">old", ">new", ">%", "for")
+    made = table("prices", "~model", "~what", ">above tokens", ">old", ">new", ">%", "for")
     added = removed = changed = 0
     for each in found:
         if each.old is None:
@@ -349,7 +349,7 @@ def _check_shown(found: PriceCheck) -> Iterator[Any]:
     from .writing import number, remark, safe, table, time_text
 
     if found.missing:
-        made = table("without a price now", "model", ">calls", "last (UTC)")
+        made = table("without a price now", "~model", ">calls", "~last (UTC)")
         for use in found.missing:
             name = safe(use.price.full_name)
             made.add_row(name, number(use.calls), time_text(use.last_at))
@@ -357,7 +357,7 @@ def _check_shown(found: PriceCheck) -> Iterator[Any]:
     if found.changed:
         yield from _differences_shown(found.changed)
     if found.unpriced:
-        made = table("charged at a ceiling, and still without a price", "model", ">calls")
+        made = table("charged at a ceiling, and still without a price", "~model", ">calls")
         for model, calls in found.unpriced.items():
             made.add_row(safe(model), number(calls))
         yield made
@@ -376,7 +376,8 @@ def _unpriced_shown(found: Sequence[UnpricedModel]) -> Iterator[Any]:
         return
     made = table(
         "charged at a ceiling",
-        *("model", ">calls", ">no price", ">to mend", ">charged", ">cost", "first (UTC)", "last (UTC)"),
+        *("~model", ">calls", ">no price", ">to mend", "~charged", ">cost"),
+        *("~first (UTC)", "~last (UTC)"),
     )
     for each in found:
         charged = ", ".join(f"{amount} {safe(unit)}" for unit, amount in each.charged.items())

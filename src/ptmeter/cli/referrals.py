@@ -109,7 +109,9 @@ COMMANDS = (
 def _table(account: str, found: Sequence[Referral]) -> Table:
     from .writing import safe, table, time_text
 
-    made = table(account, "used (UTC)", "account", "state", ">paid", ">refunded", "earned", "taken back")
+    made = table(
+        account, "~used (UTC)", "~account", "~state", ">paid", ">refunded", "~earned", "~taken back"
+    )
     for each in found:
         earned = [f"{_what(r)} to {r.account}" for r in each.rewards]
         back = [f"{_shown(r, r.reversed)}{_short(r)}" for r in each.rewards if r.taken_back or r.short]

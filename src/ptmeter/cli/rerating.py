@@ -174,7 +174,7 @@ def _models_table(found: Rerating) -> Table:
     from .writing import money, number, pt, safe, table
 
     made = table(
-        "calls rated again", "unit", "model", ">calls", ">charged", ">again", ">cost", ">cost again"
+        "calls rated again", "unit", "~model", ">calls", ">charged", ">again", ">cost", ">cost again"
     )
     for change in found.models:
         made.add_row(
@@ -192,7 +192,7 @@ def _models_table(found: Rerating) -> Table:
 def _accounts_table(title: str, changes: tuple[AccountChange, ...]) -> Table:
     from .writing import number, pt, safe, table
 
-    made = table(title, "account", "unit", ">calls", ">PT")
+    made = table(title, "~account", "unit", ">calls", ">PT")
     for change in changes:
         made.add_row(safe(change.account), change.unit, number(change.calls), pt(change.amount))
     return made
