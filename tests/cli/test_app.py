@@ -15,6 +15,7 @@ from ptmeter import errors
 from ptmeter.cli import failures
 from ptmeter.cli.app import COMMANDS
 from ptmeter.cli.failures import MEANINGS, ExitCode, exit_code
+from ptmeter.cli.writing import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,3 +265,27 @@ def test_a_progress_bar_is_for_those_who_look(
     assert "metering" in ended.err
     assert "calls/s" in ended.err
     assert 30 == ended.json["calls"]
+
+
+@pytest.mark.parametrize(("words", "where"), [((), "ptmeter"), (("plans",), "ptmeter plans")])
+def test_without_a_command_the_help_is_shown(words: tuple[str, ...], where: str, run: Run) -> None:
+    """And one line says what was lacking."""
+    ended = run(*words)
+
+    assert (2, f"ptmeter: say which command: see {where} --help\n") == (ended.code, ended.err)
+    assert "Usage" in ended.out
+
+
+@pytest.mark.parametrize("name", failures.COMMANDS.values())
+def test_the_commands_that_errors_name_are_there(name: str, run: Run) -> None:
+    """Each has a help text, and the option that is named."""
+    words = name.removeprefix("ptmeter ").split()
+    shown = run(*(word for word in words if not word.startswith("-")), "--help")
+
+    assert 0 == shown.code
+    assert all(word in shown.out for word in words if word.startswith("-"))
+
+
+def test_one_of_a_thing_is_not_several() -> None:
+    """What is counted has the form that goes with its number."""
+    assert ["0 calls", "1 call", "1,200 calls"] == [counted(n, "call") for n in (0, 1, 1_200)]

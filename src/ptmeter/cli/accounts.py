@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..domain.checks import check_span
 from ..domain.policy import Durability
 from ..domain.prices import Processing
 from ..domain.usage import Usage
@@ -139,6 +140,8 @@ def statement(
     options.must_exist(db)
     first = options.moment(since, "--since") if since else None
     end = options.moment(until, "--until") if until else None
+    if first and end:
+        check_span(first, end)
     with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         page = meter.statement(account, since=first, until=end, after=after, limit=limit)
     from .writing import remark, screen, write_json

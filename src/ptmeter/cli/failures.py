@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from decimal import Decimal
 from enum import IntEnum
@@ -47,6 +48,15 @@ MEANINGS: Final = {
     ExitCode.BROKEN_PIPE: "nobody read on: the pipe was closed",
 }
 
+VERB: Final = re.compile(r"\bmeter\.(?P<name>\w+(?:\.\w+)?)(?:\((?:\.\.\.)?\))?")
+"""How the library's errors name a verb."""
+
+COMMANDS: Final = {
+    "funds.grant": "ptmeter grant",
+    "payments.refresh": "ptmeter payments show --refresh",
+}
+"""The commands that stand for verbs that errors name."""
+
 _BY_KIND: Final = (
     (RefusedError, ExitCode.REFUSED),
     (ConflictError, ExitCode.REFUSED),
@@ -68,7 +78,7 @@ def exit_code(error: PtmeterError) -> ExitCode:
 def report(error: PtmeterError, *, as_json: bool) -> ExitCode:
     """Write *error* on stderr, for a person or a script; returns the exit code."""
     facts = {name: plain for name, value in vars(error).items() if (plain := _plain(value)) is not None}
-    tell(error.code, str(error), as_json=as_json, retryable=error.retryable, **facts)
+    tell(error.code, _with_commands(str(error)), as_json=as_json, retryable=error.retryable, **facts)
     return exit_code(error)
 
 
@@ -89,6 +99,11 @@ def from_database(error: Exception) -> StorageError | None:
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()
     reason = cause[0] if cause else type(error).__name__
     return StorageError(f"the database could not be used ({reason}): check --db, and that the server is up")
+
+
+def _with_commands(message: str) -> str:
+    """What an error says, with the command in the place of a verb of Python's, where there is one for it."""
+    return VERB.sub(lambda verb: COMMANDS.get(verb["name"], verb[0]), message)
 
 
 def _plain(value: object) -> object:

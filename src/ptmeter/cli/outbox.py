@@ -93,13 +93,13 @@ def prune(
     What waits or is dead stays. At least 32 days: while a message is there, the
     same is not told again.
     """
-    from .writing import screen, write_json
+    from .writing import counted, screen, write_json
 
     dropped = _on_ledger(db, durability, lambda meter: meter.outbox.prune(older_than=timedelta(days=days)))
     if as_json:
         write_json({"dropped": dropped})
     else:
-        screen().print(f"{dropped:,} messages dropped", highlight=False)
+        screen().print(f"{counted(dropped, 'message')} dropped", highlight=False)
     return ExitCode.OK
 
 

@@ -143,9 +143,9 @@ def _short(reward: Reward) -> str:
 
 
 def _lead(found: ReferralStats) -> str:
-    from .writing import safe
+    from .writing import counted, safe
 
-    code_ = f"code {found.code}, used {found.uses:,} times" if found.code else "no code yet"
+    code_ = f"code {found.code}, used {counted(found.uses, 'time')}" if found.code else "no code yet"
     after = f", the next from {found.next_at:,} on" if found.next_at is not None else ""
     return safe(f"{found.account}: {code_}; {found.count:,} rewarded: tier {found.tier + 1}{after}")
 

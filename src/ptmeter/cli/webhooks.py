@@ -176,7 +176,7 @@ def prune(
 
     What waits or is dead stays. At least 32 days: Stripe lists events for 30.
     """
-    from .writing import screen, write_json
+    from .writing import counted, screen, write_json
 
     dropped = _on_ledger(
         db, durability, lambda meter: meter.webhooks.prune(older_than=timedelta(days=days))
@@ -184,7 +184,7 @@ def prune(
     if as_json:
         write_json({"dropped": dropped})
     else:
-        screen().print(f"{dropped:,} events dropped", highlight=False)
+        screen().print(f"{counted(dropped, 'event')} dropped", highlight=False)
     return ExitCode.OK
 
 
