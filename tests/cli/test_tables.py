@@ -88,7 +88,16 @@ def test_hashes_are_whole(run: Run, db: str) -> None:
         meter.funds.grant("acme", core=1, source="trial", key="t")
     found = run("periods", "close", "2024-08", "--by", "ann", "--json").json["hash"]
 
-    assert found in run("periods", "list").out
+    for words in (("list",), ("show", "2024-08"), ("close", "2024-08", "--by", "ann")):
+        assert found in run("periods", *words).out
+
+
+@pytest.mark.usefixtures("_narrow")
+def test_the_place_where_a_page_goes_on_is_whole(run: Run, meter: Meter) -> None:
+    """A word is not broken within, in no line beside a table either."""
+    place = run("statement", "acme", "--limit", "1", "--json").json["after"]
+
+    assert f" {place}" in run("statement", "acme", "--limit", "1").out.replace("\n", " ")
 
 
 @pytest.mark.usefixtures("_narrow")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from decimal import Decimal
 from enum import IntEnum
@@ -48,14 +47,18 @@ MEANINGS: Final = {
     ExitCode.BROKEN_PIPE: "nobody read on: the pipe was closed",
 }
 
-VERB: Final = re.compile(r"\bmeter\.(?P<name>\w+(?:\.\w+)?)(?:\((?:\.\.\.)?\))?")
-"""How the library's errors name a verb."""
-
-COMMANDS: Final = {
-    "funds.grant": "ptmeter grant",
-    "payments.refresh": "ptmeter payments show --refresh",
-}
-"""The commands that stand for verbs that errors name."""
+IN_COMMANDS: Final = (
+    ("meter.funds.grant(...)", "ptmeter grant"),
+    ("meter.funds.grant", "ptmeter grant"),
+    ("meter.payments.refresh(...)", "ptmeter payments show --refresh"),
+    (" or open the meter with migrate=True", ""),
+    ("Policy(durability='relaxed')", "--durability relaxed"),
+    ("open it with Meter.open(url, plans=...)", "name them with --plans FILE"),
+    ("say Workload(processing=...)", "say --processing"),
+    ("say processing=", "say --processing "),
+    ("amount=...", "--amount"),
+)
+"""What errors of the library say to those who write Python, and what that is on a command line."""
 
 _BY_KIND: Final = (
     (RefusedError, ExitCode.REFUSED),
@@ -78,7 +81,7 @@ def exit_code(error: PtmeterError) -> ExitCode:
 def report(error: PtmeterError, *, as_json: bool) -> ExitCode:
     """Write *error* on stderr, for a person or a script; returns the exit code."""
     facts = {name: plain for name, value in vars(error).items() if (plain := _plain(value)) is not None}
-    tell(error.code, _with_commands(str(error)), as_json=as_json, retryable=error.retryable, **facts)
+    tell(error.code, _on_a_command_line(str(error)), as_json=as_json, retryable=error.retryable, **facts)
     return exit_code(error)
 
 
@@ -101,9 +104,11 @@ def from_database(error: Exception) -> StorageError | None:
     return StorageError(f"the database could not be used ({reason}): check --db, and that the server is up")
 
 
-def _with_commands(message: str) -> str:
-    """What an error says, with the command in the place of a verb of Python's, where there is one for it."""
-    return VERB.sub(lambda verb: COMMANDS.get(verb["name"], verb[0]), message)
+def _on_a_command_line(message: str) -> str:
+    """What an error says, in commands and options where there are some for what it names."""
+    for python, command in IN_COMMANDS:
+        message = message.replace(python, command)
+    return message
 
 
 def _plain(value: object) -> object:

@@ -30,11 +30,12 @@ NARROWEST: Final = len("2026-11-22")
 
 
 class Screen(Console):
-    """Where people read; what is wider than it is not cut off."""
+    """Where people read; what is wider than it is neither cut off nor broken within a word."""
 
     def print(self, *objects: Any, **how: Any) -> None:
         """Write *objects* as rich does, whole."""
         how.setdefault("crop", False)
+        how.setdefault("overflow", "ignore")  # lines are broken between words, and no word is
         super().print(*objects, **how)
 
 
