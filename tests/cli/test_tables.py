@@ -113,6 +113,19 @@ def test_a_long_name_leaves_the_figures_their_room(run: Run, meter: Meter) -> No
     assert re.search(r"\b1 +US\$0\.0100 +US\$0\.0002 +US\$0\.0098 ", shown)
 
 
+def test_a_short_word_is_not_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text goes on in the next line between words, as long as they are no longer than names of models are."""
+    monkeypatch.setenv("COLUMNS", "20")
+    made = table("t", "~model", ">PT", "~problem")
+    made.add_row("gpt-4o-mini, batch", "1", "total_tokens is 26, not 25")
+    screen().print(made)
+    (first,) = capsys.readouterr().out.splitlines()[3:4]
+
+    assert ["gpt-4o-mini,", "1", "total_tokens"] == first.split()[:3]
+
+
 @pytest.mark.parametrize("width", [10, 30, 60, 200])
 def test_one_place_decides_what_may_be_broken(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -28,6 +28,9 @@ GAP: Final = 2
 NARROWEST: Final = len("2026-11-22")
 """So narrow may a column get whose text goes on in the next line; narrower if all in it is."""
 
+LONG_WORD: Final = 16
+"""Words of up to so many letters are not broken for that."""
+
 
 class Screen(Console):
     """Where people read; what is wider than it is neither cut off nor broken within a word."""
@@ -104,12 +107,13 @@ def _widths(columns: Sequence[Column], room: int, console: Console, options: Con
     """How wide each column is: what cannot be broken has what it needs, and the rest shares what is left."""
     unlimited = options.update(width=100_000)
     needed = [_longest(column, console, unlimited) for column in columns]
+    words = [_word(column, console, unlimited) for column in columns]
     widths, most = list(needed), max(needed, default=0)
     while sum(widths) > room and most > NARROWEST:
         most -= 1
         widths = [
-            need if column.no_wrap else min(need, max(most, _header(column)))
-            for column, need in zip(columns, needed, strict=True)
+            need if column.no_wrap else min(need, max(most, word))
+            for column, need, word in zip(columns, needed, words, strict=True)
         ]
     return _tightened(columns, widths, needed, room, console)
 
@@ -136,9 +140,12 @@ def _longest(column: Column, console: Console, options: ConsoleOptions) -> int:
     return max(Measurement.get(console, options, cell).maximum for cell in cells)
 
 
-def _header(column: Column) -> int:
-    """How long the longest word of a column's name is."""
-    return max(map(len, str(column.header).split()), default=0)
+def _word(column: Column, console: Console, options: ConsoleOptions) -> int:
+    """How long the longest word of a column is, or of its name if it has one that is too long."""
+    header, *cells = (
+        Measurement.get(console, options, cell).minimum for cell in (column.header, *column.cells)
+    )
+    return max(header, min(max(cells, default=0), LONG_WORD))
 
 
 def _broken(column: Column, width: int, console: Console) -> int:
