@@ -176,7 +176,7 @@ def test_long_names_are_told_apart() -> None:
 def test_a_letter_that_no_font_has_is_told(
     run: Run, meter: Meter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a font of the system ü is painted as u; the command says so, and the picture has a line more."""
+    """Without a font of the system ü is painted as u; the command says so, and so does the picture."""
     pytest.importorskip("PIL")
     name, file = "Müller & Söhne", tmp_path / "m.png"
     meter.funds.grant(name, core=1, source="trial", key="z")

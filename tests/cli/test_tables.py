@@ -116,7 +116,7 @@ def test_a_long_name_leaves_the_figures_their_room(run: Run, meter: Meter) -> No
 def test_a_short_word_is_not_broken(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Text goes on in the next line between words, as long as they are no longer than names of models are."""
+    """Text goes on in the next line between words, if they are no longer than names of models."""
     monkeypatch.setenv("COLUMNS", "20")
     made = table("t", "~model", ">PT", "~problem")
     made.add_row("gpt-4o-mini, batch", "1", "total_tokens is 26, not 25")

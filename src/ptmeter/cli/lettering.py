@@ -1,8 +1,9 @@
 """
 How much room letters take, and names that are too long for theirs.
 
-Both ends of a name are kept, for names that begin alike end differently. How wide a letter is depends on the font,
-and nobody knows that of whoever looks at an SVG: widths are those of common fonts without serifs, rounded up.
+Both ends of a name are kept, for names that begin alike end differently. How wide a letter is depends on
+the font, and nobody knows that of whoever looks at an SVG: widths are those of common fonts without
+serifs, rounded up.
 """
 
 from __future__ import annotations

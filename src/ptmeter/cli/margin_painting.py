@@ -1,9 +1,9 @@
 """
 The picture of margins painted as PNG, with Pillow and a font that has its letters.
 
-Pillow brings a font of its own, which has the letters of English and little else. Where a picture needs others it
-is painted in a font of the system that has them, if there is one; a letter that no font has becomes the one it
-derives from (ü: u), or a question mark, and the picture says so.
+Pillow brings a font of its own, which has the letters of English and little else. Where a picture needs
+others it is painted in a font of the system that has them, if there is one; a letter that no font has
+becomes the one it derives from (ü: u), or a question mark, and the picture says so.
 """
 
 from __future__ import annotations

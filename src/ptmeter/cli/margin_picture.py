@@ -1,10 +1,10 @@
 """
 Margins as a picture: for each line what it cost, as a grey bar from zero on, and its revenue, as a mark.
 
-What lies between the two is the margin: coloured by its light beyond the cost, and hatched, over the cost, where
-it is a loss. So the grey is as long as the cost in every line, and no loss looks like a gain. It is laid out
-once, as boxes and labels, and written as SVG, which needs nothing, or painted as PNG. All lengths are whole
-pixels; nothing is decided by them.
+What lies between the two is the margin: coloured by its light beyond the cost, and hatched, over the
+cost, where it is a loss. So the grey is as long as the cost in every line, and no loss looks like a gain.
+It is laid out once, as boxes and labels, and written as SVG, which needs nothing, or painted as PNG. All
+lengths are whole pixels; nothing is decided by them.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _rect(box: Box) -> str:
 
 
 def _text(label: Label) -> str:
-    """A text; one that was shortened says the whole to who points at it, and is as wide as it was taken to be."""
+    """A text; one that was shortened has the whole as its title, and the width it was taken to have."""
     anchor = ' text-anchor="end"' if label.flush_right else ""
     place = f'x="{label.x}" y="{label.y}" font-size="{label.size}" fill="{label.fill}"{anchor}'
     if not label.whole or label.whole == label.text:

@@ -261,7 +261,7 @@ def _percent(share: int) -> str:
 
 
 def _besides(plans: Plans) -> Iterator[Table]:
-    """What the file says beside plans: features let out little by little, and what may replace which model."""
+    """What the file says beside plans: features let out little by little, and stand-ins for models."""
     from .writing import safe, table
 
     if plans.flags:

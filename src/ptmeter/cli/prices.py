@@ -391,4 +391,4 @@ def _unpriced_shown(found: Sequence[UnpricedModel]) -> Iterator[Any]:
         made.add_row(safe(each.model), *counts, charged, money(each.cost), *times)
     yield made
     if ready := sum(each.ready for each in found):
-        yield f"{counted(ready, 'call')} would come to something else by a price now: ptmeter rerate --unpriced"
+        yield f"{counted(ready, 'call')} would come to something else now: ptmeter rerate --unpriced"

@@ -173,7 +173,7 @@ def _shown(found: Rerating, *, posted: bool) -> Iterator[Any]:
     for model, calls in found.unrated.items():
         yield f"left alone: {counted(calls, 'call')} of {safe(model)}, which has no price or no rate"
     if found.span.model and not found.calls and not found.unrated:
-        yield f"no such call of {safe(found.span.model)}: ptmeter margins --by model names the models there are"
+        yield f"no such call of {safe(found.span.model)}: ptmeter margins --by model names the models"
     done = f"{counted(found.posted, 'correction')} posted" if posted else "nothing was posted: add --apply"
     yield remark(f"calls rated again: {found.calls:,}; {done}")
 

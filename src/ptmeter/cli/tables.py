@@ -1,9 +1,9 @@
 """
-Tables that people read, and the one place that decides what of them may be broken where a screen is narrow.
+Tables that people read, and the one place that decides what of them may be broken on a narrow screen.
 
-A figure, a key, an id or a hash is shown whole whatever the width, for half of it is worse than none: it is taken
-for another, or typed again. Names, notes, problems and times of day go on in the next line. Where not even that
-is enough, the table is wider than the screen, and says all that it says.
+A figure, a key, an id or a hash is shown whole whatever the width, for half of it is worse than none: it
+is taken for another, or typed again. Names, notes, problems and times of day go on in the next line.
+Where not even that is enough, the table is wider than the screen, and says all that it says.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def table(title: str, *columns: str) -> Table:
     """
     A table; how a column's name begins says what it holds.
 
-    ``>`` is for figures, flush right, and ``~`` for text that may go on in the next line. All else is shown in one
-    line, however narrow the screen.
+    ``>`` is for figures, flush right, and ``~`` for text that may go on in the next line. All else is shown
+    in one line, however narrow the screen.
     """
     made = Sheet(
         title=title,
@@ -104,7 +104,7 @@ def facts(rows: Mapping[str, RenderableType], title: str | None = None) -> Table
 
 
 def _widths(columns: Sequence[Column], room: int, console: Console, options: ConsoleOptions) -> list[int]:
-    """How wide each column is: what cannot be broken has what it needs, and the rest shares what is left."""
+    """How wide each column is: what cannot be broken has what it needs, the rest shares what is left."""
     unlimited = options.update(width=100_000)
     needed = [_longest(column, console, unlimited) for column in columns]
     words = [_word(column, console, unlimited) for column in columns]

@@ -105,7 +105,7 @@ def counted(count: int, thing: str) -> str:
 
 
 def money(amount: Money, digits: int = 4) -> Text:
-    """An amount of money, to so many decimals, in the form that `Money` has; the exact one is in the JSON."""
+    """An amount of money, to so many decimals, in the form of `Money`; the exact one is in the JSON."""
     return Text(money_words(amount, digits), style="" if amount.nano else "dim")
 
 
