@@ -272,3 +272,22 @@ def test_statement_names_what_happened_to_a_payment(run: Run, disputed: str) -> 
         (entry["kind"], entry["frozen_after"]) for entry in entries
     ]
     assert ["case 7"] * 3 == [entry["note"] for entry in entries[1:]]
+
+
+@pytest.mark.usefixtures("meter")
+def test_a_statement_of_a_time_that_ends_before_it_begins_is_refused(run: Run) -> None:
+    """As a summary, margins and rating again are."""
+    found = run("statement", "acme", "--since", "2026-09-01", "--until", "2026-08-01")
+
+    assert (2, "") == (found.code, found.out)
+    assert "ends after it begins" in found.err
+
+
+@pytest.mark.usefixtures("meter")
+def test_an_error_names_the_command_that_helps(run: Run) -> None:
+    """Not the verb of Python that does the same."""
+    for words in (("balance", "nobody"), ("statement", "nobody", "--json")):
+        told = run(*words).err
+
+        assert "grant it PT first (ptmeter grant)" in told
+        assert "meter." not in told

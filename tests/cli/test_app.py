@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +16,9 @@ from ptmeter import errors
 from ptmeter.cli import failures
 from ptmeter.cli.app import COMMANDS
 from ptmeter.cli.failures import MEANINGS, ExitCode, exit_code
+from ptmeter.cli.writing import counted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ptmeter import Meter
 
     from .conftest import Run
@@ -264,3 +264,47 @@ def test_a_progress_bar_is_for_those_who_look(
     assert "metering" in ended.err
     assert "calls/s" in ended.err
     assert 30 == ended.json["calls"]
+
+
+@pytest.mark.parametrize(("words", "where"), [((), "ptmeter"), (("plans",), "ptmeter plans")])
+def test_without_a_command_the_help_is_shown(words: tuple[str, ...], where: str, run: Run) -> None:
+    """And one line says what was lacking."""
+    ended = run(*words)
+
+    assert (2, f"ptmeter: say which command: see {where} --help\n") == (ended.code, ended.err)
+    assert "Usage" in ended.out
+
+
+@pytest.mark.parametrize(("python_", "command"), failures.IN_COMMANDS)
+def test_what_errors_say_in_python_is_there_to_be_replaced(python_: str, command: str, run: Run) -> None:
+    """The library says each of them somewhere, and a command that stands for one is there."""
+    files = Path(ptmeter.__file__).parent.rglob("*.py")
+
+    assert any(python_ in file.read_text(encoding="utf-8") for file in files if file.parent.name != "cli")
+    if command.startswith("ptmeter "):
+        words = command.split()[1:]
+        shown = run(*(word for word in words if not word.startswith("-")), "--help")
+        assert 0 == shown.code
+        assert all(word in shown.out for word in words if word.startswith("-"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (errors.SchemaOutdatedError(None, "1"), "not set up: run `ptmeter migrate --db URL`"),
+        (errors.UnsafeDurabilityError("fsync", "off", "on"), "accept the loss with --durability relaxed"),
+        (errors.PaymentNotFoundError("pi_1"), "ptmeter payments show --refresh looks it up"),
+    ],
+)
+def test_errors_say_what_to_type(
+    error: errors.PtmeterError, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options and commands, not arguments of Python."""
+    failures.report(error, as_json=False)
+
+    assert capsys.readouterr().err.endswith(f"{told}\n")
+
+
+def test_one_of_a_thing_is_not_several() -> None:
+    """What is counted has the form that goes with its number."""
+    assert ["0 calls", "1 call", "1,200 calls"] == [counted(n, "call") for n in (0, 1, 1_200)]

@@ -89,3 +89,15 @@ def test_it_says_why_a_month_cannot_be_closed(run: Run, august: str, month: str,
 def test_closing_makes_no_database(run: Run, db: str) -> None:
     """A file that is not there is not made: a month of nothing would be closed."""
     assert 4 == run(*CLOSE).code
+
+
+@pytest.mark.parametrize("report", ["roll-forward", "trial-balance"])
+def test_of_a_month_before_the_ledger_that_is_said(run: Run, august: str, report: str) -> None:
+    """It is not told to be closed, which would be refused; the month that came first is named."""
+    refused = run("periods", report, "2020-01")
+
+    assert 3 == refused.code
+    assert (
+        "2020-01 was over before the ledger began: the first month to report on is 2024-08" in refused.err
+    )
+    assert "close it first" in run("periods", report, AUGUST).err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .conftest import Run
 
 EVERYTHING = {
+    "flags": {"sso": {"share": "20%", "allow": ["zeta", "acme"], "deny": ["beta"]}},
+    "downgrades": {"gpt-5*": ["gpt-4o-mini", "o3"]},
     "plans": {
         "team": {
             "price_per_month": "49.5",
@@ -29,12 +32,13 @@ EVERYTHING = {
             "caps": {"core": {"week": 700}},
             "spend_caps": {"month": 90},
             "shares": {"advanced": {"hard": "12.5%"}},
-            "burn": {"steps": [{"share": "40%", "wait": "2 h"}]},
+            "alerts": ["80%", "90%", "100%"],
+            "burn": {"warn": "30%", "steps": [{"share": "40%", "wait": "2 h"}]},
             "roll_over": {"shares": {"core": "50%"}},
             "trial": {"days": 14, "allowance": {"core": 100}},
             "low_balance": {"core": "2.5"},
         }
-    }
+    },
 }
 
 
@@ -53,7 +57,7 @@ def test_the_bundled_plans_are_shown(run: Run) -> None:
     assert [*reference_plans().by_name] == lines[1].split()
     assert ["0", "19", "49", "79", "159", "299"] == rows["US$ a month"]
     assert ["100", "300", "1,000", "1,600", "3,500", "10,000"] == rows["core PT"]
-    assert ["30", "60", "120", "180", "300", "600"] == rows["requests a hour"]
+    assert ["30", "60", "120", "180", "300", "600"] == rows["requests an hour"]
     assert "agent slots" not in rows
 
 
@@ -64,7 +68,7 @@ def test_all_that_a_plan_may_say_is_shown(run: Run, file: Path) -> None:
     }
 
     assert {
-        "US$ a month": "49.5",
+        "US$ a month": "49.50",
         "core PT": "2,000",
         "opens models in": "core",
         "opens besides": "o3-*",
@@ -76,13 +80,23 @@ def test_all_that_a_plan_may_say_is_shown(run: Run, file: Path) -> None:
         "share of advanced": "– / 12.5 %",
         "waits from": "40 %",
         "rolls over": "50 % core",
+        "waits for": "2 h",
+        "warns from": "30 %",
+        "again: up to ×": "4",
         "trial": "14 days",
+        "low below, core PT": "2.5",
     }.items() <= rows.items()
+    shown = run("plans", "show", str(file)).out
+    assert all(f" {share} %" in shown for share in (80, 90, 100))
+    assert re.search(r"^trial +14 days *\n +100 core PT *$", shown, re.MULTILINE)
+    assert re.search(r"^sso +20 % +acme, zeta +beta *$", shown, re.MULTILINE)
+    assert re.search(r"^gpt-5\* +gpt-4o-mini, o3 *$", shown, re.MULTILINE)
 
 
 def test_plans_are_shown_to_scripts(run: Run, file: Path) -> None:
     """The document holds every field, amounts and shares as exact text."""
-    (plan,) = run("plans", "show", str(file), "--json").json["plans"]
+    document = run("plans", "show", str(file), "--json").json
+    (plan,) = document["plans"]
 
     assert ("team", "49.5", None, {"core": "2000"}) == tuple(
         plan[name] for name in ("name", "price_per_month", "price_per_year", "allowance")
@@ -91,11 +105,15 @@ def test_plans_are_shown_to_scripts(run: Run, file: Path) -> None:
     assert [{"unit": "core", "every": "week", "pt": "700"}] == plan["caps"]
     assert [{"every": "month", "usd": "90"}] == plan["spend_caps"]
     assert {"advanced": {"soft": None, "hard": "12.5%", "overflow": None}} == plan["shares"]
-    assert {"warn": None, "steps": [{"share": "40%", "wait_seconds": 7200}], "repeats": 4} == plan["burn"]
+    assert {"warn": "30%", "steps": [{"share": "40%", "wait_seconds": 7200}], "repeats": 4} == plan["burn"]
     assert {"shares": {"core": "50%"}, "annual_only": False} == plan["roll_over"]
     assert {"days": 14, "allowance": {"core": "100"}} == plan["trial"]
     assert ["80%", "90%", "100%"] == plan["alerts"]
     assert {"core": "2.5"} == plan["low_balance"]
+    assert {"gpt-5*": ["gpt-4o-mini", "o3"]} == document["downgrades"]
+    assert [{"name": "sso", "share": "20%", "allow": ["acme", "zeta"], "deny": ["beta"]}] == document[
+        "flags"
+    ]
 
 
 def test_a_sound_file_is_said_to_be(run: Run, file: Path) -> None:

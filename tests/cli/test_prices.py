@@ -10,6 +10,8 @@ import pytest
 from tests.rerating import card
 
 from ptmeter import Ceiling, GenaiPrices, Meter, Policy, Usage, read_prices
+from ptmeter.cli import options
+from ptmeter.configuration import bundled_text, reference_card
 from ptmeter.domain.usage import TOKEN_CLASSES
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def test_a_changed_export_differs(run: Run, exported: tuple[Path, Any], tmp_path
         change[name] for name in ("what", "old", "new", "percent")
     )
     people = run("prices", "diff", str(old), str(file))
-    assert (1, True) == (people.code, "1 models added, 1 removed, 1 changed" in people.out)
+    assert (1, True) == (people.code, "1 model added, 1 removed, 1 changed" in people.out)
 
 
 def test_two_price_files_are_compared(run: Run, tmp_path: Path) -> None:
@@ -177,7 +179,8 @@ def test_the_ledger_is_checked(run: Run, db: str, tmp_path: Path) -> None:
     assert ["house/dearer"] == [each["model"] for each in found["changed"]]
     assert ({"house/other": 1}, 1) == (found["unpriced"], found["ready"])
     people = run("prices", "check", "--prices", new).out
-    assert "have a price now: ptmeter rerate --unpriced" in people
+    assert "1 call was charged at a ceiling, with a price now: ptmeter rerate --unpriced" in people
+    assert "models charged by a price: 3\n" in people
 
     span = ("--since", "2020-01-01", "--until", "2100-01-01")
     who = ("--apply", "--by", "ann", "--reason", "known now")
@@ -187,3 +190,20 @@ def test_the_ledger_is_checked(run: Run, db: str, tmp_path: Path) -> None:
     run("rerate", *span, "--unpriced", "--prices", good, *who)
     clean = run("prices", "check", "--prices", good, "--json")
     assert (0, True) == (clean.code, clean.json["clean"])
+
+
+@pytest.mark.parametrize("command", [("prices", "check"), ("prices", "unpriced"), ("metrics",)])
+@pytest.mark.usefixtures("meter")
+def test_a_rate_card_is_passed_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """The meter works with the card of --card; one that is not there is wrong usage."""
+    file = tmp_path / "card.json"
+    file.write_text(bundled_text("rate_card.json"), encoding="utf-8")
+    given: list[Path | None] = []
+    monkeypatch.setattr(options, "rate_card", lambda card: given.append(card) or reference_card())
+
+    assert 0 == run(*command, "--card", str(file)).code
+    assert [file] == given
+    monkeypatch.undo()
+    assert 2 == run(*command, "--card", str(tmp_path / "nowhere.json")).code

@@ -91,8 +91,46 @@ def test_what_is_refused_is_told(run: Run, november: str, dearer: str) -> None:
     ended = run(*SPAN, "--prices", dearer, *APPLY)
 
     assert 3 == ended.code
-    assert "REFUSED" in ended.out
-    assert "1 corrections posted" in ended.out
+    assert "1 correction posted" in ended.out
+    made, refused = ended.out.split("REFUSED, NOT CHARGED")
+    assert ("acme" in made, "zeta" in made) == (True, False)
+    assert ("acme" in refused, "zeta" in refused) == (False, True)
+    assert "charged more, or less" in made
+
+
+def test_what_was_posted_is_told_apart_from_what_was_not(run: Run, november: str, dearer: str) -> None:
+    """Run again, what is refused again is under nothing that says it was charged; nor is it for scripts."""
+    with Meter.open(november, card=card()) as meter:
+        meter.funds.adjust("zeta", core="-120", reason="test", key="a")
+    first = run(*SPAN, "--prices", dearer, *APPLY, "--json").json
+    again = run(*SPAN, "--prices", dearer, *APPLY, "--json").json
+    people = run(*SPAN, "--prices", dearer, *APPLY).out
+
+    assert (["acme"], ["zeta"]) == tuple(
+        [change["account"] for change in first[name]] for name in ("posted", "refused")
+    )
+    assert ([], ["zeta"]) == (again["posted"], [change["account"] for change in again["refused"]])
+    assert "charged more, or less" not in people
+    assert 1 == people.count("zeta")
+
+
+def test_an_account_or_a_model_that_is_not_there_is_said_to_be(run: Run, november: str) -> None:
+    """An unknown account is wrong usage; of a model there may be no call in that time, which is told."""
+    nobody = run(*SPAN, "--account", "nobody")
+
+    assert (2, "") == (nobody.code, nobody.out)
+    assert "there is no account 'nobody'" in nobody.err
+    assert "no such call of gpt-4o-: " in run(*SPAN, "--model", "gpt-4o-").out
+    assert "no such call" not in run(*SPAN, "--model", "gpt-4o-mini").out
+
+
+def test_who_and_why_are_asked_for_by_their_options(run: Run, november: str) -> None:
+    """Without --by, or without --reason, the error names both."""
+    for words in ((), ("--by", "ann"), ("--reason", "why")):
+        assert (
+            "--apply puts on record who and why: add --by NAME and --reason WHY"
+            in run(*SPAN, "--apply", *words).err
+        )
 
 
 def test_its_arguments_are_checked(run: Run, november: str, db: str) -> None:

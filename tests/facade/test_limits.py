@@ -244,6 +244,13 @@ async def test_a_zone_that_changes_in_the_middle_of_a_day_opens_no_second_one(op
         assert (await meter.verify()).clean
 
 
+async def test_nobody_has_no_headroom(opened: Opener) -> None:
+    """An account that is not there is an error, not one without limits."""
+    async with opened(plans=plans(requests_per_hour=9), clock=Clock(NOON)) as meter:
+        with pytest.raises(AccountNotFoundError):
+            await meter.accounts.headroom("nobody")
+
+
 async def test_headroom_shows_every_limit_from_the_member_up(opened: Opener) -> None:
     """What is used of each limit, in the order in which they are asked, with what is held now."""
     limits = {"requests_per_hour": 9, "concurrent": 3, "spend_caps": {"month": 20}}

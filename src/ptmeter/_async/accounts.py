@@ -149,7 +149,8 @@ class AsyncAccounts:
         Every limit that calls of the account fall under, its own and those above, and how much of it is used.
 
         Raises:
+            AccountNotFoundError: There is no such account.
             ConfigurationError: The meter was opened without plans.
         """
         rules = self._platform.need_plans()
-        return await self._platform.read(partial(placing.headroom, name=account, rules=rules))
+        return await self._platform.read_or_raise(partial(placing.headroom, name=account, rules=rules))

@@ -146,7 +146,8 @@ class Accounts:
         Every limit that calls of the account fall under, its own and those above, and how much of it is used.
 
         Raises:
+            AccountNotFoundError: There is no such account.
             ConfigurationError: The meter was opened without plans.
         """
         rules = self._platform.need_plans()
-        return self._platform.read(partial(placing.headroom, name=account, rules=rules))
+        return self._platform.read_or_raise(partial(placing.headroom, name=account, rules=rules))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..domain.checks import check_span
 from ..domain.policy import Durability
 from ..domain.prices import Processing
 from ..domain.usage import Usage
@@ -139,6 +140,8 @@ def statement(
     options.must_exist(db)
     first = options.moment(since, "--since") if since else None
     end = options.moment(until, "--until") if until else None
+    if first and end:
+        check_span(first, end)
     with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         page = meter.statement(account, since=first, until=end, after=after, limit=limit)
     from .writing import remark, screen, write_json
@@ -312,7 +315,7 @@ def _balance_table(found: Balance) -> Table:
     units = sorted(found.units.items())
     frozen = any(unit.frozen for _, unit in units)  # only where a payment is disputed
     set_aside = (">held", ">frozen") if frozen else (">held",)
-    made = table(found.account, "unit", ">available", *set_aside, ">spent", ">owed", "expires")
+    made = table(found.account, "unit", ">available", *set_aside, ">spent", ">owed", "~expires")
     for name, unit in units:
         made.add_row(
             name,
@@ -340,7 +343,7 @@ def _movements_table(found: Summary) -> Table:
 def _models_table(found: Summary) -> Table:
     from .writing import money, pt, safe, table
 
-    made = table("calls by model", "model", "unit", ">calls", ">PT charged", ">cost")
+    made = table("calls by model", "~model", "unit", ">calls", ">PT charged", ">cost")
     for use in found.models:
         made.add_row(safe(use.model), use.unit, f"{use.calls:,}", pt(use.charged), money(use.cost, 6))
     return made
@@ -355,9 +358,8 @@ def _definitions(card: RateCard, units: Iterable[str]) -> list[Text]:
 def _statement_table(account: str, entries: Sequence[Entry]) -> Table:
     from .writing import pt, remark, table, time_text
 
-    columns = ("booked (UTC)", "unit", ">#", "what", ">of #", ">PT", ">available", ">held")
+    columns = ("~booked (UTC)", "unit", ">#", "what", ">of #", ">PT", ">available", ">held", "~")
     made = table(account, *columns)
-    made.add_column("", no_wrap=True, overflow="ellipsis")
     for entry in entries:
         made.add_row(
             time_text(entry.booked_at),

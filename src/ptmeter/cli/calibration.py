@@ -109,7 +109,7 @@ def _table(found: Calibration) -> Any:
 
     made = table(
         "calibration",
-        *("model", "route", ">calls", ">input, actual ÷ counted"),
+        *("~model", "~route", ">calls", ">input, actual ÷ counted"),
         *(">output 50 %", ">95 %", ">99 %"),
     )
     for row in _documents(found):

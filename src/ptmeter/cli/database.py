@@ -161,12 +161,12 @@ def sweep(
             holds, wallets = holds + swept.holds, wallets + swept.wallets
             if not swept.more or not (swept.holds or swept.wallets):
                 break
-    from .writing import screen, write_json
+    from .writing import counted, screen, write_json
 
     if as_json:
         write_json({"holds_expired": holds, "wallets_lapsed": wallets})
     else:
-        screen().print(f"{holds:,} holds expired; lots lapsed in {wallets:,} wallets")
+        screen().print(f"{counted(holds, 'hold')} expired; lots lapsed in {counted(wallets, 'wallet')}")
     return ExitCode.OK
 
 
@@ -197,9 +197,9 @@ def report_lines(report: Report) -> list[Any]:
     """A verification's report as people read it: the verdict, then the first bad row of each wallet."""
     from rich.text import Text
 
-    from .writing import safe
+    from .writing import counted, safe
 
-    looked_at = f"{report.transfers:,} transfers in {report.wallets:,} wallets"
+    looked_at = f"{counted(report.transfers, 'transfer')} in {counted(report.wallets, 'wallet')}"
     signed = (
         [] if report.checkpoint is None else [f"held against signed checkpoints up to {report.checkpoint}"]
     )

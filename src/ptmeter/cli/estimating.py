@@ -171,7 +171,7 @@ def _document(found: Estimate, opening: list[str], card_version: str) -> dict[st
 def _lines(found: Estimate, opening: list[str]) -> list[RenderableType]:
     from .writing import facts, money, number, pt, remark, safe, table
 
-    made = table(safe(found.model), "", ">expected", ">at most")
+    made = table(safe(found.model), "~", ">expected", ">at most")
     made.add_row(f"{found.unit} PT", pt(found.expected, "bold"), pt(found.at_most, "bold"))
     made.add_row("provider cost", money(found.cost_expected, 6), money(found.cost_at_most, 6))
     made.add_row("input tokens", number(found.input.tokens), number(found.input.high))

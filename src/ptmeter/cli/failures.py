@@ -47,6 +47,19 @@ MEANINGS: Final = {
     ExitCode.BROKEN_PIPE: "nobody read on: the pipe was closed",
 }
 
+IN_COMMANDS: Final = (
+    ("meter.funds.grant(...)", "ptmeter grant"),
+    ("meter.funds.grant", "ptmeter grant"),
+    ("meter.payments.refresh(...)", "ptmeter payments show --refresh"),
+    (" or open the meter with migrate=True", ""),
+    ("Policy(durability='relaxed')", "--durability relaxed"),
+    ("open it with Meter.open(url, plans=...)", "name them with --plans FILE"),
+    ("say Workload(processing=...)", "say --processing"),
+    ("say processing=", "say --processing "),
+    ("amount=...", "--amount"),
+)
+"""What errors of the library say to those who write Python, and what that is on a command line."""
+
 _BY_KIND: Final = (
     (RefusedError, ExitCode.REFUSED),
     (ConflictError, ExitCode.REFUSED),
@@ -68,7 +81,7 @@ def exit_code(error: PtmeterError) -> ExitCode:
 def report(error: PtmeterError, *, as_json: bool) -> ExitCode:
     """Write *error* on stderr, for a person or a script; returns the exit code."""
     facts = {name: plain for name, value in vars(error).items() if (plain := _plain(value)) is not None}
-    tell(error.code, str(error), as_json=as_json, retryable=error.retryable, **facts)
+    tell(error.code, _on_a_command_line(str(error)), as_json=as_json, retryable=error.retryable, **facts)
     return exit_code(error)
 
 
@@ -89,6 +102,13 @@ def from_database(error: Exception) -> StorageError | None:
     cause = str(getattr(error, "orig", None) or error).strip().splitlines()
     reason = cause[0] if cause else type(error).__name__
     return StorageError(f"the database could not be used ({reason}): check --db, and that the server is up")
+
+
+def _on_a_command_line(message: str) -> str:
+    """What an error says, in commands and options where there are some for what it names."""
+    for python, command in IN_COMMANDS:
+        message = message.replace(python, command)
+    return message
 
 
 def _plain(value: object) -> object:

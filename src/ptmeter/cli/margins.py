@@ -36,6 +36,9 @@ Png = Annotated[
 BAR: Final = 40
 """Columns of the longest bar in a terminal."""
 
+LONGEST: Final = 26
+"""Characters of a name beside its bar; the table has the whole of it."""
+
 EXAMPLES: Final = (
     "ptmeter margins --by model --since 2026-08-01 --until 2026-09-01",
     "ptmeter margins --by day --png margins.png",
@@ -60,13 +63,18 @@ def margins(
     Green from 65 % on, yellow from 50 % on, red below; burn is the share of
     advanced PT in all that were used, against its target.
     """
+    _check_suffix("--svg", svg, "an SVG", ".svg")
+    _check_suffix("--png", png, "a PNG", ".png")
     options.must_exist(db)
     first, end = day(since, "--since"), day(until, "--until")
     with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         found = meter.margins.report(by=by, since=first, until=end)
-    _draw(found, svg, png)
-    from .writing import screen, write_json
+    undrawn = _draw(found, svg, png)
+    from .writing import remark, screen, write_json
 
+    if undrawn:
+        told = f"no font here has {' '.join(undrawn)}: {png} has other letters instead; --svg has them all"
+        screen(errors=True).print(remark(told))
     if as_json:
         write_json(_document(found))
     else:
@@ -90,17 +98,24 @@ def day(text: str | None, option: str) -> date | None:
         raise InvalidArgumentError(msg) from None
 
 
-def _draw(found: MarginReport, svg: Path | None, png: Path | None) -> None:
+def _check_suffix(option: str, file: Path | None, what: str, suffix: str) -> None:
+    """Refuse a name that says the file is something else; one without a suffix says nothing."""
+    if file and file.suffix.lower() not in ("", suffix):
+        msg = f"{option} writes {what}, and {file.name} does not end with {suffix}: name the file so"
+        raise InvalidArgumentError(msg)
+
+
+def _draw(found: MarginReport, svg: Path | None, png: Path | None) -> str:
+    """Write the pictures; returns the letters that could not be drawn in the PNG."""
     if not (svg or png):
-        return
-    from . import margin_picture
+        return ""
+    from . import margin_painting, margin_picture
 
     picture = margin_picture.layout(f"Gross margin by {found.by}, {_span(found)}", found.lines)
     try:
         if svg:
             svg.write_text(margin_picture.svg(picture), encoding="utf-8")
-        if png:
-            margin_picture.write_png(picture, png)
+        return margin_painting.write_png(picture, png) if png else ""
     except OSError as problem:
         msg = f"the picture cannot be written: {problem}"
         raise ConfigurationError(msg) from problem
@@ -159,7 +174,7 @@ def _table(found: MarginReport) -> Table:
 
     made = table(
         f"Margins by {found.by}, {_span(found)}",
-        *(str(found.by), ">calls", ">revenue", ">provider cost", ">gross margin", ">share", ">burn"),
+        *(f"~{found.by}", ">calls", ">revenue", ">provider cost", ">gross margin", ">share", ">burn"),
     )
     for line in (*found.lines, *(() if found.by is Grouping.PLATFORM else found.totals)):
         if line is next(iter(found.totals), None):
@@ -190,25 +205,34 @@ def _lit(share: int | None, light: Light | None) -> Text:
 
 
 def _chart(found: MarginReport) -> Iterator[Text]:
-    """A bar for each line, as long as its revenue: what it cost, and what that leaves."""
+    """A bar for each line, as long as its revenue or, if that is more, its cost."""
+    from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
-    from .writing import safe
+    from .lettering import clipped
+    from .writing import remark, safe
 
     longest = max((max(line.revenue.nano, line.cost.nano) for line in found.lines), default=0)
-    if not longest or found.by is Grouping.PLATFORM:
+    if longest <= 0 or found.by is Grouping.PLATFORM:
         return
-    names = [safe(line.name) or "(none)" for line in found.lines]
-    width = max(map(len, names))
-    yield Text(f"{'':{width}}  ▒ cost  █ gross margin", style="dim")
+    names = [clipped(safe(line.name) or "(none)", LONGEST) for line in found.lines]
+    width = max(map(cell_len, names))
+    yield remark(f"{'':{width}}  ▒ cost  █ gross margin  ▚ loss: cost beyond revenue")
     for name, line in zip(names, found.lines, strict=True):
-        revenue, cost = (max(money.nano, 0) * BAR // longest for money in (line.revenue, line.cost))
-        bar = Text(f"{name:{width}}  ").append("▒" * min(cost, revenue), style="dim")
-        over = max(cost - revenue, 0)
-        bar.append("█" * max(revenue - cost, 0), style=str(line.light or "")).append(
-            "▒" * over, style="red"
-        )
+        revenue, cost = (_columns(money.nano, longest) for money in (line.revenue, line.cost))
+        bar = Text(f"{set_cell_size(name, width)}  ")
+        if line.gross.nano < 0:
+            bar.append("▒" * min(revenue, cost), style="dim")
+            bar.append("▚" * max(cost - revenue, 1), style="red")
+        else:
+            bar.append("▒" * cost, style="dim")
+            bar.append("█" * max(revenue - cost, 1 if line.gross.nano else 0), style=str(line.light or ""))
         yield bar
+
+
+def _columns(nano: int, longest: int) -> int:
+    """How long an amount is drawn: one column at least, so that what there is is seen."""
+    return max(nano * BAR // longest, 1) if nano > 0 else 0
 
 
 def _remarks(found: MarginReport) -> Iterator[Text]:

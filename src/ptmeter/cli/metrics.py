@@ -14,6 +14,7 @@ def metrics(
     *,
     db: options.Database,
     prices: options.PricesFile = None,
+    card: options.CardFile = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
@@ -28,7 +29,7 @@ def metrics(
     except ImportError as missing:
         raise ConfigurationError(str(missing)) from missing
     options.must_exist(db)
-    with options.open_meter(db, options.rate_card(None), options.policy(durability), prices) as meter:
+    with options.open_meter(db, options.rate_card(card), options.policy(durability), prices) as meter:
         if as_json:
             from .writing import write_json
 

@@ -255,8 +255,8 @@ def _answer(found: Mitigation, *, as_json: bool) -> int:
 def _table(found: Sequence[Mitigation]) -> Table:
     from .writing import safe, table, time_text
 
-    made = table("mitigations", "id", "for", "unit", ">share", "begins (UTC)", "ends (UTC)", "by", "reason")
-    made.add_column("undone")
+    told = ("~begins (UTC)", "~ends (UTC)", "~by", "~reason", "~undone")
+    made = table("mitigations", "id", "~for", "unit", ">share", *told)
     for each in found:
         undone = ""
         if each.undone_at:

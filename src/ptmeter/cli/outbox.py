@@ -49,7 +49,7 @@ def list_(
     if as_json:
         write_json({"messages": [_document(message) for message in found]})
         return ExitCode.OK
-    made = table("messages", "id", "account", "topic", "state", ">attempts", "noted at", "problem")
+    made = table("messages", "id", "~account", "~topic", "state", ">attempts", "~noted at", "~problem")
     for each in found:
         texts = (safe(text) for text in (each.id, each.account, each.topic, each.state))
         made.add_row(*texts, number(each.attempts), time_text(each.noted_at), safe(each.problem) or None)
@@ -93,13 +93,13 @@ def prune(
     What waits or is dead stays. At least 32 days: while a message is there, the
     same is not told again.
     """
-    from .writing import screen, write_json
+    from .writing import counted, screen, write_json
 
     dropped = _on_ledger(db, durability, lambda meter: meter.outbox.prune(older_than=timedelta(days=days)))
     if as_json:
         write_json({"dropped": dropped})
     else:
-        screen().print(f"{dropped:,} messages dropped", highlight=False)
+        screen().print(f"{counted(dropped, 'message')} dropped", highlight=False)
     return ExitCode.OK
 
 

@@ -51,7 +51,15 @@ def list_(
         write_json({"payments": [_document(each) for each in found]})
         return ExitCode.OK
     made = table(
-        "payments", "id", "account", "paid (UTC)", ">money", "PT", ">refunded", ">disputed", "taken back"
+        "payments",
+        "id",
+        "~account",
+        "~paid (UTC)",
+        ">money",
+        "~PT",
+        ">refunded",
+        ">disputed",
+        "~taken back",
     )
     for each in found:
         made.add_row(
@@ -174,7 +182,7 @@ def _facts(found: PaymentReport) -> Table:
 def _claims(found: PaymentReport) -> Table:
     from .writing import money, pt, safe, table
 
-    made = table("claimed back", "id", "kind", "stage", ">money", "taken back", "frozen", ">owed")
+    made = table("claimed back", "id", "kind", "stage", ">money", "~taken back", "~frozen", ">owed")
     for each in found.claims:
         amount = money(each.amount, 2)
         made.add_row(

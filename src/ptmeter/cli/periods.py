@@ -220,7 +220,7 @@ def _roll_document(found: RollForward) -> dict[str, Any]:
 def _history_table(report: PeriodReport) -> Table:
     from .writing import number, safe, table, time_text
 
-    made = table(report.name, ">#", "when (UTC)", "what", "by", "approved by", ">wallets", "reason")
+    made = table(report.name, ">#", "~when (UTC)", "what", "~by", "~approved by", ">wallets", "~reason")
     for event in report.history:
         made.add_row(
             number(event.number),

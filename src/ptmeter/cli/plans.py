@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from ..domain.limits import Share
-    from ..domain.plans import Plan, Plans
+    from ..domain.flags import Flag
+    from ..domain.limits import Burn, BurnStep, Share
+    from ..domain.plans import Plan, Plans, Trial
     from ..domain.pt import Money
 
 File = Annotated[
@@ -34,14 +35,24 @@ DAY: Final = timedelta(days=1)
 
 
 def show(file: File = None, *, as_json: options.AsJson = False) -> int:
-    """Show plans side by side: what they cost, give, open and limit."""
+    """
+    Show plans side by side: what they cost, give, open and limit.
+
+    Below them are flags, and what a model may be replaced by.
+    """
     plans = options.plan_file(file)
     from .writing import screen, write_json
 
     if as_json:
-        write_json({"plans": [_document(plan) for plan in plans.by_name.values()]})
+        write_json(
+            {
+                "plans": [_document(plan) for plan in plans.by_name.values()],
+                "flags": [_flag_document(flag) for flag in plans.flags.values()],
+                "downgrades": {pattern: list(models) for pattern, models in plans.downgrades.items()},
+            }
+        )
     else:
-        screen().print(_table(plans))
+        screen().print(_table(plans), *_besides(plans), sep="\n")
     return ExitCode.OK
 
 
@@ -143,13 +154,19 @@ def _rows(plans: Plans) -> Iterator[tuple[str, Callable[[Plan], str]]]:
     yield "opens besides", lambda plan: "\n".join(plan.models)
     yield "features", lambda plan: "\n".join(sorted(plan.features))
     yield "agent slots", lambda plan: _count(plan.agent_slots)
-    for name, per in (("minute", MINUTE), ("hour", HOUR), ("day", DAY)):
-        yield f"requests a {name}", lambda plan, per=per: _count(_pace(plan, per))
+    for name, per in (("a minute", MINUTE), ("an hour", HOUR), ("a day", DAY)):
+        yield f"requests {name}", lambda plan, per=per: _count(_pace(plan, per))
     yield "at once", lambda plan: _count(plan.limits.concurrent)
     yield from _capped(plans)
-    yield "waits from", _burn
+    yield "warns from", lambda plan: _warned(plan.limits.burn)
+    yield "waits from", lambda plan: _steps(plan.limits.burn, lambda step: _percent(step.share))
+    yield "waits for", lambda plan: _steps(plan.limits.burn, lambda step: _lasting(step.wait))
+    yield "again: up to ×", lambda plan: _repeated(plan.limits.burn)
     yield "rolls over", _roll_over
-    yield "trial", lambda plan: f"{plan.trial.days} days" if plan.trial else ""
+    yield "trial", lambda plan: _trial(plan.trial)
+    yield "alerts at", lambda plan: "\n".join(map(_percent, plan.alerts))
+    for unit in sorted({unit for plan in plans.by_name.values() for unit in plan.low_balance}):
+        yield f"low below, {unit} PT", lambda plan, unit=unit: _micro(plan.low_balance.get(unit))
 
 
 def _capped(plans: Plans) -> Iterator[tuple[str, Callable[[Plan], str]]]:
@@ -179,9 +196,33 @@ def _share(share: Share | None) -> str:
     return f"{bounds}\n× {share.overflow}" if share.overflow else bounds
 
 
-def _burn(plan: Plan) -> str:
-    burn = plan.limits.burn
-    return "\n".join(_percent(step.share) for step in burn.steps) if burn else ""
+def _warned(burn: Burn | None) -> str:
+    return "" if burn is None or burn.warn is None else _percent(burn.warn)
+
+
+def _steps(burn: Burn | None, say: Callable[[BurnStep], str]) -> str:
+    return "\n".join(map(say, burn.steps)) if burn else ""
+
+
+def _repeated(burn: Burn | None) -> str:
+    return f"{burn.repeats:,}" if burn and burn.steps and burn.repeats > 1 else ""
+
+
+def _lasting(time: timedelta) -> str:
+    seconds = int(time.total_seconds())
+    for length, name in ((3_600, "h"), (60, "min")):
+        if seconds % length == 0:
+            return f"{seconds // length:,} {name}"
+    return f"{seconds:,} s"
+
+
+def _trial(trial: Trial | None) -> str:
+    from .writing import counted
+
+    if trial is None:
+        return ""
+    given = [f"{_pt(amount)} {unit} PT" for unit, amount in sorted(trial.allowance.items(), reverse=True)]
+    return "\n".join([counted(trial.days, "day"), *given])
 
 
 def _roll_over(plan: Plan) -> str:
@@ -203,12 +244,37 @@ def _pt(amount: PT | None) -> str:
     return "" if amount is None else plain(amount.micro, MICRO)
 
 
+def _micro(amount: int | None) -> str:
+    return "" if amount is None else plain(amount, MICRO)
+
+
 def _dollars(amount: Money | None) -> str:
-    return "" if amount is None else str(amount).removeprefix("US$")
+    """An amount as a price is written: 29 or 29.90, and no cent is lost of a finer one."""
+    if amount is None:
+        return ""
+    whole, point, cents = str(amount).removeprefix("US$").partition(".")
+    return f"{whole}{point}{cents.ljust(2, '0') if point else ''}"
 
 
 def _percent(share: int) -> str:
     return f"{plain(share, 100)} %"
+
+
+def _besides(plans: Plans) -> Iterator[Table]:
+    """What the file says beside plans: features let out little by little, and stand-ins for models."""
+    from .writing import safe, table
+
+    if plans.flags:
+        made = table("flags", "~flag", ">on for", "~always for", "~never for")
+        for flag in plans.flags.values():
+            who = (safe(", ".join(sorted(names))) for names in (flag.allow, flag.deny))
+            made.add_row(safe(flag.name), _percent(flag.share), *who)
+        yield made
+    if plans.downgrades:
+        made = table("downgrades", "~model", "~may be replaced by")
+        for pattern, models in plans.downgrades.items():
+            made.add_row(safe(pattern), safe(", ".join(models)))
+        yield made
 
 
 # --- for scripts ------------------------------------------------------------------------------
@@ -244,6 +310,15 @@ def _document(plan: Plan) -> dict[str, Any]:
         "trial": {"days": trial.days, "allowance": amounts(trial.allowance)} if trial else None,
         "alerts": [_exact(share) for share in plan.alerts],
         "low_balance": {unit: pt_text(PT(amount)) for unit, amount in sorted(plan.low_balance.items())},
+    }
+
+
+def _flag_document(flag: Flag) -> dict[str, Any]:
+    return {
+        "name": flag.name,
+        "share": _exact(flag.share),
+        "allow": sorted(flag.allow),
+        "deny": sorted(flag.deny),
     }
 
 

@@ -115,6 +115,7 @@ def check(
     *,
     db: options.Database,
     prices: options.PricesFile = None,
+    card: options.CardFile = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
@@ -126,7 +127,7 @@ def check(
     with 1 if there are any.
     """
     options.must_exist(db)
-    with options.open_meter(db, options.rate_card(None), options.policy(durability), prices) as meter:
+    with options.open_meter(db, options.rate_card(card), options.policy(durability), prices) as meter:
         found = meter.prices.check()
     from .writing import screen, write_json
 
@@ -141,6 +142,7 @@ def unpriced(
     *,
     db: options.Database,
     prices: options.PricesFile = None,
+    card: options.CardFile = None,
     durability: options.Survival = Durability.STRICT,
     as_json: options.AsJson = False,
 ) -> int:
@@ -151,7 +153,7 @@ def unpriced(
     no price yet, and how many ptmeter rerate --unpriced would mend.
     """
     options.must_exist(db)
-    with options.open_meter(db, options.rate_card(None), options.policy(durability), prices) as meter:
+    with options.open_meter(db, options.rate_card(card), options.policy(durability), prices) as meter:
         found = meter.prices.unpriced()
     from .writing import screen, write_json
 
@@ -295,7 +297,7 @@ def _lines(price: Price) -> Iterable[PriceChange]:
 def _price_table(price: Price, others: Iterable[Processing]) -> Table:
     from .writing import remark, safe, table
 
-    made = table(safe(price.full_name), "what", ">above tokens", f">{price.currency}", "for")
+    made = table(safe(price.full_name), "~what", ">above tokens", f">{price.currency}", "for")
     for line in _lines(price):
         made.add_row(
             safe(line.what), f"{line.above:,}" if line.above else "", _amount(line, line.new), _per(line)
@@ -308,9 +310,9 @@ def _price_table(price: Price, others: Iterable[Processing]) -> Table:
 
 
 def _differences_shown(found: Iterable[ModelPrices]) -> Iterator[Any]:
-    from .writing import remark, safe, table
+    from .writing import counted, remark, safe, table
 
-    made = table("prices", "model", "what", ">above tokens", ">old", ">new", ">%", "for")
+    made = table("prices", "~model", "~what", ">above tokens", ">old", ">new", ">%", "for")
     added = removed = changed = 0
     for each in found:
         if each.old is None:
@@ -325,7 +327,7 @@ def _differences_shown(found: Iterable[ModelPrices]) -> Iterator[Any]:
                 made.add_row(safe(each.model), *_change_row(change))
     if made.row_count:
         yield made
-    yield remark(f"{added:,} models added, {removed:,} removed, {changed:,} changed")
+    yield remark(f"{counted(added, 'model')} added, {removed:,} removed, {changed:,} changed")
 
 
 def _change_row(change: PriceChange) -> tuple[str, ...]:
@@ -346,10 +348,10 @@ def _per(change: PriceChange) -> str:
 
 
 def _check_shown(found: PriceCheck) -> Iterator[Any]:
-    from .writing import number, remark, safe, table, time_text
+    from .writing import counted, number, remark, safe, table, time_text
 
     if found.missing:
-        made = table("without a price now", "model", ">calls", "last (UTC)")
+        made = table("without a price now", "~model", ">calls", "~last (UTC)")
         for use in found.missing:
             name = safe(use.price.full_name)
             made.add_row(name, number(use.calls), time_text(use.last_at))
@@ -357,26 +359,30 @@ def _check_shown(found: PriceCheck) -> Iterator[Any]:
     if found.changed:
         yield from _differences_shown(found.changed)
     if found.unpriced:
-        made = table("charged at a ceiling, and still without a price", "model", ">calls")
+        made = table("charged at a ceiling, and still without a price", "~model", ">calls")
         for model, calls in found.unpriced.items():
             made.add_row(safe(model), number(calls))
         yield made
     if found.ready:
-        yield f"{found.ready:,} calls were charged at a ceiling and have a price now: ptmeter rerate --unpriced"
+        calls = (
+            f"{counted(found.ready, 'call')} {'was' if found.ready == 1 else 'were'} charged at a ceiling"
+        )
+        yield f"{calls}, with a price now: ptmeter rerate --unpriced"
     yield remark(
-        f"models looked at: {found.models:,}" + (", all as they were charged" if found.clean else "")
+        f"models charged by a price: {found.models:,}" + (", all as it is now" if found.clean else "")
     )
 
 
 def _unpriced_shown(found: Sequence[UnpricedModel]) -> Iterator[Any]:
-    from .writing import money, number, remark, safe, table, time_text
+    from .writing import counted, money, number, remark, safe, table, time_text
 
     if not found:
         yield remark("no call was charged at a ceiling")
         return
     made = table(
         "charged at a ceiling",
-        *("model", ">calls", ">no price", ">to mend", ">charged", ">cost", "first (UTC)", "last (UTC)"),
+        *("~model", ">calls", ">no price", ">to mend", "~charged", ">cost"),
+        *("~first (UTC)", "~last (UTC)"),
     )
     for each in found:
         charged = ", ".join(f"{amount} {safe(unit)}" for unit, amount in each.charged.items())
@@ -385,4 +391,4 @@ def _unpriced_shown(found: Sequence[UnpricedModel]) -> Iterator[Any]:
         made.add_row(safe(each.model), *counts, charged, money(each.cost), *times)
     yield made
     if ready := sum(each.ready for each in found):
-        yield f"{ready:,} calls have a price now and come to something else: ptmeter rerate --unpriced"
+        yield f"{counted(ready, 'call')} would come to something else now: ptmeter rerate --unpriced"

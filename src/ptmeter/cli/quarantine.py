@@ -303,7 +303,8 @@ def _listed(calls: Sequence[Quarantined], after: str | None, which: Which) -> li
 
     if not calls:
         return [remark("nothing is in quarantine" if which is Which.ALL else f"no call is {which}")]
-    made = table("quarantine", "account", "key", "state", "model", ">held", "received (UTC)", "problem")
+    columns = ("~account", "key", "state", "~model", ">held", "~received (UTC)", "~problem")
+    made = table("quarantine", *columns)
     for call in calls:
         held = "–" if call.held is None else f"{call.held} {safe(call.unit)}"
         made.add_row(

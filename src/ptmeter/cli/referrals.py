@@ -109,7 +109,9 @@ COMMANDS = (
 def _table(account: str, found: Sequence[Referral]) -> Table:
     from .writing import safe, table, time_text
 
-    made = table(account, "used (UTC)", "account", "state", ">paid", ">refunded", "earned", "taken back")
+    made = table(
+        account, "~used (UTC)", "~account", "~state", ">paid", ">refunded", "~earned", "~taken back"
+    )
     for each in found:
         earned = [f"{_what(r)} to {r.account}" for r in each.rewards]
         back = [f"{_shown(r, r.reversed)}{_short(r)}" for r in each.rewards if r.taken_back or r.short]
@@ -141,9 +143,9 @@ def _short(reward: Reward) -> str:
 
 
 def _lead(found: ReferralStats) -> str:
-    from .writing import safe
+    from .writing import counted, safe
 
-    code_ = f"code {found.code}, used {found.uses:,} times" if found.code else "no code yet"
+    code_ = f"code {found.code}, used {counted(found.uses, 'time')}" if found.code else "no code yet"
     after = f", the next from {found.next_at:,} on" if found.next_at is not None else ""
     return safe(f"{found.account}: {code_}; {found.count:,} rewarded: tier {found.tier + 1}{after}")
 

@@ -165,9 +165,11 @@ def _stoppable() -> Generator[Stop]:
 
 
 def _how_to_go_on(run: Run) -> str:
+    from .writing import counted
+
     return (
-        f"ptmeter: stopped after {run.totals.calls:,} of {run.surveyed.calls:,} calls; run the same command "
-        f"again to go on: what is metered already is not charged twice\n"
+        f"ptmeter: stopped after {run.totals.calls:,} of {counted(run.surveyed.calls, 'call')}; run the same "
+        f"command again to go on: what is metered already is not charged twice\n"
     )
 
 

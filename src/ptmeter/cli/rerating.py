@@ -14,7 +14,7 @@ from . import options
 from .failures import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
@@ -86,7 +86,12 @@ def rerate(
     if not apply and (by or reason):
         msg = "--by and --reason are for what is posted: add --apply"
         raise InvalidArgumentError(msg)
+    if apply and not (by.strip() and reason.strip()):
+        msg = "--apply puts on record who and why: add --by NAME and --reason WHY"
+        raise InvalidArgumentError(msg)
     with options.open_meter(db, options.rate_card(card), options.policy(durability), prices) as meter:
+        if account:
+            meter.balance(account)  # says that there is no such account
         found = meter.prices.rerate(**span, by=by, reason=reason) if apply else meter.prices.preview(**span)
     from .writing import screen, write_json
 
@@ -118,6 +123,7 @@ def _document(found: Rerating, *, posted: bool) -> dict[str, Any]:
         "corrections": found.posted,
         "models": [_model_document(change) for change in found.models],
         "accounts": [_account_document(change) for change in found.accounts],
+        "posted": [_account_document(change) for change in _posted(found)] if posted else [],
         "refused": [_account_document(change) for change in found.refused],
         "unrated": dict(found.unrated),
     }
@@ -153,20 +159,22 @@ def _account_document(change: AccountChange) -> dict[str, Any]:
 
 
 def _shown(found: Rerating, *, posted: bool) -> Iterator[Any]:
-    from .writing import remark, safe
+    from .writing import counted, remark, safe
 
     yield _models_table(found)
-    if found.accounts:
-        yield _accounts_table(
-            "to be charged more, or less" if not posted else "charged more, or less", found.accounts
-        )
+    if not posted and found.accounts:
+        yield _accounts_table("to be charged more, or less", found.accounts)
+    if posted and (made := _posted(found)):
+        yield _accounts_table("charged more, or less", made)
     if found.refused:
         yield _accounts_table(
-            "REFUSED for want of PT, or corrected by somebody else meanwhile", found.refused
+            "REFUSED, NOT CHARGED: for want of PT, or corrected by somebody else meanwhile", found.refused
         )
     for model, calls in found.unrated.items():
-        yield f"left alone: {calls:,} calls of {safe(model)}, which has no price or no rate"
-    done = f"{found.posted:,} corrections posted" if posted else "nothing was posted: add --apply"
+        yield f"left alone: {counted(calls, 'call')} of {safe(model)}, which has no price or no rate"
+    if found.span.model and not found.calls and not found.unrated:
+        yield f"no such call of {safe(found.span.model)}: ptmeter margins --by model names the models"
+    done = f"{counted(found.posted, 'correction')} posted" if posted else "nothing was posted: add --apply"
     yield remark(f"calls rated again: {found.calls:,}; {done}")
 
 
@@ -174,7 +182,7 @@ def _models_table(found: Rerating) -> Table:
     from .writing import money, number, pt, safe, table
 
     made = table(
-        "calls rated again", "unit", "model", ">calls", ">charged", ">again", ">cost", ">cost again"
+        "calls rated again", "unit", "~model", ">calls", ">charged", ">again", ">cost", ">cost again"
     )
     for change in found.models:
         made.add_row(
@@ -189,10 +197,23 @@ def _models_table(found: Rerating) -> Table:
     return made
 
 
-def _accounts_table(title: str, changes: tuple[AccountChange, ...]) -> Table:
+def _posted(found: Rerating) -> list[AccountChange]:
+    """What was charged more, or less: of all that calls come to now, what was not refused."""
+    refused = {(change.account, change.unit): change for change in found.refused}
+    made: list[AccountChange] = []
+    for change in found.accounts:
+        not_made = refused.get((change.account, change.unit))
+        if not_made is None:
+            made.append(change)
+        elif calls := change.calls - not_made.calls:
+            made.append(change._replace(calls=calls, amount=change.amount - not_made.amount))
+    return made
+
+
+def _accounts_table(title: str, changes: Sequence[AccountChange]) -> Table:
     from .writing import number, pt, safe, table
 
-    made = table(title, "account", "unit", ">calls", ">PT")
+    made = table(title, "~account", "unit", ">calls", ">PT")
     for change in changes:
         made.add_row(safe(change.account), change.unit, number(change.calls), pt(change.amount))
     return made

@@ -57,7 +57,7 @@ def list_(
     if as_json:
         write_json({"events": [_document(event) for event in found]})
         return ExitCode.OK
-    made = table("webhooks", "id", "type", "about", "state", ">times", "received at", "problem")
+    made = table("webhooks", "id", "~type", "about", "state", ">times", "~received at", "~problem")
     for each in found:
         about = str(each.event.subject) if each.event.subject else None
         texts = (
@@ -133,7 +133,7 @@ def backlog(
         since = {state.name.lower(): at and at.isoformat() for state, at in oldest.items()}
         write_json({"counts": counts, "oldest": since})
         return ExitCode.OK
-    made = table("webhooks", "state", ">events", "oldest")
+    made = table("webhooks", "state", ">events", "~oldest")
     for state in EventState:
         at = oldest.get(state)
         made.add_row(state.name.lower(), number(found.counts.get(state, 0)), time_text(at) if at else None)
@@ -176,7 +176,7 @@ def prune(
 
     What waits or is dead stays. At least 32 days: Stripe lists events for 30.
     """
-    from .writing import screen, write_json
+    from .writing import counted, screen, write_json
 
     dropped = _on_ledger(
         db, durability, lambda meter: meter.webhooks.prune(older_than=timedelta(days=days))
@@ -184,7 +184,7 @@ def prune(
     if as_json:
         write_json({"dropped": dropped})
     else:
-        screen().print(f"{dropped:,} events dropped", highlight=False)
+        screen().print(f"{counted(dropped, 'event')} dropped", highlight=False)
     return ExitCode.OK
 
 

@@ -13,20 +13,36 @@ import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from ..domain.pt import MICRO, NANO, PT, plain
+from .tables import Screen, facts, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from rich.console import RenderableType
-
     from ..domain.pt import Money
+
+__all__ = [
+    "amounts",
+    "counted",
+    "facts",
+    "margin_light",
+    "money",
+    "money_text",
+    "money_words",
+    "number",
+    "pt",
+    "pt_text",
+    "remark",
+    "safe",
+    "screen",
+    "share_text",
+    "table",
+    "time_text",
+    "write_json",
+]
 
 UNWRAPPED: Final = 200
 """How wide a table may be where nobody's screen limits it, as in a pipe or a file."""
@@ -40,11 +56,11 @@ def write_json(document: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def screen(*, errors: bool = False) -> Console:
+def screen(*, errors: bool = False) -> Screen:
     """Where people read; plain if it is not a terminal or NO_COLOR is set."""
     stream = sys.stderr if errors else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else UNWRAPPED
-    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
+    return Screen(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
 # --- exact, for scripts ---
@@ -83,11 +99,21 @@ def pt(amount: PT, style: str = "") -> Text:
     return Text(plain(amount.micro, MICRO), style=style if amount else "dim")
 
 
+def counted(count: int, thing: str) -> str:
+    """So many of a thing: ``1 call``, ``1,200 calls``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def money(amount: Money, digits: int = 4) -> Text:
-    """An amount of money, to so many decimals; the exact one is in the JSON."""
-    symbol = "$" if amount.currency == "USD" else f"{amount.currency} "
-    rounded = Decimal(amount.nano).scaleb(-9)
-    return Text(f"{symbol}{rounded:,.{digits}f}", style="" if amount.nano else "dim")
+    """An amount of money, to so many decimals, in the form of `Money`; the exact one is in the JSON."""
+    return Text(money_words(amount, digits), style="" if amount.nano else "dim")
+
+
+def money_words(amount: Money, digits: int) -> str:
+    """An amount of money to so many decimals: ``-US$0.31``."""
+    symbol = "US$" if amount.currency == "USD" else f"{amount.currency} "
+    rounded = round(Decimal(amount.nano).scaleb(-9), digits)
+    return f"{'-' if rounded < 0 else ''}{symbol}{abs(rounded):,.{digits}f}"
 
 
 def margin_light(share: Decimal | None) -> Text:
@@ -106,48 +132,6 @@ def time_text(at: datetime) -> str:
 def safe(text: str) -> str:
     """*text* with whatever is not printable shown as a dot, escape sequences of terminals among it."""
     return "".join(each if each.isprintable() else "·" for each in text)
-
-
-def table(title: str, *columns: str) -> Table:
-    """A table; columns whose names begin with ``>`` hold figures and are flush right."""
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption_justify="left",
-        header_style="dim",
-        border_style="dim",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
-    for position, name in enumerate(columns):
-        made.add_column(
-            name.removeprefix(">"),
-            justify="right" if name.startswith(">") else "left",
-            style="" if position else "cyan",
-            no_wrap=True,
-        )
-    return made
-
-
-def facts(rows: Mapping[str, RenderableType], title: str | None = None) -> Table:
-    """A list of facts, each beside its name."""
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 2, 0, 0),
-        pad_edge=False,
-        show_header=False,
-    )
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column()
-    for name, value in rows.items():
-        made.add_row(name, value)
-    return made
 
 
 def remark(text: str) -> Text:

@@ -111,10 +111,13 @@ class PeriodNotSealedError(ConflictError):
 
     code = "period_not_sealed"
 
-    def __init__(self, period: str, state: str) -> None:
+    def __init__(self, period: str, state: str, begins: str = "") -> None:
         self.period = period
         self.state = state
-        super().__init__(f"{period} is {state}, not sealed: close it first")
+        told = f"{period} is {state}, not sealed: close it first"
+        if begins:
+            told = f"{period} was over before the ledger began: the first month to report on is {begins}"
+        super().__init__(told)
 
 
 class PeriodClosedError(ConflictError):

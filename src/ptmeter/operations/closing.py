@@ -191,7 +191,7 @@ def trial_balance(books: Books, name: str) -> TrialBalance:
         PeriodNotSealedError: It is not sealed.
     """
     period, events = month(name), books.periods.events()
-    standing = require_sealed(period, events)
+    standing = _sealed(books, period, events)
     before = periods.sealed_before(period, events)
     openings = recorded(books, before) if before else ()
     return accounting.trial_balance(period, openings, recorded(books, standing))
@@ -205,8 +205,16 @@ def roll_forward(books: Books, name: str) -> RollForward:
         PeriodNotSealedError: It is not sealed.
     """
     period = month(name)
-    standing = require_sealed(period, books.periods.events())
+    standing = _sealed(books, period, books.periods.events())
     return accounting.roll_forward(period, recorded(books, standing))
+
+
+def _sealed(books: Books, period: Period, events: Sequence[PeriodEvent]) -> PeriodReport:
+    """How a sealed month stands; one that was over before the first account was opened is never closed."""
+    begun = books.periods.begun()
+    if begun is not None and period.end <= begun:
+        raise PeriodNotSealedError(period.name, "open", begins=f"{begun:%Y-%m}")
+    return require_sealed(period, events)
 
 
 def recorded(books: Books, standing: PeriodReport) -> Iterator[Closing]:

@@ -105,8 +105,10 @@ def count_from(
     return books.accounts.find([name])[name]
 
 
-def headroom(books: Books, name: str, *, rules: Rules) -> list[Headroom]:
+def headroom(books: Books, name: str, *, rules: Rules) -> list[Headroom] | PtmeterError:
     """Every limit that calls of an account fall under, and how much of it is used."""
+    if name not in books.accounts.find([name]):
+        return AccountNotFoundError(name)
     return limits_left(books.accounts.path(name), rules, books.ledger.now())
 
 

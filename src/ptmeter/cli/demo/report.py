@@ -133,7 +133,7 @@ def _model_document(model: ModelFigures, card: RateCard) -> dict[str, Any]:
 
 
 def _plans(plans: Plans) -> Table:
-    made = table("who is billed", "account", "plan", ">a month", ">core PT", ">advanced PT")
+    made = table("who is billed", "~account", "~plan", ">a month", ">core PT", ">advanced PT")
     for customer in CUSTOMERS:
         plan = plans.find(customer.plan)
         made.add_row(
@@ -149,7 +149,7 @@ def _plans(plans: Plans) -> Table:
 
 
 def _estimates(estimates: Sequence[tuple[Planned, Estimate]]) -> Table:
-    columns = ("model", "counted", ">tokens in", "unit", ">expected", ">at most", ">costs us")
+    columns = ("~model", "~counted", ">tokens in", "unit", ">expected", ">at most", ">costs us")
     made = table("what a call will cost, before it is sent", *columns)
     for call, estimate in estimates:
         made.add_row(
@@ -166,7 +166,7 @@ def _estimates(estimates: Sequence[tuple[Planned, Estimate]]) -> Table:
 
 
 def _wallets(figures: Figures) -> Table:
-    columns = ("account", "plan", "unit", ">granted", ">spent", ">held", ">expired", ">refused", ">left")
+    columns = ("~account", "~plan", "unit", ">granted", ">spent", ">held", ">expired", ">refused", ">left")
     made = table("where the PT went", *columns)
     shown = ""
     for wallet in figures.wallets:
@@ -189,7 +189,7 @@ def _wallets(figures: Figures) -> Table:
 
 
 def _models(models: Sequence[ModelFigures], card: RateCard) -> Table:
-    columns = ("model", "unit", ">calls", ">tokens", ">cost", ">PT", ">sales", ">margin")
+    columns = ("~model", "unit", ">calls", ">tokens", ">cost", ">PT", ">sales", ">margin")
     made = table("what the models cost and brought in", *columns)
     charged: dict[str, int] = {}
     for model in models:
