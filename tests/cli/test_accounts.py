@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ptmeter import Meter, Processing, Usage, Workload
+from ptmeter.configuration import reference_plans
 from ptmeter.domain.commands import Freeze, Reverse
 from ptmeter.domain.pt import MICRO
 from ptmeter.operations import freezing
@@ -189,6 +190,16 @@ def test_statement_keeps_to_a_time(run: Run, meter: Meter) -> None:
             ("--until", "2020-01-01"),
         )
     ]
+
+
+def test_statement_says_which_member_called(run: Run, meter: Meter, db: str) -> None:
+    """A team sees who used its PT, and on what."""
+    with Meter.open(db, plans=reference_plans()) as theirs:
+        theirs.accounts.place("ann", under="acme")
+        theirs.record("ann", model="gpt-4o-mini", response=Usage(input_uncached=20), key="r1")
+
+    assert "ann: gpt-4o-mini, 20 tokens" in run("statement", "acme").out
+    assert "ann" == run("statement", "acme", "--json").json["entries"][-1]["member"]
 
 
 def test_statement_refuses_a_place_it_did_not_name(run: Run, meter: Meter) -> None:

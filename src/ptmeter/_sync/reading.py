@@ -98,10 +98,12 @@ class Reading:
         """
         The account's transfers booked in [since, until), oldest first, a page at a time.
 
-        Pass a page's ``after`` on to get the next one.
+        Pass a page's ``after`` on to get the next one. What members used of a team's PT is in the team's.
 
         Raises:
             AccountNotFoundError: There is no such account.
+            InvalidArgumentError: *after* is of no page of it, a time has no zone, *until* is not after *since*, or
+                *limit* is not positive.
         """
         read = partial(
             reading.statement, account=account, since=since, until=until, after=after, limit=limit

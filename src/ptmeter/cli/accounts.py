@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..domain.checks import check_span
 from ..domain.policy import Durability
 from ..domain.prices import Processing
 from ..domain.usage import Usage
@@ -140,8 +139,6 @@ def statement(
     options.must_exist(db)
     first = options.moment(since, "--since") if since else None
     end = options.moment(until, "--until") if until else None
-    if first and end:
-        check_span(first, end)
     with options.open_meter(db, options.rate_card(None), options.policy(durability)) as meter:
         page = meter.statement(account, since=first, until=end, after=after, limit=limit)
     from .writing import remark, screen, write_json
@@ -259,6 +256,7 @@ def _entry_document(entry: Entry) -> dict[str, Any]:
         "cost": money_text(entry.cost) if entry.cost else None,
         "currency": entry.cost.currency if entry.cost else None,
         "processing": entry.processing and str(entry.processing),
+        "member": entry.member,
     }
 
 
@@ -378,7 +376,8 @@ def _statement_table(account: str, entries: Sequence[Entry]) -> Table:
 def _about(entry: Entry) -> str:
     from .writing import safe
 
-    if entry.model is None or not isinstance(entry.usage, Usage):
-        return safe(entry.note)
-    how = f" ({entry.processing})" if entry.processing is not Processing.STANDARD else ""
-    return safe(f"{entry.model}{how}, {entry.usage.total:,} tokens")
+    about = entry.note
+    if entry.model is not None and isinstance(entry.usage, Usage):
+        how = f" ({entry.processing})" if entry.processing is not Processing.STANDARD else ""
+        about = f"{entry.model}{how}, {entry.usage.total:,} tokens"
+    return safe(": ".join(filter(None, (entry.member, about))))

@@ -45,12 +45,15 @@ def statement(
 
     Raises:
         AccountNotFoundError: There is no such account.
-        InvalidArgumentError: *after* did not come from a page of this statement, a time has no zone, or *limit* is not positive.
+        InvalidArgumentError: *after* did not come from a page of this statement, a time has no zone, *until* is not
+            after *since*, or *limit* is not positive.
     """
     if limit < 1:
         msg = f"a page has at least one line, not {limit}"
         raise InvalidArgumentError(msg)
     check_moments(since, until)
+    if since and until:
+        check_span(since, until)
     wallets = _wallets(books, account)
     place = _read_place(after)
     rows: list[Transfer] = []
