@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from .accounts import calendar, plan_of
 from .instants import moment
@@ -110,9 +110,6 @@ class Admitted:
     multiple: int = 1
 
 
-AS_RATED: Final = Admitted()
-
-
 def admit(path: Path, asked: Admission, unit: str, amount: int, at: datetime) -> Admitted | Limited:
     """
     Decide whether the first account on *path* may hold *amount* micro-PT of *unit*.
@@ -133,7 +130,7 @@ def admit(path: Path, asked: Admission, unit: str, amount: int, at: datetime) ->
                 if not (account.overflow and share.overflow):
                     return over
                 multiple = max(multiple, share.overflow)
-    return Admitted(multiple) if multiple > 1 else AS_RATED
+    return Admitted(multiple)
 
 
 def extend(
