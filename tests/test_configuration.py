@@ -553,7 +553,7 @@ plans:
 def test_a_unit_that_the_card_has_not_is_named_with_its_line(
     field: str, place: str, write: Callable[[str, str], str]
 ) -> None:
-    """A plan file alone cannot say which units there are: whoever has the card too says where in the file it stands."""
+    """A plan file alone cannot say which units there are: whoever has the card too says where it stands."""
     plans = read_plans(write("plans.yaml", UNITS.replace("FIELD", field)))
 
     with pytest.raises(

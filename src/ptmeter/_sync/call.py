@@ -183,10 +183,12 @@ class Call:
     def _nothing(self) -> str:
         """What to do about a call of which there is nothing to charge."""
         if self._stream is None:
-            return f"nothing was recorded for call {self._key!r}: pass the answer to call.record() or call.stream()"
+            way = "pass the answer to call.record() or call.stream()"
+            return f"nothing was recorded for call {self._key!r}: {way}"
         return (
-            f"the stream of call {self._key!r} brought no usage and no text: its chunks are what the provider streams, "
-            f"as the SDK's objects, dictionaries, JSON, or text or bytes off the wire; a whole answer goes to call.record()"
+            f"the stream of call {self._key!r} brought no usage and no text: its chunks are what the provider "
+            f"streams, as the SDK's objects, as dictionaries or JSON, or as text or bytes off the wire; "
+            f"a whole answer goes to call.record()"
         )
 
     def _measured(self) -> Reading | None:

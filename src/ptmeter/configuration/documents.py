@@ -58,7 +58,7 @@ class Document:
         """
         The error that names all *problems*, from the first line to the last.
 
-        Where a field takes whole numbers alone, a number with a decimal point is not to be written as text either.
+        Where a field takes whole numbers alone, one with a decimal point is not to be written as text either.
         """
         told = {*problems}
         whole = {each.place for each in told if each.sentence.startswith("expected a whole number")}

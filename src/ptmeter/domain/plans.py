@@ -108,11 +108,11 @@ class Plans:
     written_at: Mapping[tuple[str, str], str] = field(
         default_factory=dict[tuple[str, str], str], compare=False, repr=False
     )
-    """Where a unit (``("unit", name)``) or a model to send to instead (``("model", name)``) stands first in the file."""
+    """Where in the file a unit (``("unit", name)``) or a model of `downgrades` (``("model", name)``) stands first."""
 
     def check(self, card: RateCard, *, unpriced: bool = False) -> None:
         """
-        Make sure that *card* has the units, and rules for the models to send to instead, that are spoken of here.
+        Make sure that *card* has the units that are spoken of, and rules for the models to send to instead.
 
         *unpriced*: models that no rule matches are charged at a ceiling, so they need none.
 

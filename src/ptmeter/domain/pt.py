@@ -130,7 +130,8 @@ def scaled(amount: Whole, scale: int, what: str, name: str = "") -> int:
     """
     named = f"{name}: " if name else ""
     if isinstance(amount, bool) or not isinstance(amount, int | str | Decimal):  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f'{named}{what} are given as int, str or Decimal, not {type(amount).__name__}: write "7.25" for 7.25'
+        given = type(amount).__name__
+        msg = f'{named}{what} are given as int, str or Decimal, not {given}: write "7.25" for 7.25'
         raise TypeError(msg)
     value = amount * scale if isinstance(amount, int) else _exactly(amount, scale)
     if value is None:

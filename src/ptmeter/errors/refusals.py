@@ -53,8 +53,9 @@ class LimitError(RefusedError):
     A limit of the account, or of one above it, is reached: try again at ``retry_at``, or have it raised.
 
     ``limit`` says which (``pace``, ``concurrent``, ``cap``, ``spend_cap``, ``hard_cap``, ``burn_rate``), ``scope``
-    whose it is and ``what`` what it counts. ``allowed`` and ``used`` are requests, calls, whole PT or money, and so is
-    ``asked``, what the call would have added: of PT and money, ``allowed - used`` may be left, so less may fit now. Without ``retry_at`` waiting does not help.
+    whose it is and ``what`` what it counts. ``allowed`` and ``used`` are requests, calls, whole PT or money, and so
+    is ``asked``, what the call would have added: less may fit now, where PT or money are limited.
+    Without ``retry_at`` waiting does not help.
     """
 
     code = "limit_reached"

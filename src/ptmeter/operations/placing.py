@@ -135,7 +135,8 @@ def _check_tree(after: Account, locked: dict[str, Account]) -> None:
             msg = f"{after.name!r} cannot be put under {after.parent!r}: {itself}"
             raise InvalidArgumentError(msg)
         if depth > DEEPEST:
-            msg = f"{after.name!r} cannot be put under {after.parent!r}: that has {DEEPEST} accounts above it already"
+            deep = f"that has {DEEPEST} accounts above it already"
+            msg = f"{after.name!r} cannot be put under {after.parent!r}: {deep}"
             raise InvalidArgumentError(msg)
         found = locked.get(above)
         above = found.parent if found else None
