@@ -1,8 +1,9 @@
 """
 What the pages say of the code and would say wrongly one day if it were written by hand: made when they are built.
 
-A page holds `<!-- generated: commands -->` (or another name of `GENERATED`) where the text belongs. MkDocs loads
-this file because mkdocs.yml names it under `hooks`.
+A page holds `<!-- generated: commands -->` (or another name of `GENERATED`) where the text belongs; after a
+comma there may stand what a reader of the file itself should know. MkDocs loads this file because mkdocs.yml
+names it under `hooks`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-PLACE: Final = re.compile(r"<!-- generated: (\w+) -->")
+PLACE: Final = re.compile(r"<!-- generated: (\w+)(?:, [^>\n]*)? -->")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -33,7 +33,7 @@ from ptmeter.domain.rates import (
 from ptmeter.domain.referral_terms import Bound, Bounds, ReferralTerms, RewardKind, RewardTerms, RewardTier
 from ptmeter.domain.usage import TOKEN_CLASSES, Usage
 from ptmeter.domain.windows import Every
-from ptmeter.errors import ConfigurationError, UnknownModelError
+from ptmeter.errors import ConfigurationError, UnknownModelError, UnknownUnitError
 from ptmeter.providers.prices import GenaiPrices
 
 if TYPE_CHECKING:
@@ -506,7 +506,7 @@ def test_names_in_yaml_are_text(write: Callable[[str, str], str]) -> None:
         ("a.yaml", "a: [1,\nb: }", "a.yaml:2: expected YAML: "),
         ("a.yaml", "a: 1\n---\nb: 2", "a.yaml:2: expected YAML: but found another document"),
         ("a.yaml", "a: \x00", "a.yaml: expected YAML: unacceptable character"),
-        ("a.yaml", "", "a.yaml:1: expected fields and their values, not None"),
+        ("a.yaml", "", "a.yaml:1: expected fields and their values, not an empty file"),
         (
             "a.yaml",
             "plans: &all [*all, *all]",
@@ -519,6 +519,79 @@ def test_files_that_cannot_be_read_at_all(
 ) -> None:
     """What is neither JSON nor YAML is refused with the line where that shows, if one can be named."""
     assert refusal(read_plans, write(name, content))[0].startswith(message)
+
+
+def test_a_field_of_whole_numbers_does_not_ask_for_text(write: Callable[[str, str], str]) -> None:
+    """A number with a decimal point is refused once, and quotation marks would not mend it."""
+    plan = "price_per_month: 0, allowance: {core: 1}, units: [core], requests_per_minute: 2.5"
+    name = write("plans.yaml", f"plans: {{free: {{{plan}}}}}")
+
+    expected = "plans.free.requests_per_minute: expected a whole number from 0 to 1,000,000,000, not '2.5'"
+    assert [f"plans.yaml:1: {expected}"] == refusal(read_plans, name)
+
+
+UNITS = """
+plans:
+  free:
+    price_per_month: 0
+    allowance: {core: 1}
+    units: [core]
+    FIELD
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "place"),
+    [
+        ("caps: {cores: {day: 1}}", "caps.cores"),
+        ("shares: {cores: {soft: 5%}}", "shares.cores"),
+        ("roll_over: {shares: {cores: 5%}}", "roll_over.shares.cores"),
+        ("trial: {days: 1, allowance: {cores: 1}}", "trial.allowance.cores"),
+        ("low_balance: {cores: 1}", "low_balance.cores"),
+    ],
+)
+def test_a_unit_that_the_card_has_not_is_named_with_its_line(
+    field: str, place: str, write: Callable[[str, str], str]
+) -> None:
+    """A plan file alone cannot say which units there are: whoever has the card too says where it stands."""
+    plans = read_plans(write("plans.yaml", UNITS.replace("FIELD", field)))
+
+    with pytest.raises(
+        UnknownUnitError, match=f"plans.yaml:7: plans.free.{place}: there is no unit 'cores': the"
+    ):
+        plans.check(reference_card())
+
+
+def test_units_of_lists_and_of_rewards_are_named_with_their_lines(write: Callable[[str, str], str]) -> None:
+    """The first place counts where there are several."""
+    text = UNITS.replace("[core]", "[core, cores]").replace("FIELD", "low_balance: {cores: 1}")
+    reward = "referrals: {referrer: {kind: pt, unit: gold, tiers: [{bonus: {gold: 1}}]}}\n"
+    listed, earned = (
+        read_plans(write("a.yaml", text)),
+        read_plans(write("b.yaml", reward + UNITS.replace("FIELD", "models: []"))),
+    )
+
+    with pytest.raises(
+        UnknownUnitError, match=r"a.yaml:6: plans.free.units\[1\]: there is no unit 'cores'"
+    ):
+        listed.check(reference_card())
+    with pytest.raises(
+        UnknownUnitError, match=r"b.yaml:1: referrals.referrer.unit: there is no unit 'gold'"
+    ):
+        earned.check(reference_card())
+    assert listed == read_plans(write("elsewhere.yaml", text))
+
+
+def test_a_model_to_send_to_instead_has_a_rule(write: Callable[[str, str], str]) -> None:
+    """Every request that it should stand in for would be refused, unless models are charged at a ceiling."""
+    text = "downgrades: {gpt-4o: [gpt-4o-mini, nope-model]}" + UNITS.replace("FIELD", "models: []")
+    plans = read_plans(write("plans.yaml", text))
+
+    with pytest.raises(
+        ConfigurationError, match=r"plans.yaml:1: downgrades.gpt-4o\[1\]: no rate is known for"
+    ):
+        plans.check(reference_card())
+    plans.check(reference_card(), unpriced=True)
 
 
 def test_a_mapping_that_holds_itself_is_refused() -> None:

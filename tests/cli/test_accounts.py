@@ -62,7 +62,7 @@ def test_grant_insists_on_a_key_and_says_why(run: Run, db: str) -> None:
         (["core=0"], "a grant takes"),
         (["core=-5"], "a grant takes"),
         (["core=1e-9"], "in steps of"),
-        (["core=ten"], "not a whole number of PT"),
+        (["core=ten"], "core: 'ten' is no number of PT"),
         (["gold=1"], "the units are advanced, core"),
         (["source=1"], "the units are advanced, core"),
     ],

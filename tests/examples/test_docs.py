@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,11 @@ from .stand_ins import anthropic_module, openai_module
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+
+HIDDEN: Final = re.compile(r"^<!-- hidden$.*?^-->$", re.MULTILINE | re.DOTALL)
+
+GLIMPSES: Final = {"README.md", "docs/index.md"}
+"""Pages whose code is a glimpse of an application; on all others what a reader needs stands on the page."""
 
 
 def named(page: Path) -> str:
@@ -35,7 +41,7 @@ def test_the_blocks_of_a_page_run(
     """A page's blocks run one after the other in an empty folder, and print what the page shows."""
     monkeypatch.chdir(tmp_path)
     document = Sybil([blocks]).parse(page)
-    document.namespace.update(what_a_reader_has())
+    document.namespace.update(what_a_reader_has() if named(page) in GLIMPSES else {}, __name__="page")
 
     for example in document.examples():
         example.evaluate()
@@ -44,8 +50,18 @@ def test_the_blocks_of_a_page_run(
 def what_a_reader_has() -> dict[str, Any]:
     """What an application has at hand before it meets ptmeter: a client, a request and its id."""
     return {
-        "__name__": "page",
         "client": openai_module().OpenAI(),
         "messages": [{"role": "user", "content": "Why is the sky blue?"}],
         "request": SimpleNamespace(id="req-1"),
     }
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=named)
+def test_a_page_says_with_which_file_it_begins(page: Path) -> None:
+    """A page that fills a database in a file says in its first lines that the file is a new one."""
+    text = page.read_text(encoding="utf-8")
+    files = re.findall(r'(?:Meter\.open|create_engine)\(\s*"sqlite:///(\w+\.db)"', re.sub(HIDDEN, "", text))
+
+    if files and named(page) not in GLIMPSES:
+        assert f"The page begins with a new file, `{files[0]}`." in "".join(text.splitlines()[:4])
+        assert set(files) == {files[0]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,9 +114,11 @@ async def test_a_member_uses_the_teams_pt_within_caps_of_its_own(opened: Opener)
 
         assert ("cap", "ann", PT.of(9).whole) == (own.limit, own.scope, own.used)
         assert ("cap", "acme", PT.of(29).whole) == (teams.limit, teams.scope, teams.used)
-        assert "account 'bob' has reached the limit cap of 'acme': 29 of 30 core PT a day used" in str(
-            teams
-        )
+        assert PT.of(2).whole == teams.asked
+        assert (
+            "account 'bob' has reached the limit cap of 'acme': "
+            "29 of 30 core PT a day used, 2 asked for, 1 would fit now; try again at"
+        ) in str(teams)
         assert PT.of(971) == (await meter.balance("acme")).core.available
         with pytest.raises(AccountNotFoundError):
             await meter.balance("nobody")
@@ -307,8 +310,12 @@ async def test_what_cannot_be_is_refused_in_words(opened: Opener) -> None:
         await subscribed(meter)
         await meter.accounts.place("ann", under="acme")
 
-        with pytest.raises(InvalidArgumentError, match="above it"):
+        with pytest.raises(
+            InvalidArgumentError, match="'acme' cannot be put under 'ann': it is above 'ann'"
+        ):
             await meter.accounts.place("acme", under="ann")
+        with pytest.raises(InvalidArgumentError, match="an account is not above itself"):
+            await meter.accounts.place("ann", under="ann")
         with pytest.raises(AccountNotFoundError):
             await meter.accounts.place("ann", under="nobody")
         with pytest.raises(UnknownUnitError):
@@ -319,11 +326,34 @@ async def test_what_cannot_be_is_refused_in_words(opened: Opener) -> None:
             await meter.accounts.count_from("ann", None, zone="Europe/Atlantis")
         with pytest.raises(TypeError):
             await meter.accounts.limit("ann", caps={"core": {"day": 1.5}})  # pyright: ignore[reportArgumentType]
+        with pytest.raises(InvalidArgumentError, match=r"caps\['core'\]\['day'\]: 'x' is no number of PT"):
+            await meter.accounts.limit("ann", caps={"core": {"day": "x"}})
+        with pytest.raises(ConfigurationError, match="a cap of core a day allows 0 PT or more, not -5 PT"):
+            await meter.accounts.limit("ann", caps={"core": {"day": -5}})
+        with pytest.raises(
+            ConfigurationError, match="a cap of money a month allows 0 or more, not -US\\$5"
+        ):
+            await meter.accounts.limit("ann", spend={"month": -5})
         with pytest.raises(AccountNotFoundError):
             await meter.accounts.limit("nobody", concurrent=1)
     async with opened() as meter:
         with pytest.raises(ConfigurationError, match="no plans"):
             await meter.accounts.place("ann", under="acme")
+
+
+async def test_an_account_may_have_so_many_above_it(opened: Opener) -> None:
+    """Thirty-two, as the page says; one more is refused, and told why."""
+    async with opened(plans=plans(), clock=Clock(NOON)) as meter:
+        await subscribed(meter)
+        names = ["acme", *(f"a{depth}" for depth in range(1, 34))]
+        for above, name in pairwise(names[:33]):
+            await meter.accounts.place(name, under=above)
+        await use(meter, "r1", "a32", core=1)
+
+        with pytest.raises(
+            InvalidArgumentError, match="cannot be put under 'a32': that has 32 accounts above"
+        ):
+            await meter.accounts.place("a33", under="a32")
 
 
 async def test_who_has_no_pt_for_a_locked_model_is_told_of_the_plan(opened: Opener) -> None:

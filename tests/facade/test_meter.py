@@ -486,6 +486,31 @@ async def test_a_call_without_an_answer_says_so_and_can_be_settled(meter: AsyncM
     assert ({"core": PT.of(2)}, {"core": PT.of(98)}) == (receipt.charged, receipt.available)
 
 
+@pytest.mark.parametrize(
+    "chunks", [[1, 2, 3], ["hello", "world"], ANSWER], ids=["numbers", "words", "answer"]
+)
+async def test_a_stream_of_what_is_no_chunk_says_what_one_is(meter: AsyncMeter, chunks: Any) -> None:
+    """It was passed to `stream`, so that is not what is missing; nothing is charged for it."""
+    with pytest.raises(
+        UsageMissingError, match=r"stream of call 'r1' brought no usage .* goes to call.record"
+    ):
+        async with meter.call("acme", model=MINI, messages=MESSAGES, key="r1") as call:
+            async for _ in call.stream(streamed([*chunks])):
+                pass
+    assert ("97 PT", "3 PT") == core(await meter.balance("acme"))
+
+
+async def test_an_answer_that_nobody_knows_says_what_is_charged_for_it(meter: AsyncMeter) -> None:
+    """What was expected of it, unless a usage is recorded: the error says so where it is raised."""
+    with pytest.raises(
+        UsageMissingError, match=r"keys of no shape that is known .* charged for what was expected"
+    ):
+        async with meter.call("acme", model=MINI, messages=MESSAGES, key="r1") as call:
+            call.record({"foo": 1})
+
+    assert ("99 PT", "0 PT") == core(await meter.balance("acme"))
+
+
 async def test_an_answer_without_usage_is_refused_where_it_is_recorded(meter: AsyncMeter) -> None:
     """It is not an answer that used nothing; the same block can record another."""
     async with meter.call("acme", model=MINI, messages=MESSAGES, key="r1") as call:
@@ -680,8 +705,8 @@ async def test_a_ceiling_lets_unpriced_models_pass_at_its_rates(opened: Opener) 
         ({"core": True}, TypeError, "not bool"),
         ({"gold": 1}, UnknownUnitError, "gold"),
         ({}, InvalidArgumentError, "say how many PT of which unit, such as advanced=10"),
-        ({"core": "a few"}, InvalidArgumentError, "'a few' is not a whole number of PT"),
-        ({"core": "0.0000001"}, InvalidArgumentError, "steps of 1/1,000,000"),
+        ({"core": "a few"}, InvalidArgumentError, "core: 'a few' is no number of PT"),
+        ({"core": "0.0000001"}, InvalidArgumentError, "core: .*in steps of 0.000001"),
     ],
     ids=["float", "bool", "unit", "none", "text", "too fine"],
 )

@@ -204,8 +204,11 @@ async def test_what_is_refused(meter: AsyncMeter) -> None:
         await meter.top_ups.set("nobody", **TERMS)
     with pytest.raises(UnknownUnitError):
         await meter.top_ups.set("acme", **{**TERMS, "unit": "gold"})
-    with pytest.raises(ConfigurationError):
-        await meter.top_ups.set("acme", **{**TERMS, "amount": 0})
+    for name in ("below", "amount", "per_month"):
+        with pytest.raises(ConfigurationError, match=f"a top-up takes more than 0 as {name}, not"):
+            await meter.top_ups.set("acme", **{**TERMS, name: -5})
+        with pytest.raises(InvalidArgumentError, match=f"^{name}: 'x' is no number of"):
+            await meter.top_ups.set("acme", **{**TERMS, name: "x"})
     with pytest.raises(InvalidArgumentError):
         await meter.top_ups.list(limit=0)
 

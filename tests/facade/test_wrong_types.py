@@ -214,6 +214,15 @@ class Odd:
         return text
 
 
+@pytest.mark.parametrize(("name", "reader"), [("plans", "read_plans"), ("card", "read_rate_card")])
+def test_a_path_in_the_place_of_what_is_read_from_it(name: str, reader: str) -> None:
+    """Is refused with the name of what reads it."""
+    path: Any = "file.yaml"
+
+    with pytest.raises(InvalidArgumentError, match=f"{name} is a .*, as {reader} returns, .* not str"):
+        Meter.open("memory://", **{name: path})
+
+
 # --- amounts ---
 
 

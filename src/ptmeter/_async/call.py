@@ -85,6 +85,11 @@ class AsyncCall:
         """
         try:
             self._reading, self.problem = reading_of(response, shape), None
+        except UsageMissingError as missing:
+            self.problem = UsageMissingError(
+                f"{missing}; unless you record a Usage, the call is charged for what was expected of it"
+            )
+            raise self.problem from None
         except UsageError as problem:
             self.problem = problem
             raise
@@ -171,12 +176,21 @@ class AsyncCall:
         elif error is not None:
             await self._void()
         else:
-            msg = (
-                f"nothing was recorded for call {self._key!r}: pass the answer to call.record() or "
-                f"call.stream(); the hold stays until it expires, and can still be settled"
-            )
+            msg = f"{self._nothing}; the hold stays until it expires, and can still be settled"
             raise UsageMissingError(msg)
         self._raise_problem(error)
+
+    @property
+    def _nothing(self) -> str:
+        """What to do about a call of which there is nothing to charge."""
+        if self._stream is None:
+            way = "pass the answer to call.record() or call.stream()"
+            return f"nothing was recorded for call {self._key!r}: {way}"
+        return (
+            f"the stream of call {self._key!r} brought no usage and no text: its chunks are what the provider "
+            f"streams, as the SDK's objects, as dictionaries or JSON, or as text or bytes off the wire; "
+            f"a whole answer goes to call.record()"
+        )
 
     def _measured(self) -> Reading | None:
         """

@@ -131,6 +131,7 @@ class AsyncMeter(AsyncReading):
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
             UnknownUnitError: A plan speaks of a unit that the rate card has not.
+            ConfigurationError: No rule of it matches a model that the plans send requests to instead.
         """
         policy = policy or Policy()
         pricing = Pricing(
@@ -140,8 +141,8 @@ class AsyncMeter(AsyncReading):
             tokens=tokens or Tokenizers(),
             clock=clock,
         )
-        for unit in plans.units if plans else ():
-            pricing.card.unit(unit)
+        if plans:
+            plans.check(pricing.card, unpriced=policy.unpriced is not None)
         store = open_store_async(target, policy, clock)
         return cls(
             AsyncPlatform(store, pricing, policy, plans, migrate=migrate),

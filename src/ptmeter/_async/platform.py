@@ -175,4 +175,4 @@ class AsyncPlatform:
             raise InvalidArgumentError(msg)
         for unit in amounts:
             self.pricing.card.unit(unit)
-        return {unit: PT.of(amount).micro for unit, amount in amounts.items()}
+        return {unit: PT.of(amount, unit).micro for unit, amount in amounts.items()}

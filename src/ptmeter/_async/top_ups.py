@@ -60,9 +60,9 @@ class AsyncTopUps:
         """
         currency = self._platform.pricing.card.unit(unit).sells_at.currency
         terms = TopUpTerms(
-            below=PT.of(below),
-            amount=PT.of(amount),
-            per_month=Money(scaled(per_month, NANO, currency), currency),
+            below=PT.of(below, "below"),
+            amount=PT.of(amount, "amount"),
+            per_month=Money(scaled(per_month, NANO, currency, "per_month"), currency),
             cool_down=cool_down,
         )
         change = partial(

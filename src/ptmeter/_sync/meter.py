@@ -132,6 +132,7 @@ class Meter(Reading):
         Raises:
             ConfigurationError: The URL names no database or driver that is known here.
             UnknownUnitError: A plan speaks of a unit that the rate card has not.
+            ConfigurationError: No rule of it matches a model that the plans send requests to instead.
         """
         policy = policy or Policy()
         pricing = Pricing(
@@ -141,8 +142,8 @@ class Meter(Reading):
             tokens=tokens or Tokenizers(),
             clock=clock,
         )
-        for unit in plans.units if plans else ():
-            pricing.card.unit(unit)
+        if plans:
+            plans.check(pricing.card, unpriced=policy.unpriced is not None)
         store = open_store(target, policy, clock)
         return cls(
             Platform(store, pricing, policy, plans, migrate=migrate),

@@ -174,4 +174,4 @@ class Platform:
             raise InvalidArgumentError(msg)
         for unit in amounts:
             self.pricing.card.unit(unit)
-        return {unit: PT.of(amount).micro for unit, amount in amounts.items()}
+        return {unit: PT.of(amount, unit).micro for unit, amount in amounts.items()}

@@ -63,8 +63,7 @@ def check(file: ThatFile, *, card: options.CardFile = None, as_json: options.AsJ
     What is wrong is said with its line; the exit code is then not 0.
     """
     plans, rates = options.plan_file(file), options.rate_card(card)
-    for unit in sorted(plans.units):
-        rates.unit(unit)
+    plans.check(rates)
     from .writing import screen, write_json
 
     if as_json:

@@ -55,14 +55,24 @@ class Document:
     problems: tuple[Problem, ...] = ()
 
     def refusal(self, problems: Iterable[Problem]) -> ConfigurationError:
-        """The error that names all *problems*, from the first line to the last."""
-        found = sorted({*self.problems, *problems}, key=lambda p: (self._line(p.place), written(p.place)))
+        """
+        The error that names all *problems*, from the first line to the last.
+
+        Where a field takes whole numbers alone, one with a decimal point is not to be written as text either.
+        """
+        told = {*problems}
+        whole = {each.place for each in told if each.sentence.startswith("expected a whole number")}
+        own = {each for each in self.problems if each.place not in whole}
+        found = sorted({*own, *told}, key=lambda p: (self._line(p.place), written(p.place)))
         return ConfigurationError("\n".join(self._message(problem) for problem in found))
 
+    def at(self, place: Place) -> str:
+        """Say where a place is: the file, its line there if that is known, and its fields."""
+        line = f":{self._line(place)}" if self.lines else ""
+        return f"{self.name}{line}{f': {written(place)}' if place else ''}"
+
     def _message(self, problem: Problem) -> str:
-        line = f":{self._line(problem.place)}" if self.lines else ""
-        where = f"{written(problem.place)}: " if problem.place else ""
-        return f"{self.name}{line}: {where}{problem.sentence}"
+        return f"{self.at(problem.place)}: {problem.sentence}"
 
     def _line(self, place: Place) -> int:
         """The line of a place, or of what it should be in."""

@@ -286,7 +286,7 @@ AnyForm = TypeVar("AnyForm", bound=Form)
 SENTENCES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "missing": lambda _: "expected this field, and it is not there",
     "extra_forbidden": lambda _: "expected no such field",
-    "model_type": lambda error: f"expected fields and their values, not {reprlib.repr(error['input'])}",
+    "model_type": lambda error: f"expected fields and their values, not {_given(error)}",
     "dict_type": lambda error: f"expected names and their values, not {reprlib.repr(error['input'])}",
     "list_type": lambda error: f"expected a list, not {reprlib.repr(error['input'])}",
     "string_type": lambda error: f"expected text, not {reprlib.repr(error['input'])}",
@@ -320,6 +320,12 @@ def _problem(error: ErrorDetails) -> Problem:
     place = tuple(part for part in error["loc"] if part != "[key]")
     say = SENTENCES.get(error["type"])
     return Problem(place, say(error) if say else f"expected otherwise: {error['msg']}")
+
+
+def _given(error: ErrorDetails) -> str:
+    """What was given in the place of something else; of a file that is empty there is nothing."""
+    empty = error["input"] is None and not error["loc"]
+    return "an empty file" if empty else reprlib.repr(error["input"])
 
 
 def _context(error: ErrorDetails) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from .referral_forms import PlansForm, referral_problems, referral_terms
 from .top_up_forms import sale_problems, sales
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from .documents import Document, Place
     from .plan_forms import BurnForm, PlanForm
+    from .referral_forms import RewardForm
 
 DAY = timedelta(days=1)
 
@@ -44,7 +45,34 @@ def plans(document: Document) -> Plans:
         {pattern: tuple(models) for pattern, models in form.downgrades.items()},
         form.referrals and referral_terms(form.referrals),
         sales(form.top_ups) if form.top_ups else ANY,
+        {named: document.at(place) for named, place in reversed([*_named(form)])},
     )
+
+
+def _named(form: PlansForm) -> Iterator[tuple[tuple[str, str], Place]]:
+    """Where units, and models to send to instead, are named; nothing else can say whether they are there."""
+    for pattern, models in form.downgrades.items():
+        for index, model in enumerate(models):
+            yield ("model", model), ("downgrades", pattern, index)
+    for name, plan in form.plans.items():
+        yield from ((("unit", unit), ("plans", name, "units", i)) for i, unit in enumerate(plan.units))
+        by_unit: dict[Place, Mapping[str, object]] = {
+            ("allowance",): plan.allowance,
+            ("caps",): plan.caps,
+            ("shares",): plan.shares,
+            ("roll_over", "shares"): plan.roll_over.shares if plan.roll_over else {},
+            ("trial", "allowance"): plan.trial.allowance if plan.trial else {},
+            ("low_balance",): plan.low_balance,
+        }
+        for field, units in by_unit.items():
+            yield from ((("unit", unit), ("plans", name, *field, unit)) for unit in units)
+    for side in ("referrer", "referred"):
+        reward: RewardForm | None = getattr(form.referrals, side, None)
+        if reward and reward.unit:
+            yield ("unit", reward.unit), ("referrals", side, "unit")
+        for index, tier in enumerate(reward.tiers if reward else ()):
+            place = ("referrals", side, "tiers", index, "bonus")
+            yield from ((("unit", unit), (*place, unit)) for unit in tier.bonus)
 
 
 def _plan(name: str, form: PlanForm) -> Plan:

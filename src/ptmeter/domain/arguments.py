@@ -46,6 +46,9 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 """What is the same wherever it is written."""
 
+READ_BY: Final[Mapping[str, str]] = {"Plans": "read_plans", "RateCard": "read_rate_card"}
+"""What reads those from a file whose path somebody may have given instead."""
+
 
 def check_argument(name: str, value: object, annotation: str, find: Finder) -> None:
     """
@@ -127,7 +130,8 @@ def _kind(part: str, find: Finder) -> Kind | None:
     if found := KINDS.get(part):
         return found
     wanted = find(part)
-    return wanted and Kind(wanted, f"{'an' if part[0] in 'AEIOU' else 'a'} {part}")
+    how = f", as {READ_BY[part]} returns," if part in READ_BY else ""
+    return wanted and Kind(wanted, f"{'an' if part[0] in 'AEIOU' else 'a'} {part}{how}")
 
 
 def _parts(annotation: str) -> list[str]:

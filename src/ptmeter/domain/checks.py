@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..errors import InvalidArgumentError
-from .pt import LARGEST
+from .pt import LARGEST, MICRO, plain
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,15 +40,21 @@ def check_name(account: str) -> None:
         raise InvalidArgumentError(msg)
 
 
-def check_amount(amount: int, what: str, *, least: int) -> None:
+def check_amount(amount: int, what: str, *, least: int, unit: str = "") -> None:
     """
-    Make sure that the ledger can move *amount* micro-PT.
+    Make sure that the ledger can move *amount* micro-PT, of *unit* if that is known.
 
     Raises:
         InvalidArgumentError: It is no whole number, below *least*, or more than the ledger can count.
     """
-    if type(amount) is not int or not least <= amount < LARGEST:
-        msg = f"{what} takes {least} micro-PT or more, and fewer than 2**62, not {amount!r}"
+    if type(amount) is not int:
+        msg = f"{what} is counted in whole micro-PT, not as {amount!r}"
+        raise InvalidArgumentError(msg)
+    if not least <= amount < LARGEST:
+        few = "more than 0 PT" if least else "0 PT or more"
+        most = f"less than {plain(LARGEST, MICRO)} PT{' either way' if least < 0 else ''}"
+        takes = few if amount <= 0 <= least else most
+        msg = f"{what} takes {takes}, not {f'{unit}=' if unit else ''}{plain(amount, MICRO)}"
         raise InvalidArgumentError(msg)
 
 

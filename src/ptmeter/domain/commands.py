@@ -42,7 +42,7 @@ class Grant(_Command):
     paid: int | None = None
 
     def __post_init__(self) -> None:
-        check_amount(self.amount, "a grant", least=1)
+        check_amount(self.amount, "a grant", least=1, unit=self.wallet.unit)
         check_amount(self.paid or 0, "what was paid", least=0)
         check_lot(self.priority, self.expires_at, self.note)
 
@@ -61,7 +61,7 @@ class Hold(_Command):
     extends: int | None = None
 
     def __post_init__(self) -> None:
-        check_amount(self.amount, "a hold", least=1)
+        check_amount(self.amount, "a hold", least=1, unit=self.wallet.unit)
         if self.ttl.total_seconds() <= 0:
             msg = "a hold needs time: ttl must be positive"
             raise InvalidArgumentError(msg)
@@ -80,7 +80,7 @@ class Settle(_Command):
     rules: Rules | None = None
 
     def __post_init__(self) -> None:
-        check_amount(self.amount, "a settle", least=0)
+        check_amount(self.amount, "a settle", least=0, unit=self.wallet.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Debit(_Command):
     admission: Admission | None = None
 
     def __post_init__(self) -> None:
-        check_amount(self.amount, "a debit", least=1)
+        check_amount(self.amount, "a debit", least=1, unit=self.wallet.unit)
         check_note(self.note)
 
 

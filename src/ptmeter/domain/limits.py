@@ -41,7 +41,7 @@ class Pace:
 
     def __post_init__(self) -> None:
         if self.requests < 0:
-            msg = f"a pace allows so many requests, not {self.requests}"
+            msg = f"a pace allows 0 requests or more, not {self.requests}"
             raise ConfigurationError(msg)
         if self.per < timedelta(seconds=STEPS) or self.per % timedelta(seconds=STEPS):
             msg = f"a pace is per whole minutes, not per {self.per}"
@@ -58,7 +58,7 @@ class Cap:
 
     def __post_init__(self) -> None:
         if self.amount < 0:
-            msg = f"a cap allows so many PT, not {self.amount} micro-PT"
+            msg = f"a cap of {self.unit} a {self.every} allows 0 PT or more, not {PT(self.amount)}"
             raise ConfigurationError(msg)
 
 
@@ -68,6 +68,11 @@ class SpendCap:
 
     every: Every
     amount: Money
+
+    def __post_init__(self) -> None:
+        if self.amount.nano < 0:
+            msg = f"a cap of money a {self.every} allows 0 or more, not {self.amount}"
+            raise ConfigurationError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +147,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.concurrent is not None and self.concurrent < 0:
-            msg = f"so many calls may be under way at once, not {self.concurrent}"
+            msg = f"concurrent: 0 calls or more may be under way at once, not {self.concurrent}"
             raise ConfigurationError(msg)
         object.__setattr__(self, "paces", tuple(sorted(self.paces)))
 
@@ -179,11 +184,14 @@ def own_limits(
         paces=tuple(Pace(per, most) for per, most in (requests or {}).items()),
         concurrent=concurrent,
         caps=tuple(
-            Cap(unit, _every(every), PT.of(amount).micro)
+            Cap(unit, _every(every), PT.of(amount, f"caps[{unit!r}][{every!r}]").micro)
             for unit, theirs in (caps or {}).items()
             for every, amount in theirs.items()
         ),
-        spend=tuple(SpendCap(_every(every), Money.usd(amount)) for every, amount in (spend or {}).items()),
+        spend=tuple(
+            SpendCap(_every(every), Money.usd(amount, f"spend[{every!r}]"))
+            for every, amount in (spend or {}).items()
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UnknownModelError, UnknownUnitError
 from .limits import NO_LIMITS
 from .rates import bare_name
 from .top_up_sales import ANY
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .flags import Flag
     from .limits import Limits
     from .pt import PT, Money
+    from .rates import RateCard
     from .referral_terms import ReferralTerms
     from .top_up_sales import TopUpSales
 
@@ -104,6 +105,37 @@ class Plans:
     """What may be sent to which models instead, in that order: by pattern, the first that matches counts."""
     referrals: ReferralTerms | None = None
     top_ups: TopUpSales = ANY
+    written_at: Mapping[tuple[str, str], str] = field(
+        default_factory=dict[tuple[str, str], str], compare=False, repr=False
+    )
+    """Where in the file a unit (``("unit", name)``) or a model of `downgrades` (``("model", name)``) stands first."""
+
+    def check(self, card: RateCard, *, unpriced: bool = False) -> None:
+        """
+        Make sure that *card* has the units that are spoken of, and rules for the models to send to instead.
+
+        *unpriced*: models that no rule matches are charged at a ceiling, so they need none.
+
+        Raises:
+            UnknownUnitError: There is no such unit; the message says where it stands.
+            ConfigurationError: No rule matches a model; the message says where it stands.
+        """
+        for unit in sorted(self.units):
+            try:
+                card.unit(unit)
+            except UnknownUnitError as problem:
+                msg = f"{self._where('unit', unit)}{problem}"
+                raise UnknownUnitError(msg) from None
+        for model in sorted({each for models in self.downgrades.values() for each in models}):
+            try:
+                _ = unpriced or card.rule(model)
+            except UnknownModelError as problem:
+                msg = f"{self._where('model', model)}{problem}"
+                raise ConfigurationError(msg) from None
+
+    def _where(self, kind: str, name: str) -> str:
+        place = self.written_at.get((kind, name))
+        return f"{place}: " if place else ""
 
     @property
     def units(self) -> frozenset[str]:

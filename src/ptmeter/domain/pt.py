@@ -47,15 +47,15 @@ class PT:
         _check_whole(self.micro, "micro-PT")
 
     @classmethod
-    def of(cls, amount: Whole | PT) -> PT:
+    def of(cls, amount: Whole | PT, name: str = "") -> PT:
         """
-        Read an amount in whole PT: ``PT.of(10)``, ``PT.of("7.25")``.
+        Read an amount in whole PT: ``PT.of(10)``, ``PT.of("7.25")``; an error calls it by its *name*.
 
         Raises:
             TypeError: The amount is a ``float`` or a ``bool``.
             InvalidArgumentError: The amount is not a number, finer than one micro-PT, or too large.
         """
-        return amount if isinstance(amount, PT) else cls(scaled(amount, MICRO, "PT"))
+        return amount if isinstance(amount, PT) else cls(scaled(amount, MICRO, "PT", name))
 
     def __add__(self, other: PT) -> PT:
         return PT(self.micro + other.micro)
@@ -89,15 +89,15 @@ class Money:
         _check_whole(self.nano, "nano-units")
 
     @classmethod
-    def usd(cls, amount: Whole) -> Self:
+    def usd(cls, amount: Whole, name: str = "") -> Self:
         """
-        Read an amount in whole US dollars: ``Money.usd("0.01")``.
+        Read an amount in whole US dollars: ``Money.usd("0.01")``; an error calls it by its *name*.
 
         Raises:
             TypeError: The amount is a ``float`` or a ``bool``.
             InvalidArgumentError: The amount is not a number, finer than a nano-dollar, or too large.
         """
-        return cls(scaled(amount, NANO, "US dollars"))
+        return cls(scaled(amount, NANO, "US dollars", name))
 
     def __add__(self, other: Money) -> Money:
         return Money(self.nano + other._in(self.currency), self.currency)
@@ -116,9 +116,11 @@ class Money:
         return self.nano
 
 
-def scaled(amount: Whole, scale: int, what: str) -> int:
+def scaled(amount: Whole, scale: int, what: str, name: str = "") -> int:
     """
     Return *amount* × *scale* as an integer, refusing whatever would have to be rounded.
+
+    *what* it is an amount of and the *name* of the argument are for the errors.
 
     Decimal arithmetic takes no part in it: that rounds to the precision of the thread's context.
 
@@ -126,15 +128,17 @@ def scaled(amount: Whole, scale: int, what: str) -> int:
         TypeError: The amount is a ``float`` or a ``bool``.
         InvalidArgumentError: The amount is not a number, finer than 1/*scale*, or too large.
     """
+    named = f"{name}: " if name else ""
     if isinstance(amount, bool) or not isinstance(amount, int | str | Decimal):  # pyright: ignore[reportUnnecessaryIsInstance]
-        msg = f'{what} are given as int, str or Decimal, not {type(amount).__name__}: write "7.25" for 7.25'
+        given = type(amount).__name__
+        msg = f'{named}{what} are given as int, str or Decimal, not {given}: write "7.25" for 7.25'
         raise TypeError(msg)
     value = amount * scale if isinstance(amount, int) else _exactly(amount, scale)
     if value is None:
-        msg = f"{amount!r} is not a whole number of {what} in steps of 1/{scale:,}"
+        msg = f"{named}{amount!r} is no number of {what} in steps of {plain(1, scale)}"
         raise InvalidArgumentError(msg)
     if abs(value) >= LARGEST:
-        msg = f"this many {what} are more than the ledger can count, which is {LARGEST // scale:,}"
+        msg = f"{named}this many {what} are more than the ledger can count, which is {LARGEST // scale:,}"
         raise InvalidArgumentError(msg)
     return value
 

@@ -28,9 +28,15 @@ class TopUpTerms:
 
     def __post_init__(self) -> None:
         check_fields(self, PT, Money)
-        if self.below.micro <= 0 or self.amount.micro <= 0 or self.per_month.nano <= 0:
-            msg = "a top-up is of some PT, when less than some PT are left, within some money a month"
-            raise ConfigurationError(msg)
+        amounts = (
+            ("below", self.below.micro),
+            ("amount", self.amount.micro),
+            ("per_month", self.per_month.nano),
+        )
+        for name, amount in amounts:
+            if amount <= 0:
+                msg = f"a top-up takes more than 0 as {name}, not {getattr(self, name)}"
+                raise ConfigurationError(msg)
         if self.cool_down < timedelta(0):
-            msg = f"a pause after a failure is not negative: {self.cool_down}"
+            msg = f"cool_down, the pause after a failure, is not negative: {self.cool_down}"
             raise ConfigurationError(msg)

@@ -20,7 +20,7 @@ class UnknownModelError(InvalidArgumentError):
         self,
         model: str,
         missing: str,
-        remedy: str = "add it to the price overrides and the rate card, or set Policy.unpriced",
+        remedy: str = "add it to a price file and the rate card, or set Policy.unpriced",
     ) -> None:
         """*remedy* is what to do about it, where more is known than that there is no price."""
         self.model = model

@@ -53,7 +53,8 @@ class LimitError(RefusedError):
     A limit of the account, or of one above it, is reached: try again at ``retry_at``, or have it raised.
 
     ``limit`` says which (``pace``, ``concurrent``, ``cap``, ``spend_cap``, ``hard_cap``, ``burn_rate``), ``scope``
-    whose it is and ``what`` what it counts. ``allowed`` and ``used`` are requests, calls, whole PT or money.
+    whose it is and ``what`` what it counts. ``allowed`` and ``used`` are requests, calls, whole PT or money, and so
+    is ``asked``, what the call would have added: less may fit now, where PT or money are limited.
     Without ``retry_at`` waiting does not help.
     """
 
@@ -70,6 +71,7 @@ class LimitError(RefusedError):
         allowed: Decimal | int,
         used: Decimal | int,
         retry_at: datetime | None,
+        asked: Decimal | int = 1,
     ) -> None:
         self.account = account
         self.limit = limit
@@ -78,7 +80,10 @@ class LimitError(RefusedError):
         self.allowed = allowed
         self.used = used
         self.retry_at = retry_at
+        self.asked = asked
         counted = f": {used:,} of {allowed:,} {what} used" if what else ""
+        if limit in ("cap", "spend_cap", "hard_cap"):
+            counted += f", {asked:,} asked for, {max(allowed - used, 0):,} would fit now"
         when = f"try again at {retry_at:%Y-%m-%d %H:%M:%S} UTC" if retry_at else "waiting does not help"
         super().__init__(f"account {account!r} has reached the limit {limit} of {scope!r}{counted}; {when}")
 

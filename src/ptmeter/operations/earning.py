@@ -31,7 +31,7 @@ def report(
         raise InvalidArgumentError(msg)
     first, end = (None if day is None else day_number(day) for day in (since, until))
     if first is not None and end is not None and first >= end:
-        msg = f"there is no day from {since} up to {until}, which is not one of them"
+        msg = f"no day is left from {since} on and before {until}: until is the day after the last"
         raise InvalidArgumentError(msg)
     sums = books.rollups.sums(Grouping(by), first, end)
     return margins(sums, Grouping(by), since=since, until=until, goals=goals)

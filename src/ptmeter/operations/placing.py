@@ -128,10 +128,17 @@ def _check_tree(after: Account, locked: dict[str, Account]) -> None:
     depth = 0
     while above is not None:
         depth += 1
-        if above == after.name or depth >= DEEPEST:
-            msg = (
-                f"{after.name!r} cannot be put under {after.parent!r}: it is above it, or the tree too deep"
+        if above == after.name:
+            itself = (
+                "an account is not above itself"
+                if above == after.parent
+                else f"it is above {after.parent!r}"
             )
+            msg = f"{after.name!r} cannot be put under {after.parent!r}: {itself}"
+            raise InvalidArgumentError(msg)
+        if depth > DEEPEST:
+            deep = f"that has {DEEPEST} accounts above it already"
+            msg = f"{after.name!r} cannot be put under {after.parent!r}: {deep}"
             raise InvalidArgumentError(msg)
         found = locked.get(above)
         above = found.parent if found else None

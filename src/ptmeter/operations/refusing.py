@@ -89,16 +89,17 @@ def limit_reached(command: Command, limited: Limited) -> PtmeterError:
     """The error that tells the caller which limit refused, in whole PT, calls, requests or money."""
     admission = getattr(command, "admission", None)
     account = admission.account if admission else command.wallet.account
+    counts = (limited.allowed, limited.used, limited.asked)
     match limited.limit:
         case Limit.MODEL:
             model = (admission and admission.model) or ""
             return ModelLockedError(model, limited.what, limited.opens_with)
         case Limit.CAP | Limit.SHARE:
-            allowed, used = PT(limited.allowed).whole, PT(limited.used).whole
+            allowed, used, asked = (PT(each).whole for each in counts)
         case Limit.SPEND:
-            allowed, used = Decimal(limited.allowed) / NANO, Decimal(limited.used) / NANO
+            allowed, used, asked = (Decimal(each) / NANO for each in counts)
         case Limit.WAIT | Limit.PACE | Limit.CONCURRENT:
-            allowed, used = limited.allowed, limited.used
+            allowed, used, asked = counts
     return LimitError(
         account,
         str(limited.limit),
@@ -106,5 +107,6 @@ def limit_reached(command: Command, limited: Limited) -> PtmeterError:
         what=limited.what,
         allowed=allowed,
         used=used,
+        asked=asked,
         retry_at=limited.retry_at,
     )

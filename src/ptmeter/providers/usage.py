@@ -274,7 +274,7 @@ def _shape_of(body: Payload) -> Shape:
     if usage.keys() >= {"input_tokens", "output_tokens"}:
         return Shape.ANTHROPIC_MESSAGES
     msg = (
-        f"no usage was found: of {', '.join(Shape)} the answer is none by its keys; "
+        f"no usage was found, for the answer has the keys of no shape that is known ({', '.join(Shape)}): "
         f"name its shape, or record a Usage with the tokens you know of"
     )
     raise UsageMissingError(msg)

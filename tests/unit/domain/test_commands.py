@@ -25,6 +25,7 @@ from ptmeter.domain.ledger import (
     WalletState,
     wallet_id,
 )
+from ptmeter.domain.pt import PT
 from ptmeter.errors import InvalidArgumentError
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -71,9 +72,23 @@ def name_of(value: object) -> str | None:
 def test_an_amount_is_a_whole_number_that_the_ledger_can_count(verb: Any, what: str, least: int) -> None:
     """From the least that means something to the most that fits; and never a float, nor True for one."""
     assert [least, MOST] == [command(verb, amount=each).amount for each in (least, MOST)]
-    for bad in (least - 1, MOST + 1, 1.0, True, None):
-        with pytest.raises(InvalidArgumentError, match=f"^{what} takes {least} micro-PT"):
+    for bad in (least - 1, MOST + 1):
+        with pytest.raises(InvalidArgumentError, match=f"^{what} takes .* PT.*, not .*{PT(bad).whole:,f}$"):
             command(verb, amount=bad)
+    for bad in (1.0, True, None):
+        with pytest.raises(
+            InvalidArgumentError, match=f"^{what} is counted in whole micro-PT, not as {bad}"
+        ):
+            command(verb, amount=bad)
+
+
+@pytest.mark.parametrize(
+    ("verb", "takes"), [(Hold, "more than 0 PT"), (Settle, "0 PT or more")], ids=name_of
+)
+def test_an_amount_that_is_refused_is_called_by_its_unit(verb: Any, takes: str) -> None:
+    """As it was typed, in PT and not in what the ledger counts in."""
+    with pytest.raises(InvalidArgumentError, match=f"takes {takes}, not core=-3$"):
+        command(verb, amount=-3_000_000)
 
 
 def test_a_correction_of_nothing_is_none() -> None:

@@ -83,7 +83,7 @@ def test_floats_and_booleans_are_refused(amount: Any, read: Any) -> None:
 @pytest.mark.parametrize("amount", ["1e-7", "0.0000001", Decimal("1e-7"), "1.0000005", "1e-999999999"])
 def test_what_is_finer_than_a_micro_pt_is_refused(amount: Any) -> None:
     """An amount that a whole number of micro-PT cannot hold is refused, not rounded."""
-    with pytest.raises(InvalidArgumentError, match="in steps of 1/1,000,000"):
+    with pytest.raises(InvalidArgumentError, match=r"in steps of 0.000001"):
         PT.of(amount)
 
 
@@ -102,7 +102,7 @@ def test_a_last_digit_too_many_is_refused(micro: int, place: int, digit: int) ->
 )
 def test_what_is_no_number_is_refused(amount: Any) -> None:
     """Text that is no plain number is refused."""
-    with pytest.raises(InvalidArgumentError, match="is not a whole number of PT"):
+    with pytest.raises(InvalidArgumentError, match="is no number of PT"):
         PT.of(amount)
 
 
