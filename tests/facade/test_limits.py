@@ -356,6 +356,23 @@ async def test_an_account_may_have_so_many_above_it(opened: Opener) -> None:
             await meter.accounts.place("a33", under="a32")
 
 
+async def test_a_tree_is_not_put_so_deep_that_somebody_below_has_too_many_above(opened: Opener) -> None:
+    """Those below would be refused whatever they ask for; so deep that they just fit, the tree may go."""
+    async with opened(plans=plans(), clock=Clock(NOON)) as meter:
+        await subscribed(meter)
+        for above, name in pairwise(["acme", *(f"a{depth}" for depth in range(1, 31))]):
+            await meter.accounts.place(name, under=above)
+        for above, name in pairwise([None, "b0", "b1", "b2"]):
+            await meter.accounts.place(name or "", under=above)
+
+        with pytest.raises(InvalidArgumentError, match="with 2 levels below it, some would have more"):
+            await meter.accounts.place("b0", under="a30")
+        await meter.accounts.place("b0", under="a29")
+        await use(meter, "r1", "b2", core=1)
+
+        assert (await meter.verify()).clean
+
+
 async def test_who_has_no_pt_for_a_locked_model_is_told_of_the_plan(opened: Opener) -> None:
     """An account without a wallet in the model's unit is not sent to buy PT that its plan would not let it use."""
     async with opened(plans=plans(), clock=Clock(NOON)) as meter:

@@ -257,6 +257,21 @@ def test_an_account_opened_twice_at_once_keeps_what_was_counted(
 
 
 @pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
+def test_the_levels_of_a_tree_are_counted_by_the_database(
+    name: str, backend_of: Callable[[str], Backend]
+) -> None:
+    """Below the top, in the middle, at a leaf, and of nobody."""
+    with meter_on(backend_of(name).empty(), plans=read_plans(PLANS)) as meter:
+        for member, above in (("top", None), ("left", "top"), ("right", "top"), ("leaf", "right")):
+            meter.accounts.place(member, under=above)
+
+        asked = ("top", "right", "leaf", "nobody")
+        levels = meter._platform.store.run(lambda books: [books.accounts.levels_below(a) for a in asked])
+
+        assert [2, 1, 0, 0] == levels
+
+
+@pytest.mark.parametrize("name", servers("sqlite", "postgres", "mysql"))
 def test_a_retry_finds_what_was_booked_before_its_account_was_put_elsewhere(
     name: str, backend_of: Callable[[str], Backend]
 ) -> None:

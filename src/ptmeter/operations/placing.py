@@ -39,7 +39,7 @@ def place(books: Books, name: str, *, under: str | None, pooled: bool) -> Accoun
     after = replace(before, parent=under, pooled=pooled and under is not None)
     if after == before:
         return before
-    _check_tree(after, locked)
+    _check_tree(after, locked, below=books.accounts.levels_below(name) if under else 0)
     if before.parent != under or before.pooled != after.pooled:
         if holds_calls(before, books.ledger.now()):
             return ConflictError(
@@ -117,28 +117,28 @@ def find(books: Books, name: str) -> Account | PtmeterError:
     return books.accounts.find([name]).get(name) or AccountNotFoundError(name)
 
 
-def _check_tree(after: Account, locked: dict[str, Account]) -> None:
+def _check_tree(after: Account, locked: dict[str, Account], *, below: int) -> None:
     """
-    Make sure that it still is a tree.
+    Make sure that it still is a tree, with *below* so many levels below the account.
 
     Raises:
-        InvalidArgumentError: The account would be above itself, or too deep.
+        InvalidArgumentError: The account would be above itself, or the tree too deep.
     """
-    above = after.parent
-    depth = 0
+    above, depth = after.parent, 0
     while above is not None:
         depth += 1
+        problem = ""
         if above == after.name:
-            itself = (
-                "an account is not above itself"
-                if above == after.parent
-                else f"it is above {after.parent!r}"
+            direct = above == after.parent
+            problem = "an account is not above itself" if direct else f"it is above {after.parent!r}"
+        elif depth > DEEPEST:
+            problem = f"that has {DEEPEST} accounts above it already"
+        elif depth + below > DEEPEST:
+            problem = (
+                f"with {below} levels below it, some would have more than {DEEPEST} accounts above them"
             )
-            msg = f"{after.name!r} cannot be put under {after.parent!r}: {itself}"
-            raise InvalidArgumentError(msg)
-        if depth > DEEPEST:
-            deep = f"that has {DEEPEST} accounts above it already"
-            msg = f"{after.name!r} cannot be put under {after.parent!r}: {deep}"
+        if problem:
+            msg = f"{after.name!r} cannot be put under {after.parent!r}: {problem}"
             raise InvalidArgumentError(msg)
         found = locked.get(above)
         above = found.parent if found else None

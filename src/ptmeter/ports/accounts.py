@@ -57,6 +57,10 @@ class Accounts(Protocol):
         """The accounts right below one, by name, beginning after *after*."""
         ...
 
+    def levels_below(self, name: str) -> int:
+        """How many levels of accounts there are below one: none if nobody is below it."""
+        ...
+
     def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
         """The accounts that have a tally, or had one to take elsewhere below them, by name, beginning after *after*."""
         ...

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import bindparam, exists, func, literal, or_, select, update
 
-from ..domain.accounts import path
+from ..domain.accounts import DEEPEST, path
 from ..domain.instants import microseconds
 from .account_rows import account_from, account_row
+from .columns import Int64
 from .tables import account, wallet
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ class SqlAccounts:
         query = select(account).where(account.c.parent == name, account.c.account > after)
         found = self._connection.execute(query.order_by(account.c.account).limit(limit))
         return [account_from(row) for row in found]
+
+    def levels_below(self, name: str) -> int:
+        """See `ports.Accounts.levels_below`; no tree is much deeper than it may be, not even one in a circle."""
+        here = select(account.c.account.label("name"), literal(0, Int64).label("level"))
+        tree = here.where(account.c.account == name).cte("tree", recursive=True)
+        next_level = select(account.c.account, tree.c.level + 1).where(tree.c.level <= 2 * DEEPEST)
+        tree = tree.union_all(next_level.join_from(tree, account, account.c.parent == tree.c.name))
+        return self._connection.execute(select(func.max(tree.c.level))).scalar() or 0
 
     def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
         """See `ports.Accounts.tallied`."""

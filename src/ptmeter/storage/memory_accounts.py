@@ -65,6 +65,14 @@ class MemoryAccounts:
         found = [a for a in self._accounts.values() if a.parent == name and a.name > after]
         return sorted(found, key=lambda account: account.name)[:limit]
 
+    def levels_below(self, name: str) -> int:
+        """See `ports.Accounts.levels_below`."""
+        level, levels = {name}, -1
+        while level:
+            level = {account.name for account in self._accounts.values() if account.parent in level}
+            levels += 1
+        return levels
+
     def tallied(self, *, after: str = "", limit: int = 1_000) -> list[Account]:
         """See `ports.Accounts.tallied`."""
         counted = (a for a in self._accounts.values() if a.tally != NOTHING or a.placed_at)
