@@ -308,3 +308,22 @@ def test_errors_say_what_to_type(
 def test_one_of_a_thing_is_not_several() -> None:
     """What is counted has the form that goes with its number."""
     assert ["0 calls", "1 call", "1,200 calls"] == [counted(n, "call") for n in (0, 1, 1_200)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("margins", "--by", "accont"), "'accont' is not one of 'platform'"),
+        (("grant", "acme", "1", "--source", "x", "--key", "k", "--priority", "1000"), "999"),
+    ],
+)
+def test_a_wrong_option_is_told_in_plain_words(
+    run: Run, db: str, arguments: tuple[str, ...], says: str
+) -> None:
+    """Not in those of the library that reads the options."""
+    result = run(*arguments)
+
+    assert 2 == result.code
+    assert says in result.err
+    assert "Value error" not in result.err
+    assert "Input should" not in result.err

@@ -204,5 +204,6 @@ def _wrong_usage(error: TyperException, *, as_json: bool) -> ExitCode:
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "ptmeter"
     message = error.format_message().rstrip(".") or "say which command"  # its help was shown
+    message = message.replace("Value error, ", "").replace("Input should be", "it has to be")  # pydantic's
     tell("usage", f"{message[:1].lower()}{message[1:]}: see {where} --help", as_json=as_json)
     return ExitCode.USAGE
