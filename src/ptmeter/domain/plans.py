@@ -126,9 +126,10 @@ class Plans:
             except UnknownUnitError as problem:
                 msg = f"{self._where('unit', unit)}{problem}"
                 raise UnknownUnitError(msg) from None
-        for model in sorted({each for models in self.downgrades.values() for each in models}):
+        models = {each for instead in self.downgrades.values() for each in instead}
+        for model in [] if unpriced else sorted(models):
             try:
-                _ = unpriced or card.rule(model)
+                card.rule(model)
             except UnknownModelError as problem:
                 msg = f"{self._where('model', model)}{problem}"
                 raise ConfigurationError(msg) from None
