@@ -64,8 +64,9 @@ def _fill(url: str, each: int, more: int, numbers: range) -> None:
     }
     store.close()
     engine = new_engine(url)
-    fast = "PRAGMA synchronous=OFF" if engine.dialect.name == "sqlite" else "SET synchronous_commit=off"
-    event.listen(engine, "connect", lambda connection, _: connection.cursor().execute(fast))
+    if engine.dialect.name == "sqlite":
+        fast = "PRAGMA synchronous=OFF"
+        event.listen(engine, "connect", lambda connection, _: connection.cursor().execute(fast))
     writer = Statements(engine.dialect.name).writer
     patterns: dict[int, History] = {}
     for number in numbers:
@@ -76,6 +77,7 @@ def _fill(url: str, each: int, more: int, numbers: range) -> None:
         found = rows_of(grown.as_plan(), {before.id: before})
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 _copy(connection, found["transfers"])
                 found["transfers"] = []
             writer.write(connection, found)
