@@ -210,5 +210,6 @@ class _Line:
 
 def without_encryption(url: str, driver: Driver) -> str:
     """The proxy has to be able to read what it strikes."""
-    options = {"psycopg": "?sslmode=disable", "asyncpg": "?ssl=disable"}
-    return url + options.get(driver.scheme.partition("+")[2], "")
+    options = {"psycopg": {"sslmode": "disable"}, "asyncpg": {"ssl": "disable"}}
+    named = make_url(url).update_query_dict(options.get(driver.scheme.partition("+")[2], {}))
+    return named.render_as_string(hide_password=False)

@@ -335,6 +335,7 @@ def sessions_with(url: str, driver: Driver, **settings: str) -> Iterator[str]:
         execute(url, f"ALTER DATABASE {database} RESET ALL")
 
 
+@pytest.mark.sessions
 @pytest.mark.parametrize("driver", params(SERVER_DRIVERS))
 def test_waiting_too_long_for_a_lock_is_contention(
     driver: Driver, backend_of: Callable[[str], Backend]

@@ -113,6 +113,7 @@ def test_an_isolation_that_leaks_costs_attempts(level: str, backend_of: Callable
         assert not all(outcomes)
 
 
+@pytest.mark.sessions
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", servers("postgres", "mysql"))
 def test_the_default_of_a_server_does_not_leak_in(
@@ -190,6 +191,7 @@ def test_an_engine_in_autocommit_can_be_lent(name: str, backend_of: Callable[[st
 
 
 @pytest.mark.postgres
+@pytest.mark.sessions
 @pytest.mark.parametrize("asynchronous", COLOURS)
 def test_a_server_that_forgets_commits_is_refused(
     asynchronous: bool, backend_of: Callable[[str], Backend]
@@ -210,6 +212,7 @@ def test_a_server_that_forgets_commits_is_refused(
 
 
 @pytest.mark.postgres
+@pytest.mark.sessions
 @pytest.mark.parametrize("value", ["on", "local", "remote_write", "remote_apply"])
 def test_a_server_that_keeps_commits_is_used(value: str, backend_of: Callable[[str], Backend]) -> None:
     """The control: every setting under which a commit reaches the disk is accepted."""

@@ -62,6 +62,7 @@ def test_every_table_has_its_rights() -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.sessions
 def test_the_rights_are_enough_for_a_life(as_app: str) -> None:
     """A ledger of three months with a row in every table, closed, swept and verified by that role."""
     populate(as_app)
@@ -71,6 +72,7 @@ def test_the_rights_are_enough_for_a_life(as_app: str) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.sessions
 def test_what_is_not_granted_is_refused(as_app: str) -> None:
     """No other verb on any table: the database says so, before any trigger does."""
     rights = granted()

@@ -25,7 +25,7 @@ from tests.integration.wiring import SERVER_DRIVERS, clean, engine_on, execute, 
 from ptmeter import Meter, StorageError
 from ptmeter.cli import main
 from ptmeter.storage.distribution import EVERYWHERE, SPREAD, Layout
-from ptmeter.storage.engine import resolve
+from ptmeter.storage.engine import PREPARED, resolve
 from ptmeter.storage.tables import metadata
 from ptmeter.testing import FreezeContract, PeriodContract, StoreContract
 
@@ -63,7 +63,8 @@ def scratch(server: str) -> Iterator[str]:
 
 def run_script(url: str, script: str) -> None:
     """Run a script as psql would: the whole text, in autocommit."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    theirs = make_url(url).difference_update_query([PREPARED]).render_as_string(hide_password=False)
+    with psycopg.connect(theirs, autocommit=True) as connection:
         connection.execute(script.encode())
 
 
@@ -309,6 +310,7 @@ def counted(plan: Mapping[str, Any], *, besides: Collection[str] = ()) -> Mappin
 # --- replicas -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sessions
 def test_a_meter_that_may_only_read_reads_and_verifies(partitioned: Backend) -> None:
     """Balances, statements and verifying need no write, so a replica can answer them; charging does not go."""
     url = partitioned.empty()

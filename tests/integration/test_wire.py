@@ -215,6 +215,7 @@ def test_a_fault_after_commit_does_not_undo_it(
         assert_whole(caller, url)
 
 
+@pytest.mark.sessions
 @pytest.mark.parametrize("driver", params(SERVER_DRIVERS))
 def test_a_server_that_misses_the_end_of_a_client_lets_its_wallet_go(
     driver: Driver, backend_of: Callable[[str], Backend]

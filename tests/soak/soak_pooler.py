@@ -1,7 +1,8 @@
 """
 Behind PgBouncer in transaction mode, which gives every transaction whatever session is free.
 
-The contract and the integration tests run once more, against a pooler between them and the server. With what
+The contract, the facade and the integration tests run once more, against a pooler between them and the server; left out
+are those of settings and users that a pooler does not hand on. With what
 the drivers prepare by default they fail, which shows that the pooler does exchange the sessions.
 """
 
@@ -43,6 +44,8 @@ server_idle_timeout = 5
 
 pytestmark = pytest.mark.postgres
 
+ON_POSTGRES = "postgres and not mysql and not sessions"
+
 
 @contextmanager
 def pooler(server: int) -> Iterator[str]:
@@ -79,7 +82,7 @@ def outcome_of(url: str, *suite: str) -> str:
         "PTMETER_TEST_POSTGRES": url,
         "PTMETER_REQUIRE": "postgres",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "postgres and not mysql", *suite]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", ON_POSTGRES, *suite]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return done.stdout.strip().splitlines()[-1]
 
