@@ -515,6 +515,8 @@ def test_a_price_finer_than_a_pico_dollar_is_refused(listed: GenaiPrices) -> Non
     ):
         listed.prices(name)
     assert (own,) == GenaiPrices({name: [own]}).prices(name)
+    dated = replace(own, effective_from=AT)
+    assert (dated,) == GenaiPrices({name: [dated]}).prices(name)
 
 
 def test_a_tool_price_finer_than_a_nano_dollar_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
